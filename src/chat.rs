@@ -1,0 +1,1 @@
+//! Slack: a thin ingress, messages (pure), and a client.

@@ -1,0 +1,28 @@
+//! The nouns that every other module speaks in.
+//!
+//! Nothing here does anything beyond parsing and printing itself: no IO, no
+//! clock, no dependency on another module. Ids are newtypes so that a revision
+//! (our number) can never be passed where a commit (Git's hash) is meant.
+
+mod fetched;
+mod ids;
+mod manifest;
+mod node;
+mod person;
+mod problem;
+mod resource;
+mod tree;
+mod verdict;
+
+pub use fetched::{Change, CommitInfo, Fetched};
+pub use ids::{
+    BundleId, CommitId, ContentHash, EVERYONE, IdError, NodeGroup, Person, PromotionId, RepoName,
+    Revision, SnapshotKey, Stage,
+};
+pub use manifest::{GroupRule, MANIFEST_PATH, Manifest, NodeRule, SmokePolicy, StageSpec};
+pub use node::{NodeId, NodeIdentity};
+pub use person::{Actor, Via};
+pub use problem::{Finding, Place, Problem, Severity};
+pub use resource::{Resource, ResourceKind, ResourceName, Resources, TypeUrl};
+pub use tree::{FilePath, PathError, SourceTree};
+pub use verdict::{Cell, CellResult, Outcome};

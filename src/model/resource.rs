@@ -1,0 +1,160 @@
+//! Envoy resources after rendering: named, typed, encoded once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{ContentHash, NodeGroup, Place};
+
+/// A protobuf type URL, such as
+/// `type.googleapis.com/envoy.config.cluster.v3.Cluster`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TypeUrl(pub Arc<str>);
+
+impl TypeUrl {
+    /// The message name behind the last slash.
+    pub fn message(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or(&self.0)
+    }
+
+    /// The kind this type is served as, where it is one of Envoy's.
+    pub fn kind(&self) -> Option<ResourceKind> {
+        ResourceKind::ALL.into_iter().find(|kind| kind.type_url() == *self)
+    }
+}
+
+impl fmt::Display for TypeUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A resource's name within its type.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ResourceName(pub Arc<str>);
+
+impl fmt::Display for ResourceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The kinds of resource that Envoy asks a control plane for. The order of
+/// the variants is the order in which additions are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResourceKind {
+    /// CDS.
+    Clusters,
+    /// EDS.
+    Endpoints,
+    /// SDS.
+    Secrets,
+    /// ECDS.
+    ExtensionConfigs,
+    /// LDS.
+    Listeners,
+    /// SRDS.
+    ScopedRoutes,
+    /// RDS.
+    Routes,
+    /// VHDS.
+    VirtualHosts,
+    /// RTDS.
+    Runtime,
+}
+
+impl ResourceKind {
+    /// Every kind, in sending order.
+    pub const ALL: [Self; 9] = [
+        Self::Clusters,
+        Self::Endpoints,
+        Self::Secrets,
+        Self::ExtensionConfigs,
+        Self::Listeners,
+        Self::ScopedRoutes,
+        Self::Routes,
+        Self::VirtualHosts,
+        Self::Runtime,
+    ];
+
+    /// The folder under `resources/` that holds the kind.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::Clusters => "clusters",
+            Self::Endpoints => "endpoints",
+            Self::Secrets => "secrets",
+            Self::ExtensionConfigs => "extension_configs",
+            Self::Listeners => "listeners",
+            Self::ScopedRoutes => "scoped_routes",
+            Self::Routes => "routes",
+            Self::VirtualHosts => "virtual_hosts",
+            Self::Runtime => "runtime",
+        }
+    }
+
+    /// The full name of the kind's message.
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::Clusters => "envoy.config.cluster.v3.Cluster",
+            Self::Endpoints => "envoy.config.endpoint.v3.ClusterLoadAssignment",
+            Self::Secrets => "envoy.extensions.transport_sockets.tls.v3.Secret",
+            Self::ExtensionConfigs => "envoy.config.core.v3.TypedExtensionConfig",
+            Self::Listeners => "envoy.config.listener.v3.Listener",
+            Self::ScopedRoutes => "envoy.config.route.v3.ScopedRouteConfiguration",
+            Self::Routes => "envoy.config.route.v3.RouteConfiguration",
+            Self::VirtualHosts => "envoy.config.route.v3.VirtualHost",
+            Self::Runtime => "envoy.service.runtime.v3.Runtime",
+        }
+    }
+
+    /// The kind's type URL.
+    pub fn type_url(self) -> TypeUrl {
+        TypeUrl(format!("type.googleapis.com/{}", self.message()).into())
+    }
+
+    /// The field that names a resource of this kind.
+    pub fn name_field(self) -> &'static str {
+        match self {
+            Self::Endpoints => "cluster_name",
+            _ => "name",
+        }
+    }
+}
+
+/// One Envoy message in canonical encoding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resource {
+    /// Its type.
+    pub type_url: TypeUrl,
+    /// Its name within the type.
+    pub name: ResourceName,
+    /// The message (not wrapped in an `Any`), canonically encoded: fields by
+    /// number, maps sorted, nested `Any`s re-encoded.
+    pub body: Bytes,
+    /// The hash of `body`.
+    pub hash: ContentHash,
+    /// Where it was written.
+    pub place: Place,
+}
+
+impl Resource {
+    /// Wraps encoded bytes, hashing them.
+    pub fn new(type_url: TypeUrl, name: ResourceName, body: Bytes, place: Place) -> Self {
+        let hash = ContentHash::of(&body);
+        Self { type_url, name, body, hash, place }
+    }
+}
+
+/// Every resource of one stage, by node group. A group's entry is complete:
+/// what is written for all groups is in each of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Resources {
+    /// Sorted by group, then by `(type, name)`; no name twice within a type.
+    pub groups: BTreeMap<NodeGroup, Vec<Arc<Resource>>>,
+}

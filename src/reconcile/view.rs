@@ -1,0 +1,66 @@
+//! What everybody else may look at: one immutable value, replaced as a whole.
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{BundleId, Cell, CommitId, Manifest, RepoName, Revision, Stage};
+use crate::promote::State;
+
+/// Everything as of one moment.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    /// Bundles, stages, promotions.
+    pub state: Arc<State>,
+    /// Per repository with a pipeline, the newest valid manifest: its stages
+    /// and their order, for showing.
+    pub manifests: BTreeMap<RepoName, Manifest>,
+    /// Each mirrored repository.
+    pub mirrors: BTreeMap<RepoName, MirrorView>,
+    /// Cells at work now.
+    pub running: BTreeSet<(BundleId, Cell)>,
+    /// Per stage that serves something: Σ connected nodes, and those among
+    /// them that took everything they were sent, and that refused something.
+    pub fleet: BTreeMap<(RepoName, Stage), Fleet>,
+}
+
+/// How a stage's nodes stand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fleet {
+    /// Connected.
+    pub nodes: usize,
+    /// Took all they were sent.
+    pub acked: usize,
+    /// Refused something.
+    pub nacked: usize,
+}
+
+/// How a mirror stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum MirrorState {
+    /// Nothing was fetched so far.
+    Waiting,
+    /// Our head is the upstream's.
+    InStep,
+    /// The last try failed.
+    Failing { error: String },
+    /// The upstream's branch was rewritten; a person must adopt it.
+    Diverged { ours: CommitId, theirs: CommitId },
+}
+
+/// One mirrored repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MirrorView {
+    /// The remote, without credentials.
+    pub url: String,
+    /// The branch.
+    pub branch: String,
+    /// Our head.
+    pub revision: Revision,
+    /// How it stands.
+    pub state: MirrorState,
+    /// When it was looked at last.
+    pub checked_at: Option<Timestamp>,
+}

@@ -1,0 +1,51 @@
+//! Every task that runs beside the main one: named, counted, ended in order.
+//!
+//! A core task that ends ends the process (what it owned is safe on disk); a
+//! stream's task that ends ends only itself. Nothing is spawned outside.
+
+use std::future::Future;
+
+use tokio::sync::watch;
+
+/// A handle for starting tasks and for being told to stop; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Tasks {
+    stop: watch::Sender<bool>,
+}
+
+impl Default for Tasks {
+    fn default() -> Self {
+        Self { stop: watch::Sender::new(false) }
+    }
+}
+
+impl Tasks {
+    /// Runs `work` until it ends or the program stops, whichever is first.
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that spawns")]
+    pub fn spawn(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> tokio::task::JoinHandle<()> {
+        let stopping = self.stopping();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = work => tracing::trace!(task = name, "task ended"),
+                () = stopping => tracing::trace!(task = name, "task stopped"),
+            }
+        })
+    }
+
+    /// Resolves when the program stops.
+    pub fn stopping(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let mut stop = self.stop.subscribe();
+        async move {
+            let _ = stop.wait_for(|stopped| *stopped).await;
+        }
+    }
+
+    /// Tells every task to stop.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+}

@@ -1,0 +1,3 @@
+//! Logs, metrics and the clock: the only place that reads wall time.
+
+pub mod clock;

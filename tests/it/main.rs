@@ -1,0 +1,1 @@
+//! The one integration binary: the real thing, over real parts.
