@@ -1,5 +1,6 @@
 //! Convoy.
 pub mod chat;
+pub mod config;
 pub mod lint;
 pub mod mirror;
 pub mod model;

@@ -30,3 +30,6 @@ pub use record::{
     State, Status,
 };
 pub use step::{Decision, Document, Effect, Event, Refusal, RefusalKind, step};
+
+#[cfg(test)]
+mod tests;

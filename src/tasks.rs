@@ -38,6 +38,22 @@ impl Tasks {
         })
     }
 
+    /// Runs a server that ends by itself, in order, when the program stops.
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that spawns")]
+    pub fn spawn_server(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> tokio::task::JoinHandle<()> {
+        let tasks = self.clone();
+        tokio::spawn(async move {
+            work.await;
+            // One server without the other is half a Convoy.
+            tasks.stop();
+            tracing::trace!(task = name, "server ended");
+        })
+    }
+
     /// Resolves when the program stops.
     pub fn stopping(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
         let mut stop = self.stop.subscribe();
