@@ -28,12 +28,12 @@ pub use ports::PrivateListeners;
 pub use secrets::Secrets;
 
 use crate::chat::{Links, Slack};
-use crate::config::{Config, Role};
+use crate::config::{Config, Role, StoreConfig};
 use crate::reconcile::{self, Announcer, Handle, Parts, Repository, Settings};
 use crate::render::Renderer;
 use crate::schema::Schema;
 use crate::smoke::{Smoke, SmokeOptions};
-use crate::store::Store;
+use crate::store::{Store, StoreOptions};
 use crate::tasks::Tasks;
 use crate::telemetry::logs;
 use crate::web;
@@ -110,7 +110,7 @@ impl App {
         let data = &config.data;
         std::fs::create_dir_all(data)
             .with_context(|| format!("the data folder {} can't be made", data.display()))?;
-        let store = Store::open(data, config.store.clone())
+        let store = Store::open(data, store_options(&config.store))
             .with_context(|| format!("the data folder {} can't be opened", data.display()))?;
         let schema = Schema::load();
         let renderer = Arc::new(Renderer::new(schema.clone()));
@@ -183,6 +183,15 @@ struct Routes<'a> {
     store: &'a Store,
     handle: Handle,
     hub: &'a Hub,
+}
+
+fn store_options(config: &StoreConfig) -> StoreOptions {
+    let defaults = StoreOptions::default();
+    StoreOptions {
+        file_bytes_max: config.file_bytes_max.unwrap_or(defaults.file_bytes_max),
+        files_max: config.files_max.unwrap_or(defaults.files_max),
+        checkpoint_bytes: config.checkpoint_bytes.unwrap_or(defaults.checkpoint_bytes),
+    }
 }
 
 fn slack(config: &Config, secrets: &Secrets) -> anyhow::Result<Option<Slack>> {

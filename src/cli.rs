@@ -7,6 +7,9 @@
 //! the same code as the server; the others talk to a server's JSON API.
 
 mod bootstrap;
+mod client;
+mod decide;
+mod diff;
 mod envoy;
 mod failure;
 mod folder;
@@ -14,6 +17,8 @@ mod output;
 mod render;
 mod serve;
 mod smoke;
+mod status;
+mod token;
 mod validate;
 
 use clap::{Parser, Subcommand};
@@ -52,6 +57,24 @@ enum Command {
     Render(render::Args),
     /// Boot real Envoys on a config repository and run its checks
     Smoke(smoke::Args),
+    /// Show what differs between two stages, bundles or folders
+    Diff(diff::Args),
+    /// Show what each stage serves, and what waits
+    Status(status::Args),
+    /// Ask for a bundle to be brought to a stage
+    Promote(decide::Promote),
+    /// Say yes to a promotion
+    Approve(decide::Approve),
+    /// Say no to a promotion
+    Reject(decide::End),
+    /// Take a request back
+    Cancel(decide::End),
+    /// Bring a stage back to what was good
+    Rollback(decide::Rollback),
+    /// Take an upstream that was rewritten as it is now
+    Adopt(decide::Adopt),
+    /// Make a token for the configuration
+    Token,
     /// Print a bootstrap for an Envoy that subscribes to Convoy
     Bootstrap(bootstrap::Args),
     /// Install and list Envoys for smoke runs
@@ -67,6 +90,15 @@ pub async fn run(cli: Cli) -> u8 {
         Command::Validate(args) => validate::run(&args, &output),
         Command::Render(args) => render::run(&args, &output),
         Command::Smoke(args) => smoke::run(&args, &output).await,
+        Command::Diff(args) => diff::run(&args, &output).await,
+        Command::Status(args) => status::run(&args, &output).await,
+        Command::Promote(args) => decide::promote(&args, &output).await,
+        Command::Approve(args) => decide::approve(&args, &output).await,
+        Command::Reject(args) => decide::end("reject", &args, &output).await,
+        Command::Cancel(args) => decide::end("cancel", &args, &output).await,
+        Command::Rollback(args) => decide::rollback(&args, &output).await,
+        Command::Adopt(args) => decide::adopt(&args, &output).await,
+        Command::Token => token::run(&output),
         Command::Bootstrap(args) => bootstrap::run(&args, &output),
         Command::Envoy(args) => envoy::run(&args, &output).await,
     };

@@ -20,6 +20,7 @@ pub use error::ConfigError;
 pub use layers::{Flags, VARIABLES};
 
 use crate::model::{ContentHash, Person, RepoName};
+use crate::telemetry::logs::LogFormat;
 
 /// Everything that `convoy serve` is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,17 +54,31 @@ pub struct Config {
     /// How many cells run at once.
     pub smoke_parallel: usize,
     /// Bounds of the store.
-    pub store: crate::store::StoreOptions,
+    pub store: StoreConfig,
 }
 
-/// How logs are written to stderr.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
+/// Bounds of the store; what is not given is the store's own default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// Files above this many bytes are not read as content.
+    pub file_bytes_max: Option<u64>,
+    /// Trees with more files are refused.
+    pub files_max: Option<usize>,
+    /// The journal is cut behind a checkpoint once it is longer than this.
+    pub checkpoint_bytes: Option<u64>,
+}
+
+/// Bounds of one fetch; what is not given is the mirror's own default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// Bytes fetched.
+    pub bytes_max: Option<u64>,
+    /// Files in the tree.
+    pub files_max: Option<usize>,
+    /// Folders within folders.
+    pub depth_max: Option<usize>,
+    /// From connecting to the last byte.
+    pub time_max: Option<Duration>,
 }
 
 /// A repository, and what it follows.
@@ -95,7 +110,7 @@ pub struct UpstreamConfig {
     /// The pinned host keys for `ssh://`.
     pub known_hosts_file: Option<PathBuf>,
     /// Bounds of one fetch.
-    pub limits: crate::mirror::Limits,
+    pub limits: LimitsConfig,
 }
 
 /// A GitHub webhook.

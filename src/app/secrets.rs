@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::config::secrets::{Secret, read};
-use crate::config::{Config, ConfigError, UpstreamConfig};
-use crate::mirror::{Credentials, SshKey, Upstream};
+use crate::config::{Config, ConfigError, LimitsConfig, UpstreamConfig};
+use crate::mirror::{Credentials, Limits, SshKey, Upstream};
 use crate::model::RepoName;
 
 /// The secrets.
@@ -60,11 +60,24 @@ fn upstream(config: &UpstreamConfig) -> Result<Upstream, ConfigError> {
         secret: secret.expose().to_owned(),
     });
     let ssh = config.ssh_key_file.clone().zip(config.known_hosts_file.clone());
-    Ok(Upstream {
+    let upstream = Upstream {
         url: config.url.clone(),
         branch: config.branch.clone(),
         credentials,
-        limits: config.limits.clone(),
+        limits: limits(&config.limits),
         ssh: ssh.map(|(key_file, known_hosts)| SshKey { key_file, known_hosts }),
-    })
+    };
+    let refused = |error: crate::mirror::MirrorError| ConfigError::at("", error.to_string());
+    upstream.check().map_err(refused)?;
+    Ok(upstream)
+}
+
+fn limits(config: &LimitsConfig) -> Limits {
+    let defaults = Limits::default();
+    Limits {
+        bytes_max: config.bytes_max.unwrap_or(defaults.bytes_max),
+        files_max: config.files_max.unwrap_or(defaults.files_max),
+        depth_max: config.depth_max.unwrap_or(defaults.depth_max),
+        time_max: config.time_max.unwrap_or(defaults.time_max),
+    }
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::error::nearest;
-use super::{ConfigError, LogFormat, Role};
+use super::{ConfigError, Role};
 use crate::model::{ContentHash, Person, RepoName};
+use crate::telemetry::logs::LogFormat;
 
 /// The file's keys; every one is optional.
 #[derive(Debug, Default, Deserialize)]

@@ -9,11 +9,10 @@ use std::time::Duration;
 use super::error::nearest;
 use super::file::{File, PersonEntry, Repository, Slack, TokenEntry, UpstreamEntry};
 use super::{
-    Config, ConfigError, LogFormat, PersonConfig, RepositoryConfig, SlackConfig, TokenConfig,
-    UpstreamConfig, WebhookConfig,
+    Config, ConfigError, LimitsConfig, PersonConfig, RepositoryConfig, SlackConfig, StoreConfig,
+    TokenConfig, UpstreamConfig, WebhookConfig,
 };
-use crate::mirror::Limits;
-use crate::store::StoreOptions;
+use crate::telemetry::logs::LogFormat;
 
 /// What the command line gave.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
@@ -76,7 +75,6 @@ pub(super) fn merge(
     let dev = env.get("CONVOY_INSECURE_DEV")?;
     let format = env.text("CONVOY_LOG_FORMAT").map(|text| log_format(&text)).transpose()?;
     let level = flags.log_level.or(env.text("CONVOY_LOG_LEVEL")).or(file.log.level);
-    let store = StoreOptions::default();
     Ok(Config {
         data: first(flags.data, env.path("CONVOY_DATA"), file.data, "convoy-data".into()),
         listen,
@@ -102,10 +100,10 @@ pub(super) fn merge(
             envoys_folder(&env),
         ),
         smoke_parallel: at_least_one(name, "smoke.parallel", file.smoke.parallel.unwrap_or(2))?,
-        store: StoreOptions {
-            file_bytes_max: file.store.file_bytes_max.unwrap_or(store.file_bytes_max),
-            files_max: file.store.files_max.unwrap_or(store.files_max),
-            checkpoint_bytes: file.store.checkpoint_bytes.unwrap_or(store.checkpoint_bytes),
+        store: StoreConfig {
+            file_bytes_max: file.store.file_bytes_max,
+            files_max: file.store.files_max,
+            checkpoint_bytes: file.store.checkpoint_bytes,
         },
     })
 }
@@ -237,33 +235,24 @@ fn repository(name: &str, entry: Repository) -> Result<RepositoryConfig, ConfigE
 }
 
 fn upstream_config(name: &str, entry: UpstreamEntry) -> Result<UpstreamConfig, ConfigError> {
-    let defaults = Limits::default();
-    let limits = Limits {
-        bytes_max: entry.limits.bytes.unwrap_or(defaults.bytes_max),
-        files_max: entry.limits.files.unwrap_or(defaults.files_max),
-        depth_max: entry.limits.depth.unwrap_or(defaults.depth_max),
-        time_max: entry.limits.time.map_or(defaults.time_max, |span| span.0),
-    };
-    let branch = entry.branch.unwrap_or_else(|| "main".into());
-    let secret = entry
-        .token_file
-        .as_ref()
-        .map(|_| crate::mirror::Credentials { user: String::new(), secret: String::new() });
-    let upstream = crate::mirror::Upstream {
-        url: entry.url.clone(),
-        branch: branch.clone(),
-        credentials: secret,
-        limits: limits.clone(),
-    };
-    upstream.check().map_err(|error| ConfigError::at(name, error.to_string()))?;
+    if entry.ssh_key_file.is_some() != entry.known_hosts_file.is_some() {
+        let message = "`ssh_key_file` and `known_hosts_file` go together";
+        return Err(ConfigError::at(name, message)
+            .with_hint("a host that is not pinned could be anybody; give both"));
+    }
     Ok(UpstreamConfig {
         url: entry.url,
-        branch,
+        branch: entry.branch.unwrap_or_else(|| "main".into()),
         user: entry.user.unwrap_or_else(|| "x-access-token".into()),
         token_file: entry.token_file,
         ssh_key_file: entry.ssh_key_file,
         known_hosts_file: entry.known_hosts_file,
-        limits,
+        limits: LimitsConfig {
+            bytes_max: entry.limits.bytes,
+            files_max: entry.limits.files,
+            depth_max: entry.limits.depth,
+            time_max: entry.limits.time.map(|span| span.0),
+        },
     })
 }
 
