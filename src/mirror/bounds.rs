@@ -82,7 +82,8 @@ impl Bounds {
         late.then(|| self.late(url))
     }
 
-    fn check(&self) -> io::Result<()> {
+    /// Fails once a bound is passed or the fetch is to stop.
+    pub(super) fn check(&self) -> io::Result<()> {
         if Instant::now() >= self.deadline {
             self.late.store(true, Ordering::Relaxed);
         }

@@ -92,7 +92,8 @@ impl Job {
         self.receive(&mut link.inner, handshake, head, &objects, folder.path())?;
         // Reopened, so that the new pack is seen for certain.
         let objects = self.open(folder.path())?;
-        inspect::head(&objects, head, &self.upstream.limits).map_err(|fault| self.fault(fault))?;
+        inspect::head(&objects, head, &self.upstream.limits, &self.bounds)
+            .map_err(|fault| self.fault(fault))?;
         std::fs::write(folder.path().join("refs/convoy/fetched"), format!("{head}\n"))
             .map_err(|error| MirrorError::failed("the fetched branch could not be noted", error))?;
         let fetched = Fetched { git_dir: folder.path().into(), head: commit_id(&head) };
@@ -238,6 +239,7 @@ impl Job {
     fn fault(&self, fault: Fault) -> MirrorError {
         match fault {
             Fault::Limit(detail) => MirrorError::Limit { url: self.upstream.url.clone(), detail },
+            Fault::Late => self.bounds.late(&self.upstream.url),
             Fault::Broken(detail) => self.unreachable(&detail),
         }
     }

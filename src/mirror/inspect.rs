@@ -8,6 +8,10 @@ use gix::objs::{Exists as _, FindExt as _};
 use gix::{ObjectId, odb};
 
 use super::Limits;
+use super::bounds::Bounds;
+
+/// Folders hold files; a tree with many more folders than that is a trap.
+const FOLDERS_PER_FILE_MAX: usize = 4;
 
 /// What is wrong with a tree.
 #[derive(Debug)]
@@ -16,10 +20,17 @@ pub(super) enum Fault {
     Limit(String),
     /// What was sent is not whole.
     Broken(String),
+    /// The time was over before all of it was seen.
+    Late,
 }
 
 /// Checks the tree of `head`.
-pub(super) fn head(objects: &odb::Handle, head: ObjectId, limits: &Limits) -> Result<(), Fault> {
+pub(super) fn head(
+    objects: &odb::Handle,
+    head: ObjectId,
+    limits: &Limits,
+    bounds: &Bounds,
+) -> Result<(), Fault> {
     let mut buffer = Vec::new();
     let root = objects
         .find_commit(&head, &mut buffer)
@@ -27,6 +38,7 @@ pub(super) fn head(objects: &odb::Handle, head: ObjectId, limits: &Limits) -> Re
         .tree();
     let mut walk = Walk { objects, limits, files: 0, folders: 0, open: vec![(root, 0)] };
     while let Some((tree, depth)) = walk.open.pop() {
+        bounds.check().map_err(|_| Fault::Late)?;
         walk.step(tree, depth, &mut buffer)?;
     }
     Ok(())
@@ -68,8 +80,10 @@ impl Walk<'_> {
 
     /// Folders count too: folders of empty folders hold no file at all.
     fn check(&self) -> Result<(), Fault> {
-        let max = self.limits.files_max;
-        for (count, noun) in [(self.files, "files"), (self.folders, "folders")] {
+        let files_max = self.limits.files_max;
+        let folders_max = files_max.saturating_mul(FOLDERS_PER_FILE_MAX);
+        let counts = [(self.files, files_max, "files"), (self.folders, folders_max, "folders")];
+        for (count, max, noun) in counts {
             if count > max {
                 return Err(Fault::Limit(format!("more than {max} {noun} in the branch's head")));
             }

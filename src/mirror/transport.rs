@@ -26,8 +26,9 @@ pub(super) type Link = Box<dyn Transport + Send>;
 
 /// The way to `upstream`.
 pub(super) fn connect(upstream: &Upstream, bounds: &Arc<Bounds>) -> Result<Link, MirrorError> {
-    let url = gix::url::parse(upstream.url.as_str()).map_err(|error| {
-        MirrorError::BadUrl { url: upstream.url.clone(), detail: error.to_string() }
+    let url = gix::url::parse(upstream.url.as_str()).map_err(|error| MirrorError::BadUrl {
+        url: upstream.url.clone(),
+        detail: error.to_string(),
     })?;
     match url.scheme {
         gix::url::Scheme::File => to_folder(upstream, url),
