@@ -29,7 +29,7 @@ use std::time::Duration;
 use crate::model::{Change, CommitId};
 
 pub use fetch::fetch;
-pub use quarantine::Quarantine;
+pub use quarantine::{Quarantine, sweep};
 
 /// A Git remote and the branch of it that a repository follows.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -20,7 +20,7 @@ pub(super) fn write(
     known_git_dir: &Path,
     work_dir: &Path,
 ) -> Result<(TempDir, CommitId), MirrorError> {
-    let folder = quarantine::make(work_dir, "propose-", known_git_dir)?;
+    let folder = quarantine::make(work_dir, quarantine::PROPOSE, known_git_dir)?;
     let objects = odb::at(quarantine::objects(folder.path()), gix::hash::Kind::Sha1)
         .map_err(|error| MirrorError::failed("the proposal's folder can't be opened", error))?;
     let base = ObjectId::from(proposal.base.0);

@@ -25,8 +25,9 @@ use crate::model::{CommitId, Fetched};
 /// What the thread gets on top to notice that its time is over and say why.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// No single object may inflate to more than this, whatever the limits are.
-const OBJECT_BYTES_MAX: u64 = 256 << 20;
+/// No single object may inflate to more than this, whatever the limits are:
+/// more than GitHub takes for a file, less than would hurt.
+const OBJECT_BYTES_MAX: usize = 128 << 20;
 
 /// How far back along the first parents the remote is told what is here. A
 /// rewind or a force-push further back than that fetches more, not wrongly.
@@ -87,7 +88,8 @@ impl Job {
         if self.have == Some(head) {
             return Ok(None);
         }
-        let folder = quarantine::make(&self.quarantine_dir, "fetch-", &self.known_git_dir)?;
+        let folder =
+            quarantine::make(&self.quarantine_dir, quarantine::FETCH, &self.known_git_dir)?;
         let objects = self.open(folder.path())?;
         self.receive(&mut link.inner, handshake, head, &objects, folder.path())?;
         // Reopened, so that the new pack is seen for certain.
@@ -173,7 +175,7 @@ impl Job {
                     Some(Box::new(objects.clone())),
                     gix::hash::Kind::Sha1,
                     odb::pack::bundle::write::Options {
-                        alloc_limit_bytes: Some(self.object_bytes_max()),
+                        alloc_limit_bytes: Some(OBJECT_BYTES_MAX),
                         ..Default::default()
                     },
                 )?;
@@ -206,15 +208,11 @@ impl Job {
 
     fn open(&self, git_dir: &Path) -> Result<odb::Handle, MirrorError> {
         let options = odb::store::init::Options {
-            alloc_limit_bytes: Some(self.object_bytes_max()),
+            alloc_limit_bytes: Some(OBJECT_BYTES_MAX),
             ..Default::default()
         };
         odb::at_opts(quarantine::objects(git_dir), gix::hash::Kind::Sha1, None, options)
             .map_err(|error| MirrorError::failed("the quarantine folder can't be opened", error))
-    }
-
-    fn object_bytes_max(&self) -> usize {
-        usize::try_from(OBJECT_BYTES_MAX).unwrap_or(usize::MAX)
     }
 
     /// What an error of gix means to the caller.

@@ -11,6 +11,11 @@ use tempfile::TempDir;
 use super::MirrorError;
 use crate::model::Fetched;
 
+/// How the folders' names begin.
+pub(super) const FETCH: &str = "fetch-";
+pub(super) const PROPOSE: &str = "propose-";
+const PREFIXES: [&str; 2] = [FETCH, PROPOSE];
+
 const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n";
 
 /// A fetched branch in its quarantine folder, which goes when this does.
@@ -20,6 +25,29 @@ pub struct Quarantine {
     pub fetched: Fetched,
     /// Removed on drop.
     pub(super) _dir: TempDir,
+}
+
+/// Removes what a process that was killed left in a quarantine or work
+/// folder; gives how many folders that were. For start-up, before any fetch.
+///
+/// # Errors
+/// [`MirrorError::Failed`] where a folder can't be read or removed.
+pub fn sweep(folder: &Path) -> Result<usize, MirrorError> {
+    let failed =
+        |error| MirrorError::failed(format!("{} could not be swept", folder.display()), error);
+    if !folder.exists() {
+        return Ok(0);
+    }
+    let mut swept = 0;
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        if PREFIXES.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            fs::remove_dir_all(entry.path()).map_err(failed)?;
+            swept += 1;
+        }
+    }
+    Ok(swept)
 }
 
 /// Makes the folder under `parent`, borrowing from `known_git_dir` where that
@@ -58,4 +86,22 @@ fn fill(git_dir: &Path, known_git_dir: &Path) -> std::io::Result<()> {
         fs::write(git_dir.join("objects/info/alternates"), line.as_encoded_bytes())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sweeping_removes_quarantines_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(sweep(&folder.path().join("none")).unwrap(), 0);
+        for prefix in PREFIXES {
+            let left = make(folder.path(), prefix, Path::new("/nonexistent")).unwrap();
+            let _ = left.keep();
+        }
+        fs::write(folder.path().join("note"), "kept").unwrap();
+        assert_eq!(sweep(folder.path()).unwrap(), 2);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }

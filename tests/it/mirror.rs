@@ -6,9 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use convoy::mirror::{self, Credentials, Limits, MirrorError, Proposal, Quarantine};
 use convoy::model::{Change, CommitId, FilePath};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
+use crate::harness::oneshot;
 use crate::harness::process::{git, run};
 use crate::harness::sshd::Sshd;
 use crate::harness::upstream::{ADA, BRANCH, Upstream};
@@ -118,6 +121,9 @@ async fn a_branch_is_fetched_once_and_then_only_what_is_new() {
     assert_eq!(mirror.take(None).await, first);
     assert!(mirror.fetch(Some(first)).await.unwrap().is_none());
     assert_eq!(leftovers(&mirror.quarantine()), 0);
+    for line in upstream.access_log().lines() {
+        assert!(line.contains("\"GET /conf.git") || line.contains("\"POST /conf.git"), "{line}");
+    }
 
     let second = upstream.commit(&[("values/7.yaml", "n: 8\n")], "One", ADA);
     let got = mirror.fetch(Some(first)).await.unwrap().expect("one commit is new");
@@ -214,7 +220,6 @@ async fn a_wrong_token_is_refused_and_shown_nowhere() {
     let shown = format!("{error} {error:?} {:?}", mirror.remote);
     assert!(!shown.contains("canary"), "{shown}");
 
-    Mirror { folder: tempfile::tempdir().unwrap(), remote: mirror.remote.clone() };
     git(&mirror.known(), &["fetch", "-q", &upstream.file_url(), "main:main"]);
     let error = mirror.propose(&proposal(head, "edit/1", "x")).await.expect_err("refused");
     assert!(matches!(error, MirrorError::Unauthorized { .. }), "{error:?}");
@@ -299,7 +304,6 @@ async fn a_server_that_drips_its_answer_is_given_up_in_time() {
 #[tokio::test]
 async fn a_pack_that_comes_too_slowly_or_stops_is_over_the_limit() {
     for serve in [Upstream::with().slow(20_000), Upstream::with().hang_after(100_000)] {
-        eprintln!("serve {serve:?}");
         let upstream = serve.start();
         upstream.commit(&[("noise", noise(1 << 20))], "Noise", ADA);
         let mirror = Mirror::of(upstream.url()).with_limits(within(2));
@@ -360,8 +364,7 @@ async fn a_proposal_becomes_one_branch_however_often_it_is_made() {
     let wanted = "Grace Hopper|grace@example.com|2026-11-21T10:00:00+00:00|Raise the timeout";
     assert_eq!(log.replace("Z|", "+00:00|"), format!("{base}|{wanted}"));
     let changed = upstream.git(&["diff", "--raw", "--abbrev=4", "main", "edit/grace-1"]);
-    let kinds: Vec<_> = changed.lines().map(|line| (&line[1..14], line.len())).collect();
-    assert_eq!(kinds.len(), 3, "{changed}");
+    assert_eq!(changed.lines().count(), 3, "{changed}");
     assert!(changed.contains(":100755 100755"), "{changed}");
     upstream.git(&["fsck", "--strict"]);
 
@@ -450,4 +453,87 @@ async fn ssh_fetches_and_pushes_with_pinned_keys_only() {
     mirror.remote.ssh = Some(sshd.impostor());
     let error = mirror.error().await;
     assert!(matches!(error, MirrorError::Unreachable { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_object_that_inflates_without_bound_is_over_the_limit() {
+    let upstream = Upstream::start();
+    upstream.commit(&[("zeros", vec![0; 130 << 20])], "Zeros", ADA);
+    let error = Mirror::of(upstream.url()).error().await;
+    assert!(matches!(error, MirrorError::Limit { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_gits_is_unreachable() {
+    let kind = "Content-Type: application/x-git-upload-pack-advertisement\r\n";
+    for (kind, body) in [("", "<html>hello</html>"), (kind, "zzzz garbage"), (kind, "001e# serv")] {
+        let response = format!("HTTP/1.1 200 OK\r\n{kind}Connection: close\r\n\r\n{body}");
+        let (url, served) = oneshot::answer(response);
+        let error = Mirror::of(&format!("{url}/conf.git")).error().await;
+        assert!(matches!(error, MirrorError::Unreachable { .. }), "{body}: {error:?}");
+        served.join().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    elsewhere.set_nonblocking(true).unwrap();
+    let to = format!("http://{}/conf.git/info/refs", elsewhere.local_addr().unwrap());
+    let response = format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n");
+    let (url, served) = oneshot::answer(response);
+    let error = Mirror::of(&format!("{url}/conf.git")).error().await;
+    assert!(matches!(error, MirrorError::Unreachable { .. }), "{error:?}");
+    served.join().unwrap();
+    let hit = elsewhere.accept().expect_err("nobody came");
+    assert_eq!(hit.kind(), std::io::ErrorKind::WouldBlock);
+}
+
+/// The variable must be there before the process starts, so the test runs
+/// itself once more as a child.
+#[test]
+fn a_private_ca_may_come_from_the_environment() {
+    const NAME: &str = "mirror::a_private_ca_may_come_from_the_environment";
+    if let Ok(url) = std::env::var("CONVOY_IT_CHILD_URL") {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        return runtime.block_on(async {
+            let mirror = Mirror::of(&url);
+            let head = mirror.take(None).await;
+            mirror.propose(&proposal(head, "edit/1", "x: 1\n")).await.unwrap();
+        });
+    }
+    let upstream = Upstream::with().tls().start();
+    upstream.commit(&[("a", "1")], "One", ADA);
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", NAME])
+        .env("CONVOY_IT_CHILD_URL", upstream.url())
+        .env("SSL_CERT_FILE", upstream.ca_file())
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
+    upstream.head("edit/1");
+}
+
+#[test]
+fn a_push_is_told_by_a_signed_webhook() {
+    let (url, served) = oneshot::answer("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n");
+    let upstream = Upstream::start().with_webhook(&url, "hook secret");
+    let head = upstream.commit(&[("a", "1")], "Say \"hello\"", ADA);
+    let request = served.join().unwrap();
+    assert_eq!(request.header("X-GitHub-Event"), Some("push"));
+    assert_eq!(request.header("X-GitHub-Delivery").map(str::len), Some(36));
+    let signature = request.header("X-Hub-Signature-256").unwrap();
+    let mut mac = Hmac::<Sha256>::new_from_slice(b"hook secret").unwrap();
+    mac.update(&request.body);
+    let digits: String =
+        mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(signature, format!("sha256={digits}"));
+    let event: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
+    assert_eq!(event["ref"], "refs/heads/main");
+    assert_eq!(event["before"], "0".repeat(40));
+    assert_eq!(event["after"], head.to_string());
+    assert_eq!(event["forced"], false);
+    assert_eq!(event["repository"]["full_name"], "conf");
+    assert_eq!(event["head_commit"]["message"], "Say \"hello\"");
+    assert_eq!(event["head_commit"]["author"]["email"], ADA.1);
 }
