@@ -24,9 +24,8 @@ const HELPER: &str = "!f() { test \"$1\" = get && printf 'username=%s\\npassword
                       \"$CONVOY_GIT_USER\" \"$CONVOY_GIT_SECRET\"; }; f";
 
 /// From our own environment, what a connection may need.
-const PASSED_ON: [&str; 10] = [
+const PASSED_ON: [&str; 9] = [
     "PATH",
-    "HOME",
     "TMPDIR",
     "SSH_AUTH_SOCK",
     "https_proxy",
@@ -73,6 +72,7 @@ fn command(upstream: &Upstream, git_dir: &Path, branch: &str, commit: CommitId) 
         .env("GIT_SSH_COMMAND", transport::ssh_command(upstream, upstream.limits.time_max))
         .env("GIT_SSH_VARIANT", "ssh")
         .env("LC_ALL", "C");
+    with_home(&mut command, upstream, git_dir);
     with_trust(&mut command, upstream);
     with_credentials(&mut command, upstream);
     command
@@ -91,6 +91,15 @@ fn command(upstream: &Upstream, git_dir: &Path, branch: &str, commit: CommitId) 
         .process_group(0)
         .kill_on_drop(true);
     command
+}
+
+/// Only `ssh` may look into the user's home; over HTTP, curl would take
+/// whatever credentials stand in a `.netrc` there.
+fn with_home(command: &mut Command, upstream: &Upstream, git_dir: &Path) {
+    match std::env::var_os("HOME").filter(|_| upstream.url.starts_with("ssh://")) {
+        Some(home) => command.env("HOME", home),
+        None => command.env("HOME", git_dir),
+    };
 }
 
 fn with_trust(command: &mut Command, upstream: &Upstream) {
