@@ -47,8 +47,12 @@ pub(super) async fn push(
     let child = command
         .spawn()
         .map_err(|error| MirrorError::failed("the git program could not be started", error))?;
-    let group = Group::of(&child);
+    let mut group = Group::of(&child);
     let output = tokio::time::timeout(upstream.limits.time_max, finish(child)).await;
+    if output.is_ok() {
+        // It was waited for, so its number may be another's by now.
+        group.0 = None;
+    }
     drop(group);
     let output = output.map_err(|_| late(upstream))?;
     let output = output.map_err(|error| MirrorError::failed("git push was not followed", error))?;
