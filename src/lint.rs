@@ -67,6 +67,3 @@ impl Notes<'_> {
         self.findings.push(Finding { problem, severity });
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -24,7 +24,7 @@ mod values;
 
 use std::sync::Arc;
 
-use crate::model::{ContentHash, Manifest, Problem, Resources, SourceTree, Stage};
+use crate::model::{ContentHash, FilePath, Manifest, Problem, Resources, SourceTree, Stage};
 use crate::schema::Schema;
 
 pub use merge::unite;
@@ -80,6 +80,17 @@ impl Renderer {
         let renderings = stage::render(&self.memo, &decode, tree, manifest, stage);
         merge::merge(manifest, stage, renderings)
     }
+}
+
+/// Fills in one of Convoy's own templates, such as Envoy's bootstrap, by the
+/// rules of users' templates. `values` must be a map.
+///
+/// # Errors
+/// The mistake that stopped it.
+pub fn fill(name: &FilePath, source: &str, values: serde_json::Value) -> Result<String, Problem> {
+    let values = minijinja::Value::from(minijinja::value::Serde(values));
+    let engine = template::Engine::new(&template::Sources::default(), values);
+    engine.run(name, source).map(|(text, _)| text)
 }
 
 #[cfg(test)]

@@ -22,7 +22,11 @@ pub(super) fn check(cluster: &DynamicMessage, notes: &mut Notes<'_>) {
 fn no_requests(name: &str, thresholds: &[DynamicMessage], notes: &mut Notes<'_>) {
     if thresholds.iter().any(|threshold| number(threshold, "max_requests") == Some(0)) {
         let message = format!("the cluster `{name}` refuses every request: `max_requests` is 0");
-        notes.error("zero-max-requests", message, "give a number above 0, or leave it out for 1024");
+        notes.error(
+            "zero-max-requests",
+            message,
+            "give a number above 0, or leave it out for 1024",
+        );
     }
 }
 

@@ -83,7 +83,8 @@ fn retry_on(whose: &str, policy: &DynamicMessage, notes: &mut Notes<'_>) {
     let given = text(policy, "retry_on");
     for token in given.split(',').map(str::trim).filter(|token| !token.is_empty()) {
         if !RETRY_ON.contains(&token) {
-            let message = format!("{whose} retries on `{token}`, which Envoy doesn't know and skips");
+            let message =
+                format!("{whose} retries on `{token}`, which Envoy doesn't know and skips");
             let hint = format!("known are {}", RETRY_ON.join(", "));
             notes.warning("unknown-retry-on", message, &hint);
         }

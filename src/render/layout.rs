@@ -5,7 +5,9 @@
 //! Convoy gives no meaning.
 
 use super::nearest;
-use crate::model::{FilePath, Manifest, NodeGroup, Place, Problem, ResourceKind, SourceTree, Stage};
+use crate::model::{
+    FilePath, Manifest, NodeGroup, Place, Problem, ResourceKind, SourceTree, Stage,
+};
 
 /// A file to render.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +31,10 @@ pub(crate) enum Holds {
 
 /// The files to render, those for all groups first, and every file whose
 /// place makes no sense.
-pub(crate) fn find<'t>(tree: &'t SourceTree, manifest: &Manifest) -> (Vec<Found<'t>>, Vec<Problem>) {
+pub(crate) fn find<'t>(
+    tree: &'t SourceTree,
+    manifest: &Manifest,
+) -> (Vec<Found<'t>>, Vec<Problem>) {
     let (mut found, mut problems) = (Vec::new(), Vec::new());
     for folder in ["resources", "groups", "discovery", "values"] {
         for (path, _) in tree.under(folder) {
@@ -62,10 +67,12 @@ fn resources<'t>(
     parts: &[&str],
 ) -> Result<Option<Found<'t>>, Problem> {
     let kind = match parts {
-        [folder, _, ..] => match ResourceKind::ALL.into_iter().find(|kind| kind.folder() == *folder) {
-            Some(kind) => Some(kind),
-            None => return Err(unknown_kind(path, folder)),
-        },
+        [folder, _, ..] => {
+            match ResourceKind::ALL.into_iter().find(|kind| kind.folder() == *folder) {
+                Some(kind) => Some(kind),
+                None => return Err(unknown_kind(path, folder)),
+            }
+        }
         _ => None,
     };
     Ok(Some(Found { path, group, holds: Holds::Resources(kind) }))
@@ -164,10 +171,9 @@ mod tests {
         let (found, mut problems) = find(&tree, &manifest);
         match problems.pop() {
             Some(problem) => Err((problem.rule, problem.hint)),
-            None => Ok(found
-                .into_iter()
-                .map(|file| (file.group.map(String::from), file.holds))
-                .next()),
+            None => {
+                Ok(found.into_iter().map(|file| (file.group.map(String::from), file.holds)).next())
+            }
         }
     }
 

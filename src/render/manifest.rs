@@ -12,8 +12,8 @@ use std::time::Duration;
 use super::document::{self, Node, Value};
 use super::mistakes::{Fields, Mistakes};
 use crate::model::{
-    EVERYONE, GroupRule, IdError, MANIFEST_PATH, Manifest, NodeGroup, NodeRule, Person,
-    Place, Problem, SmokePolicy, SourceTree, Stage, StageSpec,
+    EVERYONE, GroupRule, IdError, MANIFEST_PATH, Manifest, NodeGroup, NodeRule, Person, Place,
+    Problem, SmokePolicy, SourceTree, Stage, StageSpec,
 };
 /// More approvals than this are a slip of the finger.
 const APPROVALS_MAX: u32 = 50;
@@ -214,7 +214,9 @@ fn smoke(mistakes: &mut Mistakes<'_>, fields: &Fields<'_>) -> SmokePolicy {
     let mut timeout = |name: &str, default: Duration| {
         fields
             .get(name)
-            .and_then(|node| duration::read(mistakes, node, &format!("`{name}`"), SMOKE_TIMEOUT_MAX))
+            .and_then(|node| {
+                duration::read(mistakes, node, &format!("`{name}`"), SMOKE_TIMEOUT_MAX)
+            })
             .unwrap_or(default)
     };
     let ready_timeout = timeout("ready_timeout", policy.ready_timeout);
@@ -258,13 +260,13 @@ fn group(mistakes: &mut Mistakes<'_>, node: &Node) -> Option<GroupRule> {
     };
     let name = name?;
     if name.as_str() == EVERYONE {
-        let message = format!("the group `{EVERYONE}` is always there: all nodes of no other group");
+        let message =
+            format!("the group `{EVERYONE}` is always there: all nodes of no other group");
         mistakes.note(fields.at, "reserved-name", message);
         return None;
     }
     Some(GroupRule { name, nodes })
 }
-
 
 #[cfg(test)]
 mod tests;

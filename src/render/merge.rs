@@ -32,7 +32,8 @@ pub(crate) fn merge(manifest: &Manifest, stage: &Stage, renderings: Renderings) 
     problems.extend(everywhere);
     problems.sort();
     problems.dedup();
-    let groups = groups.into_iter().map(|(name, all)| (name, all.into_values().collect())).collect();
+    let groups =
+        groups.into_iter().map(|(name, all)| (name, all.into_values().collect())).collect();
     let resources = Resources { groups };
     Output { hash: hash(&resources), resources, problems, files }
 }

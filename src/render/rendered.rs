@@ -104,8 +104,7 @@ mod tests {
 
     fn mapped() -> RenderedFile {
         let path = |text| FilePath::new(text).unwrap();
-        let run =
-            |start, file, from, literal| Run { start, file, from, literal };
+        let run = |start, file, from, literal| Run { start, file, from, literal };
         RenderedFile {
             source: path("resources/a.yaml"),
             group: None,

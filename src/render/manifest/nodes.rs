@@ -20,10 +20,7 @@ pub(super) fn rules(mistakes: &mut Mistakes<'_>, node: &Node) -> Vec<NodeRule> {
 fn rule(mistakes: &mut Mistakes<'_>, node: &Node) -> Option<NodeRule> {
     let fields = mistakes.fields(node, "a rule about nodes", &RULE_FIELDS)?;
     let mut globs_of = |name: &str| {
-        fields
-            .get(name)
-            .map(|node| globs(mistakes, node, &format!("`{name}`")))
-            .unwrap_or_default()
+        fields.get(name).map(|node| globs(mistakes, node, &format!("`{name}`"))).unwrap_or_default()
     };
     let (clusters, ids) = (globs_of("cluster"), globs_of("id"));
     let metadata = fields.get("metadata").map(|node| metadata(mistakes, node)).unwrap_or_default();

@@ -28,9 +28,8 @@ pub(super) struct Mark {
 impl Mark {
     /// Appends the mark, unless a number is too large to be carried.
     pub(super) fn push(self, text: &mut String) {
-        let digit = |number: u32| {
-            (number <= NUMBER_MAX).then(|| char::from_u32(ZERO + number)).flatten()
-        };
+        let digit =
+            |number: u32| (number <= NUMBER_MAX).then(|| char::from_u32(ZERO + number)).flatten();
         let numbers = (digit(self.file), digit(self.line), digit(self.column));
         if let (Some(file), Some(line), Some(column)) = numbers {
             text.push(if self.literal { LITERAL } else { EXPRESSION });

@@ -107,8 +107,7 @@ fn near(expression: &str, values: &Value) -> Option<String> {
 
 fn missing(place: Place, detail: &str, sources: &Sources) -> Problem {
     let name = Sources::full_name(detail.split(['"', '\'']).nth(1).unwrap_or(detail));
-    let problem =
-        Problem::new(place, "template-missing", format!("there is no template `{name}`"));
+    let problem = Problem::new(place, "template-missing", format!("there is no template `{name}`"));
     match nearest::nearest(&name, sources.names()) {
         Some(near) => problem.with_hint(format!("did you mean `{near}`?")),
         None => problem.with_hint("templates to import or include lie under `templates/`"),

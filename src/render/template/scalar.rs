@@ -5,7 +5,11 @@ use minijinja::{Error, ErrorKind, Output, State};
 
 /// Prints what `${{ … }}` came to: numbers, booleans and null as YAML has
 /// them, text as it is, maps and lists in flow form.
-pub(super) fn print(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+pub(super) fn print(
+    out: &mut Output<'_>,
+    _: &mut State<'_, '_>,
+    value: &Value,
+) -> Result<(), Error> {
     match value.kind() {
         // `${{ x if y }}` without `else`.
         ValueKind::Undefined => Ok(()),
@@ -53,7 +57,8 @@ fn number(value: &Value) -> String {
 
 /// JSON lets some characters stand that YAML does not.
 fn escape(json: &str) -> String {
-    let unprintable = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}');
+    let unprintable =
+        |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}');
     if !json.contains(unprintable) {
         return json.to_owned();
     }

@@ -25,7 +25,8 @@ impl Sources {
                 Some((path.clone(), std::str::from_utf8(content).ok()?.to_owned()))
             })
             .collect();
-        let parts = files.iter().flat_map(|(path, text)| [path.as_str().as_bytes(), text.as_bytes()]);
+        let parts =
+            files.iter().flat_map(|(path, text)| [path.as_str().as_bytes(), text.as_bytes()]);
         let hash = Some(ContentHash::of_parts(parts));
         Self { files: Arc::new(files), hash }
     }

@@ -108,7 +108,8 @@ fn a_statement_within_a_line_does_not_join_it_to_the_next() {
 
 #[test]
 fn every_line_leads_back_to_its_source() {
-    let macros = "#% macro host(name, port)\n  - address: ${{ name }}\n    port: ${{ port }}\n#% endmacro\n";
+    let macros =
+        "#% macro host(name, port)\n  - address: ${{ name }}\n    port: ${{ port }}\n#% endmacro\n";
     let footer = "tail:\n  last: ${{ name }}\n";
     let source = "#% from 'm.yaml' import host
 hosts:
