@@ -3,6 +3,7 @@
 mod manifest;
 mod rendered;
 mod typed;
+mod yaml;
 
 use std::sync::Arc;
 
