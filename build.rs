@@ -20,6 +20,18 @@ const ENVOY_ROOTS: [&str; 8] = [
     "ratelimit/api",
 ];
 
+/// Protobuf's own types that authors may put in an `Any` though no message of
+/// Envoy's imports their file.
+const WELL_KNOWN: [&str; 7] = [
+    "google/protobuf/any.proto",
+    "google/protobuf/duration.proto",
+    "google/protobuf/empty.proto",
+    "google/protobuf/field_mask.proto",
+    "google/protobuf/struct.proto",
+    "google/protobuf/timestamp.proto",
+    "google/protobuf/wrappers.proto",
+];
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=proto");
@@ -58,7 +70,7 @@ fn compile(roots: &[PathBuf], include: &Path, output: &Path) -> Result<(), Box<d
     for root in roots {
         protoc.arg("-I").arg(root);
     }
-    protoc.arg("-I").arg(include);
+    protoc.arg("-I").arg(include).args(WELL_KNOWN);
     for root in roots {
         let mut files = Vec::new();
         proto_files(root, &mut files)?;

@@ -120,7 +120,42 @@ fn wrong_types_and_bytes_are_errors() {
 fn yaml_is_protobufs_json_form_in_a_fixed_order() {
     let schema = Schema::load();
     let cluster = message(&schema, "envoy.config.cluster.v3.Cluster", CLUSTER);
-    insta::assert_snapshot!(schema.to_yaml(&cluster), @"");
+    insta::assert_snapshot!(schema.to_yaml(&cluster), @r"
+    name: web
+    type: STRICT_DNS
+    connect_timeout: 0.25s
+    per_connection_buffer_limit_bytes: 32768
+    metadata:
+      filter_metadata:
+        a:
+          k: -7
+        b:
+          k1: 1.5
+          k2:
+          - true
+          - null
+          k3:
+            x: '3'
+            y: '2'
+            z: '1'
+        c: {}
+        d: {}
+        e: {}
+    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        '@type': type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config:
+          http2_protocol_options:
+            max_concurrent_streams: 0
+      opaque:
+        '@type': type.googleapis.com/xds.type.v3.TypedStruct
+        type_url: x
+        value:
+          m: 1
+          n: 2
+          o: 3
+          p: 4
+    ");
 }
 
 #[test]

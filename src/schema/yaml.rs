@@ -76,7 +76,7 @@ impl Printer<'_> {
             (Value::Map(entries), Kind::Message(entry)) => {
                 let kind = entry.map_entry_value_field().kind();
                 let mut sorted: Vec<_> = entries.iter().collect();
-                sorted.sort_by(|(a, _), (b, _)| a.cmp(b));
+                sorted.sort_by_key(|(key, _)| *key);
                 let pairs = sorted.into_iter().map(|(k, v)| (key(k), self.single(&kind, v)));
                 Yaml::Mapping(pairs.collect())
             }
@@ -131,6 +131,9 @@ impl Printer<'_> {
         let type_url = type_url.as_ref().and_then(|url| url.as_str()).unwrap_or_default();
         let body = any.get_field_by_name("value");
         let body = body.as_ref().and_then(|body| body.as_bytes()).cloned().unwrap_or_default();
+        if type_url.is_empty() && body.is_empty() {
+            return empty();
+        }
         let mut mapping = Mapping::new();
         mapping.insert(text("@type"), text(type_url));
         let inner = self

@@ -13,8 +13,13 @@ impl Reader<'_> {
     pub(super) fn any(&mut self, descriptor: &MessageDescriptor, node: &Node) -> DynamicMessage {
         let mut any = DynamicMessage::new(descriptor.clone());
         if node.entries().is_none() {
-            let message = format!("must be a mapping with `@type`, not {}", node.describe());
+            let message =
+                format!("an `Any` must be a mapping with `@type`, not {}", node.describe());
             self.mistake(node.span, Mistake::wrong_type(message));
+            return any;
+        }
+        // Protobuf's JSON form of an `Any` that holds nothing.
+        if node.entries().is_some_and(<[_]>::is_empty) {
             return any;
         }
         let Some(inner_type) = self.declared_type(node) else { return any };

@@ -1,18 +1,19 @@
 //! The nearest known name to a misspelt one, and lists of names for hints.
 
 /// The candidate that `wanted` most likely means: at most a third of its
-/// letters differ, not counting case.
+/// letters differ, and at most four, not counting case.
 pub(super) fn nearest(
     wanted: &str,
     candidates: impl IntoIterator<Item = String>,
 ) -> Option<String> {
     const LONGEST: usize = 200;
+    const MOST_CHANGES: usize = 4;
     let wanted = wanted.to_lowercase();
     let length = wanted.chars().count();
     if length > LONGEST {
         return None;
     }
-    let limit = (length / 3).max(1);
+    let limit = (length / 3).clamp(1, MOST_CHANGES);
     candidates
         .into_iter()
         .filter(|name| name.chars().count().abs_diff(length) <= limit)

@@ -60,6 +60,10 @@ impl Reader<'_> {
     ) {
         let set = message.has_field(field);
         let span = node.map_or(around, |node| node.span);
+        // Rules of a oneof's member hold where that member is the chosen one.
+        if !set && field.containing_oneof().is_some_and(|oneof| !oneof.is_synthetic()) {
+            return;
+        }
         if rules.required && !set {
             return self.breach(span, field.name(), "must be set", None);
         }

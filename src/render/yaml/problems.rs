@@ -40,14 +40,15 @@ pub(super) fn syntax(span: Span, error: &ScanError) -> YamlError {
     }
     let info = error.info();
     let message = info.split(" at byte").next().unwrap_or(&info).trim_end_matches('.').to_owned();
-    YamlError { span, rule: "yaml-syntax", message, hint: remedy(error.kind()).map(Into::into) }
+    YamlError { span, rule: "yaml-syntax", message, hint: Some(remedy(error.kind()).into()) }
 }
 
-fn remedy(kind: &ErrorKind) -> Option<&'static str> {
-    Some(match kind {
+fn remedy(kind: &ErrorKind) -> &'static str {
+    match kind {
         ErrorKind::TabNotAllowed
         | ErrorKind::TabInBlockIndentation
         | ErrorKind::TabInIndentation
+        | ErrorKind::TabInPlainScalar
         | ErrorKind::TabAtBlockScalarStart => "indent with spaces, not tabs",
         ErrorKind::UnknownAnchor => {
             "define the anchor (`&name`) above its alias in the same document"
@@ -55,10 +56,19 @@ fn remedy(kind: &ErrorKind) -> Option<&'static str> {
         ErrorKind::InvalidIndentation | ErrorKind::ExpectedBlockMappingKey => {
             "indent the line like its siblings, or quote a value that spans lines"
         }
-        ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => {
-            "write `key: value`; quote a value that holds `: `"
+        ErrorKind::SimpleKeyExpected
+        | ErrorKind::InvalidSimpleKey
+        | ErrorKind::MappingValueNotAllowed
+        | ErrorKind::InvalidColonPlacement => "write `key: value`; quote a value that holds `: `",
+        ErrorKind::UnclosedQuotedScalar
+        | ErrorKind::InvalidQuotedScalarIndent
+        | ErrorKind::DocumentIndicatorInQuotedScalar => {
+            "close the quote, or indent the lines that the text goes on in"
         }
-        ErrorKind::UnclosedQuotedScalar => "close the quote",
+        ErrorKind::InvalidTrailingSingleQuotedScalar
+        | ErrorKind::InvalidTrailingDoubleQuotedScalar => {
+            "put the whole value in quotes, and double a quote inside it"
+        }
         ErrorKind::UnknownQuotedScalarEscape => "double the backslash, or use single quotes",
         ErrorKind::UnclosedFlowCollection { .. }
         | ErrorKind::UnexpectedEofFlowSequence
@@ -67,9 +77,10 @@ fn remedy(kind: &ErrorKind) -> Option<&'static str> {
         | ErrorKind::ExpectedFlowSequenceSeparator
         | ErrorKind::MismatchedFlowCollectionEnd { .. }
         | ErrorKind::MisplacedFlowCollectionEnd => "check commas and closing brackets",
-        ErrorKind::UnexpectedCharacter { .. } => "quote the value",
+        ErrorKind::UnexpectedCharacter { .. }
+        | ErrorKind::PlainScalarStartsWithDashFlowIndicator => "quote the value",
         ErrorKind::ExpectedBlockSequenceEntry => "begin each item of the list with `- `",
         ErrorKind::UndeclaredTagHandle => "remove the tag",
-        _ => return None,
-    })
+        _ => "check the indentation, quotes and brackets of this line and the one above it",
+    }
 }

@@ -35,7 +35,6 @@ fn unquoted_scalars_follow_the_core_schema() {
         (".", json!(".")),
         ("1.2.3", json!("1.2.3")),
         ("e5", json!("e5")),
-        ("-", json!([null])),
         ("\"1\"", json!("1")),
         ("!!str 1", json!("1")),
         ("!!int \"1\"", json!(1)),
@@ -97,12 +96,17 @@ fn mistakes_name_their_place() {
         errors_of("a: {<<: 1}\n"),
         ["1:9 yaml-syntax: `<<` merges mappings, not the number 1"]
     );
+    let hint = |text: &str| parse(text).unwrap_err()[0].hint.clone().unwrap();
+    assert_eq!(hint("a:\n\t- b\n"), "indent with spaces, not tabs");
+    assert_eq!(
+        hint("a: 'b\nc: d\n"),
+        "close the quote, or indent the lines that the text goes on in"
+    );
     for (text, place) in [("a:\n\t- b\n", "2:"), ("a: [1, 2\nb: 3\n", "2:"), ("a: *b\n", "1:4 ")] {
         let errors = errors_of(text);
         assert_eq!(errors.len(), 1, "{text}");
         assert!(errors[0].starts_with(place), "{text}: {errors:?}");
         assert!(errors[0].contains("yaml-syntax"), "{text}: {errors:?}");
-        assert!(parse(text).unwrap_err()[0].hint.is_some(), "{text}");
     }
 }
 
@@ -118,7 +122,7 @@ fn duplicates_are_found_in_large_mappings_too() {
 fn an_alias_bomb_is_refused_where_it_explodes() {
     let mut text = String::from("l0: &l0 [x, x, x, x, x, x, x, x, x]\n");
     for level in 1..10 {
-        let aliases = [format!("*l{}", level - 1)].repeat(9).join(", ");
+        let aliases = vec![format!("*l{}", level - 1); 9].join(", ");
         text.push_str(&format!("l{level}: &l{level} [{aliases}]\n"));
     }
     let errors = errors_of(&text);
