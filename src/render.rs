@@ -21,6 +21,7 @@ mod stage;
 mod template;
 mod typed;
 mod values;
+mod yaml;
 
 use std::sync::Arc;
 
