@@ -6,4 +6,6 @@
 )]
 
 mod harness;
+mod lint;
 mod mirror;
+mod sample;
