@@ -29,6 +29,7 @@ pub use secrets::Secrets;
 
 use crate::chat::{Links, Slack};
 use crate::config::{Config, Role, StoreConfig};
+use crate::mirror;
 use crate::reconcile::{self, Announcer, Handle, Parts, Repository, Settings};
 use crate::render::Renderer;
 use crate::schema::Schema;
@@ -112,6 +113,9 @@ impl App {
             .with_context(|| format!("the data folder {} can't be made", data.display()))?;
         let store = Store::open(data, store_options(&config.store))
             .with_context(|| format!("the data folder {} can't be opened", data.display()))?;
+        let quarantine = data.join("quarantine");
+        std::fs::create_dir_all(&quarantine).context("the quarantine can't be made")?;
+        mirror::sweep(&quarantine).context("the quarantine can't be swept")?;
         let schema = Schema::load();
         let renderer = Arc::new(Renderer::new(schema.clone()));
         let (reports, inbox) = mpsc::channel(REPORTS_MAX);

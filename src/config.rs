@@ -109,6 +109,8 @@ pub struct UpstreamConfig {
     pub ssh_key_file: Option<PathBuf>,
     /// The pinned host keys for `ssh://`.
     pub known_hosts_file: Option<PathBuf>,
+    /// The certificates that `https://` trusts, instead of the system's.
+    pub ca_file: Option<PathBuf>,
     /// Bounds of one fetch.
     pub limits: LimitsConfig,
 }

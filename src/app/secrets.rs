@@ -66,6 +66,7 @@ fn upstream(config: &UpstreamConfig) -> Result<Upstream, ConfigError> {
         credentials,
         limits: limits(&config.limits),
         ssh: ssh.map(|(key_file, known_hosts)| SshKey { key_file, known_hosts }),
+        ca_file: config.ca_file.clone(),
     };
     let refused = |error: crate::mirror::MirrorError| ConfigError::at("", error.to_string());
     upstream.check().map_err(refused)?;

@@ -55,6 +55,7 @@ pub(super) struct UpstreamEntry {
     pub(super) token_file: Option<PathBuf>,
     pub(super) ssh_key_file: Option<PathBuf>,
     pub(super) known_hosts_file: Option<PathBuf>,
+    pub(super) ca_file: Option<PathBuf>,
     #[serde(default)]
     pub(super) limits: LimitsEntry,
 }

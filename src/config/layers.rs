@@ -247,6 +247,7 @@ fn upstream_config(name: &str, entry: UpstreamEntry) -> Result<UpstreamConfig, C
         token_file: entry.token_file,
         ssh_key_file: entry.ssh_key_file,
         known_hosts_file: entry.known_hosts_file,
+        ca_file: entry.ca_file,
         limits: LimitsConfig {
             bytes_max: entry.limits.bytes,
             files_max: entry.limits.files,

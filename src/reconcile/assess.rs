@@ -3,11 +3,11 @@
 //! The one verdict: a push, the editor's preview, the CLI and the API all ask
 //! [`assess`], so they can't disagree.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::lint;
 use crate::model::{Finding, Manifest, Problem, Severity, SourceTree, Stage};
-use crate::render::{Output, Renderer};
+use crate::render::{self, Output, Renderer};
 use crate::smoke::Suite;
 use crate::snapshot;
 
@@ -43,31 +43,49 @@ pub fn assess(renderer: &Renderer, tree: &SourceTree, skipped: &[Problem]) -> Op
         Err(problems) => return Some(broken_manifest(tree, problems)),
     };
     let (suite, mut problems) = Suite::read(tree);
-    let mut by_stage = Collected::default();
-    let mut findings = Collected::default();
+    let mut findings: Vec<Finding> = Vec::new();
     let mut outputs = BTreeMap::new();
     for stage in manifest.stages.iter().map(|spec| &spec.name) {
         let output = renderer.render(tree, &manifest, stage);
-        by_stage.add(stage, output.problems.iter().cloned());
+        let in_stage = |problem: Problem| Problem { stages: vec![stage.clone()], ..problem };
+        problems.extend(output.problems.iter().cloned());
         for resources in output.resources.groups.values() {
-            by_stage.add(stage, snapshot::check(renderer.schema(), resources));
+            problems.extend(snapshot::check(renderer.schema(), resources).into_iter().map(in_stage));
         }
         let said = lint::run(renderer.schema(), stage, &output.resources);
-        findings.add(stage, said.into_iter());
+        findings.extend(said.into_iter().map(|finding| Finding {
+            problem: in_stage(finding.problem),
+            severity: finding.severity,
+        }));
         outputs.insert(stage.clone(), output);
     }
-    problems.extend(skipped.iter().filter(|problem| problem.rule == "file-too-large").cloned());
-    problems.extend(by_stage.problems(manifest.stages.len()));
-    problems.sort();
-    let mut findings: Vec<Finding> = findings.findings(manifest.stages.len());
-    findings.extend(
-        skipped
-            .iter()
-            .filter(|problem| problem.rule != "file-too-large")
-            .map(|problem| Finding { problem: problem.clone(), severity: Severity::Warning }),
-    );
-    findings.sort();
+    let (refused, left_out): (Vec<_>, Vec<_>) =
+        skipped.iter().cloned().partition(|problem| problem.rule == "file-too-large");
+    problems.extend(refused);
+    let stages: Vec<Stage> = manifest.stages.iter().map(|spec| spec.name.clone()).collect();
+    let problems = render::unite(problems, &stages);
+    let findings = unite_findings(findings, left_out, &stages);
     Some(Assessment { manifest: Some(manifest), problems, findings, outputs, suite })
+}
+
+/// The same finding of several stages once; what was left out is a warning.
+fn unite_findings(
+    findings: Vec<Finding>,
+    left_out: Vec<Problem>,
+    stages: &[Stage],
+) -> Vec<Finding> {
+    let mut by_severity: BTreeMap<Severity, Vec<Problem>> = BTreeMap::new();
+    by_severity.insert(Severity::Warning, left_out);
+    for finding in findings {
+        by_severity.entry(finding.severity).or_default().push(finding.problem);
+    }
+    by_severity
+        .into_iter()
+        .flat_map(|(severity, problems)| {
+            let united = render::unite(problems, stages);
+            united.into_iter().map(move |problem| Finding { problem, severity })
+        })
+        .collect()
 }
 
 fn broken_manifest(tree: &SourceTree, mut problems: Vec<Problem>) -> Assessment {
@@ -75,45 +93,4 @@ fn broken_manifest(tree: &SourceTree, mut problems: Vec<Problem>) -> Assessment 
     problems.extend(more);
     problems.sort();
     Assessment { manifest: None, problems, findings: Vec::new(), outputs: BTreeMap::new(), suite }
-}
-
-/// The same statement about several stages, said once.
-#[derive(Debug)]
-struct Collected<T: Ord>(BTreeMap<T, BTreeSet<Stage>>);
-
-impl<T: Ord> Default for Collected<T> {
-    fn default() -> Self {
-        Self(BTreeMap::new())
-    }
-}
-
-impl<T: Ord> Collected<T> {
-    fn add(&mut self, stage: &Stage, items: impl IntoIterator<Item = T>) {
-        for item in items {
-            self.0.entry(item).or_default().insert(stage.clone());
-        }
-    }
-}
-
-/// No stages are named where it concerns all of them.
-fn stages_of(stages: BTreeSet<Stage>, all: usize) -> Vec<Stage> {
-    if stages.len() == all { Vec::new() } else { stages.into_iter().collect() }
-}
-
-impl Collected<Problem> {
-    fn problems(self, all: usize) -> impl Iterator<Item = Problem> {
-        self.0
-            .into_iter()
-            .map(move |(problem, stages)| Problem { stages: stages_of(stages, all), ..problem })
-    }
-}
-
-impl Collected<Finding> {
-    fn findings(self, all: usize) -> Vec<Finding> {
-        let with_stages = |(finding, stages): (Finding, BTreeSet<Stage>)| Finding {
-            problem: Problem { stages: stages_of(stages, all), ..finding.problem },
-            severity: finding.severity,
-        };
-        self.0.into_iter().map(with_stages).collect()
-    }
 }
