@@ -161,6 +161,16 @@ fn scalars_are_typed_by_their_field() {
     let cases: &[(&str, &[&str])] = &[
         ("lb_policy: RANDOM", &[]),
         ("lb_policy: 3", &[]),
+        ("lb_policy: '3'", &[]),
+        (
+            "lb_policy: 4",
+            &[
+                "2:12 bad-enum: `lb_policy` has no value `4` (write `ROUND_ROBIN`, `LEAST_REQUEST`, \
+               `RING_HASH`, `RANDOM`, `MAGLEV`, `CLUSTER_PROVIDED` or \
+               `LOAD_BALANCING_POLICY_CONFIG`)",
+            ],
+        ),
+        ("alt_stat_name: 1.10", &[]),
         (
             "lb_policy: RANDM",
             &["2:12 bad-enum: `lb_policy` has no value `RANDM` (did you mean `RANDOM`?)"],
@@ -506,11 +516,20 @@ fn every_pattern_of_envoys_rules_compiles() {
                 && let Some(pattern) = &text.pattern
             {
                 patterns += 1;
-                assert!(!pattern.matches("?"), "{}: {}", field.full_name(), pattern.text);
+                assert!(regex::Regex::new(&pattern.text).is_ok(), "{}", field.full_name());
             }
         }
     }
     assert!(patterns > 5);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "[-a\\[\\]{}:,?&*!|>'\"%@#~<. \\n\\t01é]{0,80}") {
+        let _ = decode(schema(), &file(Some(ResourceKind::Clusters), &text));
+        let nested = format!("name: a\nmetadata: {text}\nload_assignment: {text}");
+        let _ = decode(schema(), &file(Some(ResourceKind::Clusters), &nested));
+    }
 }
 
 include!("/tmp/corpus_tmp.rs");
