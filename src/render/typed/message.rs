@@ -50,9 +50,10 @@ pub(super) struct Given<'a> {
 
 impl Reader<'_> {
     /// Reads a message of any type. What could not be read is left out, and
-    /// has been reported.
+    /// has been reported, under the name of the field that holds it.
     pub(super) fn message(
         &mut self,
+        name: &str,
         descriptor: &MessageDescriptor,
         node: &Node,
         at: At,
@@ -63,14 +64,22 @@ impl Reader<'_> {
             self.mistake(node.span, Mistake::hinted("too-deep", message, hint));
             return DynamicMessage::new(descriptor.clone());
         }
-        self.well_known(descriptor, node, at).unwrap_or_else(|| self.fields(descriptor, node, at))
+        match self.well_known(name, descriptor, node, at) {
+            Some(message) => message,
+            None => self.fields(name, descriptor, node, at),
+        }
     }
 
-    fn fields(&mut self, descriptor: &MessageDescriptor, node: &Node, at: At) -> DynamicMessage {
+    fn fields(
+        &mut self,
+        name: &str,
+        descriptor: &MessageDescriptor,
+        node: &Node,
+        at: At,
+    ) -> DynamicMessage {
         let mut message = DynamicMessage::new(descriptor.clone());
         let Some(entries) = node.entries() else {
-            let text =
-                format!("`{}` must be a mapping, not {}", descriptor.name(), node.describe());
+            let text = format!("`{name}` must be a mapping, not {}", node.describe());
             self.mistake(node.span, Mistake::wrong_type(text));
             return message;
         };
@@ -231,7 +240,7 @@ impl Reader<'_> {
 
     pub(super) fn single(&mut self, name: &str, kind: &Kind, node: &Node, at: At) -> Option<Value> {
         if let Kind::Message(descriptor) = kind {
-            return Some(Value::Message(self.message(descriptor, node, at)));
+            return Some(Value::Message(self.message(name, descriptor, node, at)));
         }
         match scalar::read(kind, node) {
             Ok(value) => Some(value),

@@ -185,36 +185,44 @@ fn scalars_are_typed_by_their_field() {
         (
             "connect_timeout: 250ms",
             &[
-                "2:18 bad-duration: a duration must be seconds such as 1.5s, not the text \"250ms\" \
+                "2:18 bad-duration: `connect_timeout` must be a duration such as 1.5s, not the text \"250ms\" \
                (write 0.25s)",
             ],
         ),
         (
             "connect_timeout: 5",
-            &["2:18 bad-duration: a duration must be seconds such as 1.5s, not the number 5 \
-               (write 5s)"],
+            &[
+                "2:18 bad-duration: `connect_timeout` must be a duration such as 1.5s, not the number 5 \
+               (write 5s)",
+            ],
         ),
         (
             "connect_timeout: 315576000001s",
-            &["2:18 bad-duration: a duration must be seconds such as 1.5s, not the text \
-               \"315576000001s\" (write at most 315576000000s)"],
+            &[
+                "2:18 bad-duration: `connect_timeout` must be a duration such as 1.5s, not the text \
+               \"315576000001s\" (write at most 315576000000s)",
+            ],
         ),
         (
             "connect_timeout: {seconds: 5}",
-            &["2:18 wrong-type: a time must be a text, not a mapping"],
+            &["2:18 wrong-type: `connect_timeout` must be a text, not a mapping"],
         ),
         ("per_connection_buffer_limit_bytes: '0x10'", &[]),
         ("per_connection_buffer_limit_bytes: 1e3", &[]),
         ("per_connection_buffer_limit_bytes: ~", &[]),
         (
             "per_connection_buffer_limit_bytes: 4294967296",
-            &["2:36 wrong-type: `UInt32Value` is out of range: 4294967296 is not from 0 to \
-               4294967295"],
+            &[
+                "2:36 wrong-type: `per_connection_buffer_limit_bytes` is out of range: 4294967296 is not from 0 to \
+               4294967295",
+            ],
         ),
         (
             "per_connection_buffer_limit_bytes: 1.5",
-            &["2:36 wrong-type: `UInt32Value` must be a whole number from 0 to 4294967295, not \
-               the number 1.5"],
+            &[
+                "2:36 wrong-type: `per_connection_buffer_limit_bytes` must be a whole number from 0 to 4294967295, not \
+               the number 1.5",
+            ],
         ),
         ("use_tcp_for_dns_lookups: true", &[]),
         (
@@ -245,7 +253,7 @@ fn scalars_are_typed_by_their_field() {
                 "2:11 wrong-type: an item of `filters` is null (remove the item, or give it a value)",
             ],
         ),
-        ("metadata: 3", &["2:11 wrong-type: `Metadata` must be a mapping, not the number 3"]),
+        ("metadata: 3", &["2:11 wrong-type: `metadata` must be a mapping, not the number 3"]),
         (
             "typed_extension_protocol_options: []",
             &["2:35 wrong-type: `typed_extension_protocol_options` must be a mapping, not a list"],
@@ -290,7 +298,7 @@ fn bytes_times_and_masks_have_their_own_forms() {
     any(
         "Timestamp",
         "value: yesterday",
-        &["4:10 bad-timestamp: a timestamp must be in RFC 3339, not the text \"yesterday\" \
+        &["4:10 bad-timestamp: `value` must be a time in RFC 3339, not the text \"yesterday\" \
            (write it like 2026-01-31T08:00:00Z)"],
     );
     any("FieldMask", "value: a.bC,d", &[]);
@@ -329,7 +337,7 @@ fn any_needs_a_type_that_envoy_resolves() {
            (begin it with `\"@type\": type.googleapis.com/…`)"],
     );
     any("{}", &[]);
-    any("[]", &["2:15 wrong-type: an `Any` must be a mapping with `@type`, not a list"]);
+    any("[]", &["2:15 wrong-type: `typed_config` must be a mapping with `@type`, not a list"]);
     any(
         "{'@type': type.googleapis.com/envoy.extensions.filters.http.bufer.v3.Buffer}",
         &["2:25 unknown-type: no message type `envoy.extensions.filters.http.bufer.v3.Buffer` is \
