@@ -33,7 +33,7 @@ const MAX_PROBLEMS: usize = 1000;
 /// durations, validation rules, inside every `Any` too. Gives each resource
 /// that has no mistake, and all mistakes of the others.
 pub fn decode(schema: &Schema, file: &RenderedFile) -> (Vec<Resource>, Vec<Problem>) {
-    let mut reader = Reader { schema, file, problems: Vec::new(), mistakes: 0 };
+    let mut reader = Reader { schema, file, problems: Vec::new(), mistakes: 0, hidden: false };
     let mut resources = Vec::new();
     match yaml::parse(&file.text) {
         Ok(documents) => {
@@ -57,6 +57,9 @@ struct Reader<'a> {
     problems: Vec<Problem>,
     /// How many mistakes there are, also beyond [`MAX_PROBLEMS`].
     mistakes: usize,
+    /// Inside a field that Envoy's schema marks as sensitive: problems say
+    /// what is wrong there without the value, as they are shown to many.
+    hidden: bool,
 }
 
 /// Something wrong, without its place.
@@ -76,6 +79,16 @@ impl Mistake {
         Self::new(rule, message, Some(hint.into()))
     }
 
+    /// The same mistake without the part that may quote a value.
+    fn without_value(self) -> Self {
+        const QUOTES: [&str; 4] = [", not the ", ", is ", ": ", " has no value "];
+        let cut = |text: String| {
+            let end = QUOTES.iter().filter_map(|quote| text.find(quote)).min();
+            text[..end.unwrap_or(text.len())].to_owned()
+        };
+        Self { message: cut(self.message), hint: self.hint.map(cut), ..self }
+    }
+
     /// A value of the wrong type.
     fn wrong_type(message: impl Into<String>) -> Self {
         Self::new("wrong-type", message, None)
@@ -88,6 +101,7 @@ impl Reader<'_> {
         if self.problems.len() >= MAX_PROBLEMS {
             return;
         }
+        let mistake = if self.hidden { mistake.without_value() } else { mistake };
         let place = self.file.place(span.line, span.column);
         let problem = Problem::new(place, mistake.rule, mistake.message);
         self.problems.push(Problem { hint: mistake.hint, ..problem });

@@ -99,9 +99,12 @@ impl Reader<'_> {
             let before = self.mistakes;
             let skipped = shape.skipped.contains(&field.number());
             let inner = At { validated: at.validated && !skipped, ..at }.deeper();
+            let outer = self.hidden;
+            self.hidden |= shape.sensitive.contains(&field.number());
             if let Some(value) = self.field(field, &entry.value, inner) {
                 message.set_field(field, value);
             }
+            self.hidden = outer;
             let whole = self.mistakes == before;
             given.push(Given { number: field.number(), entry, whole });
         }
