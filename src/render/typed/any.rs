@@ -5,7 +5,7 @@ use prost_reflect::{DynamicMessage, MessageDescriptor, Value};
 use super::document::TYPE_PREFIX;
 use super::message::At;
 use super::names::nearest;
-use super::{Mistake, Reader};
+use super::{MAX_TYPE_LOOKUPS, Mistake, Reader};
 use crate::render::yaml::Node;
 
 impl Reader<'_> {
@@ -88,7 +88,11 @@ impl Reader<'_> {
 
     /// A type of the same short name (another version or package), else the
     /// one whose full name is spelt most alike.
-    fn nearest_type(&self, wanted: &str) -> Option<String> {
+    fn nearest_type(&mut self, wanted: &str) -> Option<String> {
+        self.type_lookups += 1;
+        if self.type_lookups > MAX_TYPE_LOOKUPS {
+            return None;
+        }
         let short = wanted.rsplit('.').next().unwrap_or(wanted);
         let all = || self.schema.pool().all_messages();
         let same_name = nearest(

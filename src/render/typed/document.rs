@@ -56,6 +56,9 @@ impl Reader<'_> {
 
     fn all(&mut self, items: &[Node], found: &mut Vec<Resource>) {
         for item in items {
+            if self.is_full() {
+                return;
+            }
             self.resource(item, found);
         }
     }

@@ -86,6 +86,9 @@ impl Reader<'_> {
         let shape = self.schema.shape(descriptor);
         let mut given = Vec::with_capacity(entries.len());
         for entry in entries {
+            if self.is_full() {
+                return message;
+            }
             if at.type_key && &*entry.key == "@type" {
                 continue;
             }
@@ -188,6 +191,9 @@ impl Reader<'_> {
         let kind = field.kind();
         let mut values = Vec::with_capacity(items.len());
         for item in items {
+            if self.is_full() {
+                return None;
+            }
             if item.is_null() && !takes_null(&kind) {
                 let message = format!("an item of `{name}` is null");
                 let hint = "remove the item, or give it a value";
@@ -211,6 +217,9 @@ impl Reader<'_> {
         let value_kind = entry_type.map_entry_value_field().kind();
         let mut values = HashMap::with_capacity(entries.len());
         for entry in entries {
+            if self.is_full() {
+                return None;
+            }
             if entry.value.is_null() && !takes_null(&value_kind) {
                 let message = format!("`{}` in `{name}` is null", entry.key);
                 let hint = "remove the key, or give it a value";

@@ -430,7 +430,11 @@ fn a_file_reports_a_bounded_number_of_problems() {
     let (resources, problems) = decode(schema(), &file(Some(ResourceKind::Clusters), &text));
     assert!(resources.is_empty());
     assert_eq!(problems.len(), MAX_PROBLEMS + 1);
-    assert_eq!(problems[MAX_PROBLEMS].message, "4000 more problems are not shown");
+    assert_eq!(problems[MAX_PROBLEMS].rule, "too-many-problems");
+    let text = "- '@type': type.googleapis.com/envoy.config.clustr.v3.Clustr\n".repeat(5000);
+    let (_, problems) = decode(schema(), &file(None, &text));
+    assert_eq!(problems.len(), MAX_PROBLEMS + 1);
+    assert!(problems[0].hint.is_some() && problems[MAX_TYPE_LOOKUPS].hint.is_none());
 }
 
 #[test]
