@@ -218,15 +218,16 @@ impl Scanner<'_> {
     fn raw(&mut self, start: usize, sort: Sort) -> Option<(Range<usize>, usize)> {
         let opens = sort == Sort::Statement && self.text[start..].starts_with("<%");
         let text_start = start + opens.then(|| basic_tag(&self.text[start..], "raw")).flatten()?;
+        self.push(Sort::Text, start);
         let mut at = text_start;
-        loop {
-            at += self.text[at..].find("<%")?;
+        while let Some(next) = self.text[at..].find("<%") {
+            at += next;
             if let Some(length) = basic_tag(&self.text[at..], "endraw") {
-                self.push(Sort::Text, start);
                 return Some((text_start..at, at + length));
             }
             at += 2;
         }
+        Some((text_start..self.text.len(), self.text.len()))
     }
 }
 

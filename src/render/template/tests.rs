@@ -258,6 +258,21 @@ fn endless_templates_end_at_a_bound() {
 }
 
 #[test]
+fn hostile_sources_end_soon_and_do_no_harm() {
+    let deep = format!("a: ${{{{ {}1{} }}}}\n", "(\n".repeat(100_000), ")\n".repeat(100_000));
+    let lists = format!("a: ${{{{ {}1{} }}}}\n", "[\n".repeat(100_000), "]\n".repeat(100_000));
+    let blocks = "<% if on %>\n".repeat(100_000);
+    let raws = "<% raw %>\n".repeat(200_000);
+    let names = format!("${{{{ {} }}}}", "x".repeat(50_000));
+    let filters = format!("${{{{ nmae{} }}}}", "|upper\n".repeat(100_000));
+    let wide = format!("a: ${{{{ {}", " ".repeat(LINE_MAX));
+    for source in [deep, lists, blocks, raws, names, filters, wide] {
+        let problem = engine(&[]).run(&main_file(), &source).unwrap_err();
+        assert!(problem.place.line > 0, "{problem}");
+    }
+}
+
+#[test]
 fn a_mark_in_the_users_own_text_does_no_harm() {
     let source = "a: \u{10fffc}\nb: ${{ name }}\n";
     assert_eq!(text(source), "a: \u{10fffc}\nb: payments\n");
