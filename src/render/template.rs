@@ -73,9 +73,9 @@ impl Engine {
         if !scanned.is_template() {
             return Ok((source.to_owned(), Origin::Same));
         }
-        if let Some(line) = too_long(source) {
+        if let Some((line, message)) = refused(source, &scanned) {
             let place = Place { file: file.clone(), line, column: 0 };
-            return Err(Problem::new(place, "template-syntax", LINE_TOO_LONG));
+            return Err(Problem::new(place, "template-budget", message));
         }
         let plain = scanned.plain();
         let text = print(&self.plain, file, &plain, &self.values, OUTPUT_BYTES_MAX)
@@ -112,21 +112,19 @@ fn environment(
     environment.add_filter("yaml", scalar::quoted);
     environment.add_filter("tojson", scalar::quoted);
     environment.set_path_join_callback(|name, _| Cow::Owned(Sources::full_name(name)));
-    environment.set_loader(move |name| match load(name) {
-        Some(text) if too_long(&text).is_some() => {
-            Err(Error::new(ErrorKind::SyntaxError, LINE_TOO_LONG))
-        }
-        found => Ok(found),
-    });
+    environment.set_loader(move |name| Ok(load(name)));
     environment
 }
 
-const LINE_TOO_LONG: &str = "a line of a template has at most 60,000 bytes";
-
-/// The first line that is too long for a template, from 1.
-fn too_long(source: &str) -> Option<u32> {
+/// Why the engine can't be given a source at all: the line, from 1, and the
+/// reason.
+fn refused(source: &str, scanned: &Source<'_>) -> Option<(u32, &'static str)> {
+    if let Some(line) = scanned.too_deep() {
+        return Some((line, "the tag is too long: move the data into the values"));
+    }
     let at = source.lines().position(|line| line.len() > LINE_MAX)?;
-    u32::try_from(at + 1).ok()
+    let line = u32::try_from(at + 1).ok()?;
+    Some((line, "a line of a template has at most 60,000 bytes"))
 }
 
 fn syntax() -> Result<SyntaxConfig, Error> {
