@@ -28,7 +28,7 @@ impl FakeSlack {
         let mut command = Command::new("python3");
         command.args([script, "--port", "0", "--token", BOT_TOKEN]).stdout(Stdio::piped());
         let mut running = Beside::start(&mut command);
-        let port = super::upstream::listening_port(&mut running);
+        let port = running.listening_port();
         Self { port, _running: running }
     }
 
