@@ -5,13 +5,7 @@
     reason = "clippy knows test functions, but not the helpers that only they call"
 )]
 
-<<<<<<< HEAD
 mod harness;
 mod lint;
 mod mirror;
-=======
-#[cfg(test)]
-mod lint;
-#[cfg(test)]
->>>>>>> h-template
 mod sample;
