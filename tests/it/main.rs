@@ -1,1 +1,4 @@
 //! The one integration binary: the real thing, over real parts.
+
+mod harness;
+mod smoke;
