@@ -57,11 +57,12 @@ const CACHE_VERSION: &str = "1";
 pub trait Listeners: Send + Sync + std::fmt::Debug {
     /// Serves `snapshot` to every node that connects, on a loopback port of
     /// its own, until the returned value is dropped.
-    fn listen(
-        &self,
-        snapshot: Arc<Snapshot>,
-    ) -> Pin<Box<dyn Future<Output = std::io::Result<Box<dyn Listening>>> + Send + '_>>;
+    fn listen(&self, snapshot: Arc<Snapshot>) -> Opening<'_>;
 }
+
+/// A listener that is being opened.
+pub type Opening<'a> =
+    Pin<Box<dyn Future<Output = std::io::Result<Box<dyn Listening>>> + Send + 'a>>;
 
 /// A private xDS listener at work.
 pub trait Listening: Send + Sync {

@@ -44,14 +44,13 @@ impl Envoy {
             .arg(&config)
             .arg("--admin-address-path")
             .arg(folder.join("admin"))
-            .arg("--log-path")
-            .arg(folder.join("envoy.log"))
             .args(["--log-level", "warning", "--log-format", "[%l][%n] %v"])
             // No shared memory, so that Envoys don't meet each other in it.
             .args(["--disable-hot-restart", "--concurrency", "1"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(File::create(folder.join("stderr.log"))?);
+            // Not `--log-path`: that file is written seconds later.
+            .stderr(File::create(folder.join("envoy.log"))?);
         let group = Group::spawn(command).await?;
         ledger.add(&group)?;
         Ok(Self { group, folder: folder.to_owned() })
@@ -69,12 +68,7 @@ impl Envoy {
 
     /// The end of its log.
     pub(super) fn log(&self) -> Vec<String> {
-        let log = tail(&self.folder.join("envoy.log")).unwrap_or_default();
-        let text = if log.trim().is_empty() {
-            tail(&self.folder.join("stderr.log")).unwrap_or_default()
-        } else {
-            log
-        };
+        let text = tail(&self.folder.join("envoy.log")).unwrap_or_default();
         text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()
     }
 

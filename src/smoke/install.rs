@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::OnceCell;
+
 use super::process::{self, Finished, Limits};
 use super::wheel::{self, WheelError};
 use crate::model::ContentHash;
@@ -124,37 +126,36 @@ pub fn find(dir: &Path, version: &str) -> Option<PathBuf> {
 /// What was found out about binaries so far, so that each is hashed once in a
 /// process as long as it isn't touched; cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Verified(Arc<Mutex<HashMap<PathBuf, (Stamp, ContentHash)>>>);
+pub(super) struct Verified(Arc<Mutex<HashMap<(PathBuf, Stamp), Hashing>>>);
 
-/// Size and times of change: what differs when a file was written again.
+/// Size, time of change and inode: what differs when a file was written again.
 type Stamp = (u64, i64, i64, u64);
+/// A hash, or the wait for it.
+type Hashing = Arc<OnceCell<ContentHash>>;
 
 impl Verified {
     /// The hash of the binary at `path`, after it was compared with the hash
     /// that was recorded when it was installed. A binary that a person put
     /// there has none recorded and is taken as it is.
     pub(super) async fn hash(&self, path: &Path) -> io::Result<ContentHash> {
-        let stamp = stamp(path)?;
-        let known = self.lock().get(path).copied();
-        if let Some((_, hash)) = known.filter(|(seen, _)| *seen == stamp) {
-            return Ok(hash);
-        }
-        let binary = path.to_owned();
-        let hash = off_thread(move || match whole(&binary)? {
-            Some(hash) => Ok(hash),
-            None => Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the binary is not the one that was installed: its SHA-256 has changed",
-            )),
-        })
-        .await?;
-        self.lock().insert(path.to_owned(), (stamp, hash));
-        Ok(hash)
+        let slot = self.slot(path, stamp(path)?);
+        let hash = slot.get_or_try_init(|| {
+            let binary = path.to_owned();
+            off_thread(move || whole(&binary)?.ok_or_else(changed))
+        });
+        hash.await.copied()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<PathBuf, (Stamp, ContentHash)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn slot(&self, path: &Path, stamp: Stamp) -> Hashing {
+        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|(known, seen), _| known != path || *seen == stamp);
+        Arc::clone(slots.entry((path.to_owned(), stamp)).or_default())
     }
+}
+
+fn changed() -> io::Error {
+    let text = "the binary is not the one that was installed: its SHA-256 has changed";
+    io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
 fn stamp(path: &Path) -> io::Result<Stamp> {

