@@ -122,6 +122,12 @@ impl Smoke {
         listeners: Arc<dyn Listeners>,
         cache: Option<sled::Db>,
     ) -> Self {
+        // Envoys and scripts run in folders of their own.
+        let options = SmokeOptions {
+            envoys: absolute(options.envoys),
+            work: absolute(options.work),
+            ..options
+        };
         process::sweep(&options.work, FOLDER_PREFIX);
         let cache = cache.and_then(|db| match db.open_tree("smoke") {
             Ok(tree) => Some(tree),
@@ -223,6 +229,10 @@ impl Shared {
             tracing::warn!(%error, cell = %result.cell, "the smoke result was not cached");
         }
     }
+}
+
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 /// Everything that a result depends on.

@@ -135,7 +135,7 @@ pub(super) struct Expect {
     pub(super) body_contains: Option<String>,
     /// The share of each cluster, in percent.
     pub(super) weights: Vec<(String, f64)>,
-    /// How many percent points a share may be off.
+    /// How many percent points a share may be off; chance may widen it.
     pub(super) tolerance: f64,
 }
 

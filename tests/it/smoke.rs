@@ -399,7 +399,7 @@ async fn shares_that_are_off_fail() {
     let check = "checks: [{name: split, request: {path: /split}, repeat: 200, \
                  expect: {weights: {payments: 50, orders: 50}}}]";
     let result = Runner::start().run(Config::sound().file("checks/a.yaml", check).plan(NEW)).await;
-    assert_failed(&result, &["expected `payments` to get 50 % ± 5, got"]);
+    assert_failed(&result, &["expected `payments` to get 50 % ± 14.1, got"]);
 }
 
 #[tokio::test]
