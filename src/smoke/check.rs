@@ -114,6 +114,10 @@ fn compare(expect: &Expect, answer: &Response<Bytes>) -> Result<(), String> {
     if complaints.is_empty() {
         return Ok(());
     }
+    // The echo upstream's own body says nothing that the complaints don't.
+    if hit.is_some() && expect.body_contains.is_none() {
+        return Err(complaints.join("; "));
+    }
     let quoted: String = body.chars().take(QUOTED_CHARS).collect();
     Err(format!("{} (status {status}, body `{}`)", complaints.join("; "), quoted.trim()))
 }
