@@ -2,10 +2,15 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     reason = "clippy knows test functions, but not the helpers that only they call"
 )]
 
 mod harness;
+mod install;
+mod journey;
 mod lint;
 mod mirror;
 mod sample;
+mod slack;
+mod smoke;
