@@ -71,7 +71,7 @@ pub fn working() -> Message {
 /// Our own sentences about foreign names: escaped, with backticks kept as the
 /// sentence has them.
 fn marked(text: &str) -> String {
-    let parts: Vec<_> = text.split('`').map(|part| spaced(part)).collect();
+    let parts: Vec<_> = text.split('`').map(spaced).collect();
     parts.join("`")
 }
 

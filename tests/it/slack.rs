@@ -1,20 +1,31 @@
 //! The Slack client against a stand-in for Slack's Web API, and our signatures
 //! and messages before Slack's own SDK.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use convoy::chat::{
-    self, Audience, ChatError, Ingress, Message, Posted, Secret, Slack, SlackConfig, VERBS,
+    self, Audience, ChatError, Ingress, Links, Message, People, Posted, Secret, Slack, SlackConfig,
+    VERBS,
 };
+use convoy::model::{Actor, BundleId, Person, RepoName};
 use convoy::promote::{Refusal, RefusalKind};
+use convoy::reconcile::{Bundle, Receipt, View};
+use convoy::tasks::Tasks;
+use convoy::web::hooks::{self, Desk, GitHub, Hooks, Replies, SlackHooks};
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
 const TOKEN: &str = "xoxb-fake";
+
+type Acted = Result<Receipt, Refusal>;
 
 /// A running fake; killed when dropped.
 struct Fake {
@@ -176,6 +187,115 @@ async fn slack_that_is_not_there_is_an_error_and_no_more() {
     let slack = Slack::new(&SlackConfig { token: Secret::new(TOKEN), api_url }).unwrap();
     let error = slack.post("C1", &Message::plain("x")).await.unwrap_err();
     assert!(matches!(error, ChatError::Unreachable { .. }) && error.is_transient(), "{error}");
+}
+
+/// A desk that takes longer than Slack waits.
+struct SlowDesk;
+
+impl Desk for SlowDesk {
+    fn view(&self) -> Arc<View> {
+        Arc::default()
+    }
+
+    fn act(&self, actor: Actor, _: convoy::reconcile::Command) -> BoxFuture<'_, Acted> {
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            let message = format!("{actor} adopted the upstream");
+            Ok(Receipt { promotion: None, message, already: false })
+        })
+    }
+
+    fn bundle<'a>(&'a self, _: &'a BundleId) -> BoxFuture<'a, Result<Arc<Bundle>, Refusal>> {
+        unreachable!("nothing here asks for a diff")
+    }
+
+    fn nudge(&self, _: &RepoName) {}
+}
+
+/// Serves the hooks over `desk` on a free port; returns the address.
+async fn serve(fake: &Fake, tasks: &Tasks) -> String {
+    let kim = ("U1".to_owned(), Person::new("kim").unwrap());
+    let slack = SlackHooks {
+        ingress: Ingress::new(vec![Secret::new(SECRET)]),
+        people: People::new([kim]),
+        client: fake.client(TOKEN),
+        links: Links::new("https://convoy.example.com"),
+        default_repo: RepoName::new("mesh/config").ok(),
+        replies: Replies::default(),
+    };
+    let hooks = Hooks {
+        desk: Arc::new(SlowDesk),
+        slack: Some(Arc::new(slack)),
+        github: Arc::new(GitHub::new(Vec::new())),
+        tasks: tasks.clone(),
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    tasks.spawn("hooks", async move {
+        axum::serve(listener, hooks::routes(hooks)).await.unwrap();
+    });
+    address
+}
+
+/// What `slack_send.py` prints: the status, then the answer.
+async fn send(address: &str, fake: &Fake, secret: &std::path::Path, what: &[&str]) -> String {
+    let output = tokio::process::Command::new("python3")
+        .arg(format!("{FIXTURES}/slack_send.py"))
+        .args(["--url", address, "--slack", &fake.url(""), "--secret-file"])
+        .arg(secret)
+        .args(what)
+        .output()
+        .await
+        .expect("python3 is needed");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn what_takes_too_long_is_answered_later_and_only_once() {
+    let (fake, tasks, folder) = (Fake::start(), Tasks::default(), tempfile::tempdir().unwrap());
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, SECRET).unwrap();
+    let address = serve(&fake, &tasks).await;
+    let began = tokio::time::Instant::now();
+    let adopt = ["--user", "U1", "--text", "adopt", "--id", "t1"];
+    let (first, again) = tokio::join!(
+        send(&address, &fake, &secret, &adopt),
+        send(&address, &fake, &secret, &adopt)
+    );
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert!(first.starts_with("200\n") && first.contains("Working on it"), "{first}");
+    assert_eq!(first, again);
+    let deadline = began + Duration::from_secs(20);
+    while fake.log().is_empty() && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let later = send(&address, &fake, &secret, &adopt).await;
+    assert!(later.contains("kim adopted the upstream"), "{later}");
+    let log = fake.log();
+    assert_eq!(log.len(), 1, "{log:?}");
+    assert!(log[0]["body"]["text"].as_str().unwrap().contains("kim adopted the upstream"));
+    tasks.stop();
+}
+
+#[tokio::test]
+async fn every_refused_click_gets_an_answer_of_its_own() {
+    let (fake, tasks, folder) = (Fake::start(), Tasks::default(), tempfile::tempdir().unwrap());
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, SECRET).unwrap();
+    let address = serve(&fake, &tasks).await;
+    let value = "v1.P-7.0123456789ab";
+    for (user, said) in [("U1", "no promotion P-7"), ("U9", "is not a person")] {
+        let click = ["--user", user, "--action", "approve", "--value", value];
+        let answer = send(&address, &fake, &secret, &click).await;
+        assert!(answer.starts_with("200\n") && answer.contains(said), "{answer}");
+    }
+    let old = ["--user", "U1", "--text", "adopt", "--age", "301"];
+    let answer = send(&address, &fake, &secret, &old).await;
+    assert_eq!(answer, "401\ninvalid request\n");
+    std::fs::write(&secret, "another secret").unwrap();
+    let answer = send(&address, &fake, &secret, &["--user", "U1", "--text", "adopt"]).await;
+    assert_eq!(answer, "401\ninvalid request\n");
+    tasks.stop();
 }
 
 /// Runs Slack's own SDK over `order`.

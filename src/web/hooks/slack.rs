@@ -20,38 +20,56 @@ use crate::chat::{
 };
 use crate::telemetry::clock;
 
+/// Why a request is not carried out.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// Slack is not configured.
+    NoSlack,
+    /// It is not Slack's, or not new.
+    Unauthorized(&'static str),
+    /// It is Slack's and can't be read.
+    Malformed(FormError),
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let (status, error) = match self {
+            Self::NoSlack => (StatusCode::NOT_FOUND, "slack is not configured".to_owned()),
+            Self::Unauthorized(error) => (StatusCode::UNAUTHORIZED, error.to_owned()),
+            Self::Malformed(error) => {
+                tracing::warn!("slack: a signed request can't be read: {error}");
+                (StatusCode::BAD_REQUEST, error.to_string())
+            }
+        };
+        (status, Json(json!({ "error": error }))).into_response()
+    }
+}
+
 /// `POST /slack/command`
 pub(super) async fn command(
     State(hooks): State<Hooks>,
     headers: HeaderMap,
     body: Bytes,
-) -> Response {
-    let Some(slack) = hooks.slack.clone() else { return StatusCode::NOT_FOUND.into_response() };
+) -> Result<Response, Refused> {
+    let slack = hooks.slack.clone().ok_or(Refused::NoSlack)?;
     if chat::is_ssl_check(&body) {
-        return StatusCode::OK.into_response();
+        return Ok(StatusCode::OK.into_response());
     }
-    let delivery = match verify(&slack, &headers, &body) {
-        Ok(delivery) => delivery,
-        Err(refused) => return refused,
-    };
-    let command = match SlashCommand::parse(&body) {
-        Ok(command) => command,
-        Err(error) => return malformed(&error),
-    };
+    let delivery = verify(&slack, &headers, &body)?;
+    let command = SlashCommand::parse(&body).map_err(Refused::Malformed)?;
     let team = command.caller.team.as_deref().unwrap_or_default();
     let key = key(&["command", team, &command.caller.user, &command.trigger_id]);
-    let slot = match claim(&slack, key, delivery) {
-        Ok(Claim::New(slot)) => {
+    let slot = match claim(&slack, key, delivery)? {
+        Claim::New(slot) => {
             run_command(&hooks, slack, command, slot.clone());
             slot
         }
-        Ok(Claim::Known(slot)) => slot,
-        Err(refused) => return refused,
+        Claim::Known(slot) => slot,
     };
     let reply = slot.wait().await;
     let reply =
         reply.unwrap_or_else(|| Reply { message: chat::working(), audience: Audience::Caller });
-    Json(reply.message.answer(reply.audience)).into_response()
+    Ok(Json(reply.message.answer(reply.audience)).into_response())
 }
 
 fn run_command(hooks: &Hooks, slack: Arc<SlackHooks>, command: SlashCommand, slot: Slot) {
@@ -69,39 +87,33 @@ pub(super) async fn interactive(
     State(hooks): State<Hooks>,
     headers: HeaderMap,
     body: Bytes,
-) -> Response {
-    let Some(slack) = hooks.slack.clone() else { return StatusCode::NOT_FOUND.into_response() };
+) -> Result<StatusCode, Refused> {
+    let slack = hooks.slack.clone().ok_or(Refused::NoSlack)?;
     if chat::is_ssl_check(&body) {
-        return StatusCode::OK.into_response();
+        return Ok(StatusCode::OK);
     }
-    let delivery = match verify(&slack, &headers, &body) {
-        Ok(delivery) => delivery,
-        Err(refused) => return refused,
-    };
-    let click = match Interaction::parse(&body) {
-        Ok(Interaction::Click(click)) => click,
-        Ok(Interaction::Other(kind)) => {
+    let delivery = verify(&slack, &headers, &body)?;
+    let click = match Interaction::parse(&body).map_err(Refused::Malformed)? {
+        Interaction::Click(click) => click,
+        Interaction::Other(kind) => {
             tracing::debug!(kind, "slack: an interaction of no use was acknowledged");
-            return StatusCode::OK.into_response();
+            return Ok(StatusCode::OK);
         }
-        Err(error) => return malformed(&error),
     };
     // The workspace is no part of the key: in a shared channel it differs.
     let Click { channel, message_ts, action_id, action_ts, caller, .. } = &click;
     let key = key(&["click", channel, message_ts, action_id, action_ts, &caller.user]);
-    match claim(&slack, key, delivery) {
-        Ok(Claim::New(slot)) => {
+    let slot = match claim(&slack, key, delivery)? {
+        Claim::New(slot) => {
             run_click(&hooks, slack, click, slot.clone());
-            // Acknowledged once it is durable or refused, so that a crash in
-            // between shows as an error to the clicker.
-            slot.wait().await;
+            slot
         }
-        Ok(Claim::Known(slot)) => {
-            slot.wait().await;
-        }
-        Err(refused) => return refused,
-    }
-    StatusCode::OK.into_response()
+        Claim::Known(slot) => slot,
+    };
+    // Acknowledged once it is durable or refused, so that a crash in between
+    // shows as an error to the clicker.
+    slot.wait().await;
+    Ok(StatusCode::OK)
 }
 
 /// Slack shows nothing of the HTTP answer to a click, so the answer always
@@ -124,35 +136,32 @@ pub(super) async fn events(
     State(hooks): State<Hooks>,
     headers: HeaderMap,
     body: Bytes,
-) -> Response {
-    let Some(slack) = hooks.slack.clone() else { return StatusCode::NOT_FOUND.into_response() };
-    if let Err(refused) = verify(&slack, &headers, &body) {
-        return refused;
-    }
-    match Incoming::parse(&body) {
-        Ok(Incoming::UrlVerification(challenge)) => {
+) -> Result<Response, Refused> {
+    let slack = hooks.slack.clone().ok_or(Refused::NoSlack)?;
+    verify(&slack, &headers, &body)?;
+    Ok(match Incoming::parse(&body).map_err(Refused::Malformed)? {
+        Incoming::UrlVerification(challenge) => {
             Json(json!({ "challenge": challenge })).into_response()
         }
-        Ok(Incoming::Other(_)) => StatusCode::OK.into_response(),
-        Err(error) => malformed(&error),
-    }
+        Incoming::Other(_) => StatusCode::OK.into_response(),
+    })
 }
 
-fn verify(slack: &SlackHooks, headers: &HeaderMap, body: &[u8]) -> Result<Delivery, Response> {
+fn verify(slack: &SlackHooks, headers: &HeaderMap, body: &[u8]) -> Result<Delivery, Refused> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let (timestamp, signature) = (header(Ingress::TIMESTAMP), header(Ingress::SIGNATURE));
     slack.ingress.verify(timestamp, signature, body, clock::now()).map_err(|refusal| {
         tracing::warn!("slack: a request was refused: {refusal}");
-        unauthorized("invalid request")
+        Refused::Unauthorized("invalid request")
     })
 }
 
 /// A request that was delivered before is known by its key. If it is not, its
 /// answer was forgotten: it is not carried out a second time.
-fn claim(slack: &SlackHooks, key: String, delivery: Delivery) -> Result<Claim, Response> {
+fn claim(slack: &SlackHooks, key: String, delivery: Delivery) -> Result<Claim, Refused> {
     if delivery == Delivery::Again && !slack.replies.knows(&key) {
         tracing::warn!("slack: a request was refused: the same was delivered before");
-        return Err(unauthorized("replayed request"));
+        return Err(Refused::Unauthorized("replayed request"));
     }
     Ok(slack.replies.claim(key))
 }
@@ -168,18 +177,8 @@ async fn respond(slack: &SlackHooks, url: &str, reply: &Reply) {
     }
 }
 
-fn unauthorized(error: &str) -> Response {
-    (StatusCode::UNAUTHORIZED, Json(json!({ "error": error }))).into_response()
-}
-
-fn malformed(error: &FormError) -> Response {
-    tracing::warn!("slack: a signed request can't be read: {error}");
-    (StatusCode::BAD_REQUEST, Json(json!({ "error": error.to_string() }))).into_response()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::chat::samples;
     use crate::web::hooks::testing::{App, Counter, command_form, payload_form};
 
