@@ -1,0 +1,2 @@
+//! HTTP: API, console, hooks.
+pub mod hooks;
