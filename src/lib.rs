@@ -13,4 +13,5 @@ pub mod snapshot;
 pub mod store;
 pub mod tasks;
 pub mod telemetry;
+pub mod web;
 pub mod xds;
