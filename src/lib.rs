@@ -1,5 +1,111 @@
-//! Convoy.
+//! Convoy: the configuration repository that drives an Envoy mesh.
+//!
+//! # Bird's eye
+//!
+//! A commit on a Git server becomes a *revision*; a revision is rendered for
+//! every stage into a *bundle*; a bundle is proved on real Envoys, is promoted
+//! beta → staging → canary → release by people, and arrives at Envoys over
+//! xDS. Wrong configuration can break a whole mesh, so nothing is served that
+//! was not rendered once, proved, approved as exactly these bytes, and
+//! recorded durably before.
+//!
+//! ```text
+//!   push ──hook──▶ web::hooks ─nudge─┐                      ┌──▶ chat ──▶ Slack cards
+//!   timer ───────────────────────────┤                      │
+//!                                    ▼                      │
+//!   Git server ──▶ mirror ──▶ store ──▶ reconcile ──────────┤
+//!                  (fetch)   (revision)  │  ▲               │
+//!                              render ◀──┤  │ verdicts      └──▶ xds ──▶ Envoys
+//!                              lint      │  │                      │
+//!                              snapshot  └─▶ smoke (real Envoys)   │ ACK, NACK
+//!                                        ▲                         │
+//!   Slack, console, API, CLI ─commands───┘◀────────────────────────┘
+//! ```
+//!
+//! # Where a push goes
+//!
+//! 1. [`web`]'s hook verifies the signature and nudges [`reconcile`]. A hook is
+//!    only a nudge: polling alone converges.
+//! 2. [`mirror`] fetches the branch into quarantine, within limits.
+//! 3. [`store`] imports it: every commit on the first-parent line becomes one
+//!    revision, durable when the call returns.
+//! 4. [`render`] makes typed Envoy messages for each stage, or problems with
+//!    file, line and column; [`snapshot`] checks references and encodes each
+//!    resource once; [`lint`] adds findings. `reconcile::assess` is the one
+//!    place that does all of it, for push, editor, API and CLI alike.
+//! 5. The bundle is recorded in `@convoy/state`. If it is valid, [`smoke`] runs
+//!    its matrix: each stage × Envoy version boots the real binary.
+//! 6. [`promote`] decides, purely, what follows; `reconcile` records the
+//!    decision as one commit. That commit is the point of no return: after a
+//!    crash, everything is read back and carried on from there.
+//! 7. [`xds`] publishes the stage's snapshots; each stream is sent what it
+//!    subscribed to and what changed. ACKs and NACKs go back to `reconcile`.
+//!
+//! # The floors
+//!
+//! A module imports only from lower floors; siblings never import each other.
+//! `tests/tidy.rs` enforces it, and who may name which outside crate.
+//!
+//! | floor | modules |
+//! | --- | --- |
+//! | 8 | `cli`: the command line |
+//! | 7 | `app`: the composition root: builds adapters, plugs ports, starts and ends tasks |
+//! | 6 | `web`: HTTP: JSON API, hooks, authentication, console pages |
+//! | 5 | `reconcile`: the single owner: one task, one closed list of events; records decisions |
+//! | 4 | `store` `mirror` `smoke` `chat` `xds`: adapters; each knows one outside world |
+//! | 3 | `config` `telemetry` `tasks` `retry`: helpers of everything above |
+//! | 2 | `render` `lint` `snapshot` `promote`: pure; no clock, no disk, no tasks, no randomness |
+//! | 1 | `schema`: Envoy's message types, and the one canonical encoding |
+//! | 0 | `model`: the nouns |
+//!
+//! # Code map
+//!
+//! - [`model`]: revisions, commits, paths, bundles, stages, nodes, problems.
+//!   Newtypes that can't be mixed up; nothing that does anything.
+//! - [`schema`]: the descriptor pool, built by `build.rs` from the `.proto`
+//!   files that Envoy's types ship with. Equal messages give equal bytes.
+//! - [`render`]: values, templates, YAML with places, typed messages, Envoy's
+//!   own validation rules. The same code for every caller.
+//! - [`lint`]: what Envoy accepts and production pays for.
+//! - [`snapshot`]: what one stage × node group is served; versions by content;
+//!   references; which node belongs where; differences.
+//! - [`promote`]: the state machine and the gates.
+//! - [`store`]: bare Git repositories behind one journal; the journal is the
+//!   commit point. Stock `git` reads everything, deleting `index/` loses
+//!   nothing.
+//! - [`mirror`]: the upstream: fetch in, editor branches out.
+//! - [`smoke`]: cells, sandboxed Envoys, checks, verdicts.
+//! - [`chat`]: Slack: signatures, grammar, cards, client.
+//! - [`xds`]: a pure session per stream, a hub of latest snapshots, a thin
+//!   server.
+//! - [`reconcile`]: ties them together and owns what is decided.
+//! - [`web`], [`cli`], [`app`], [`config`], [`telemetry`], [`tasks`],
+//!   [`retry`]: as their first lines say.
+//!
+//! Outside `src/`: `templates/` ships the console's pages and a sample config
+//! repository, `proto/` what Envoy's types lack, `tests/it` the integration
+//! tests over real Git, real Envoys and a local stand-in for Slack, `ci/` the
+//! scripts, `deploy/` what an operator copies.
+//!
+//! # Invariants
+//!
+//! - `render` reads no file and no clock; `xds` never sees YAML or Git; no
+//!   adapter knows about promotion; only `reconcile` writes decisions.
+//! - Nothing is acknowledged before it is durable; nothing is served that was
+//!   not recorded.
+//! - A bundle is rendered once. Promotion moves a pointer: what was approved is
+//!   byte for byte what is served.
+//! - A resource is encoded once, however many streams carry it. A slow stream
+//!   holds one pointer to the latest snapshot, never a queue.
+//! - Git, Slack or an Envoy being down never stops serving what is active.
+//! - An author's mistake is data with a place, never an error that ends
+//!   something; all of them at once.
+//! - Every queue, parse, fetch and template run has a written bound.
+
+pub mod app;
 pub mod chat;
+pub mod cli;
+pub mod config;
 pub mod lint;
 pub mod mirror;
 pub mod model;

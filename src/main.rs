@@ -1,1 +1,17 @@
-fn main() {}
+//! The `convoy` program: parses the command line, runs it, exits with its
+//! code.
+
+use clap::Parser;
+use convoy::{app, cli};
+
+fn main() -> std::process::ExitCode {
+    app::choose_crypto();
+    let cli = cli::Cli::parse();
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(cli::run(cli)).into(),
+        Err(error) => {
+            eprintln!("error: no runtime: {error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}

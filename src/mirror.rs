@@ -1,8 +1,35 @@
 //! The upstream: quarantined fetch, and editor branches out.
-use std::path::Path;
+//!
+//! A fetch lands in a throw-away Git folder that borrows what the store has;
+//! only the store takes it over. A work tree never exists, hooks and the
+//! user's Git configuration are never read on our side, and redirects are
+//! never followed, so that a token reaches no host but the one it is for.
+//! It does not decide what a force-push means: that is the store's.
+//! Called by the mirror task (fetch) and by the editor (propose).
+//!
+//! ```text
+//! url ──► transport ──► fetch ──► quarantine, inspect
+//!              └─ bounds ─┘
+//! commit ──► push
+//! ```
+
+mod bounds;
+mod commit;
+mod detail;
+mod fetch;
+mod inspect;
+mod push;
+mod quarantine;
+mod transport;
+mod url;
+
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::model::{Change, CommitId, Fetched};
+use crate::model::{Change, CommitId};
+
+pub use fetch::fetch;
+pub use quarantine::{Quarantine, sweep};
 
 /// A Git remote and the branch of it that a repository follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,8 +40,22 @@ pub struct Upstream {
     pub branch: String,
     /// For `https://`: sent as basic authentication, never in a URL or argv.
     pub credentials: Option<Credentials>,
+    /// For `https://`: certificates (PEM) to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// For `ssh://`: the key to use. Without it, what the user who runs
+    /// Convoy has set up for `ssh`.
+    pub ssh: Option<SshKey>,
     /// Bounds of one fetch.
     pub limits: Limits,
+}
+
+/// A private key for `ssh://` and the host keys to accept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshKey {
+    /// The private key's file, readable by its owner only.
+    pub key_file: PathBuf,
+    /// The pinned host keys, in the form of `known_hosts`.
+    pub known_hosts: PathBuf,
 }
 
 /// A user name (any, for a token) and its secret.
@@ -56,7 +97,9 @@ impl Default for Limits {
     }
 }
 
-/// Why a fetch or push did not happen.
+/// Why a fetch or push did not happen. No text in it holds a secret, a
+/// control character or more than a few hundred characters of the remote's.
+#[allow(missing_docs, reason = "the variants' texts name their fields")]
 #[derive(Debug, thiserror::Error)]
 pub enum MirrorError {
     /// No answer, or a broken one.
@@ -87,6 +130,13 @@ pub enum MirrorError {
 }
 
 impl MirrorError {
+    fn failed(
+        what: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Failed { what: what.into(), source: source.into() }
+    }
+
     /// Whether trying again later may help.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Failed { .. })
@@ -94,31 +144,25 @@ impl MirrorError {
 }
 
 impl Upstream {
-    /// Checks scheme and host before anything is sent.
-    pub fn check(&self) -> Result<(), MirrorError> {
-        todo!()
+    /// An upstream with default limits that needs no credentials.
+    pub fn new(url: impl Into<String>, branch: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            branch: branch.into(),
+            credentials: None,
+            ca_file: None,
+            ssh: None,
+            limits: Limits::default(),
+        }
     }
-}
 
-/// A fetched branch in its quarantine folder, which goes when this does.
-#[derive(Debug)]
-pub struct Quarantine {
-    /// What was fetched; give it to `store::import`.
-    pub fetched: Fetched,
-    /// Removed on drop.
-    _dir: tempfile::TempDir,
-}
-
-/// Fetches the branch into a new quarantine folder under `quarantine_dir`,
-/// borrowing the objects of `known_git_dir`. Returns `None`, without having
-/// made anything, where the branch's head is `have`.
-pub async fn fetch(
-    _upstream: &Upstream,
-    _known_git_dir: &Path,
-    _have: Option<CommitId>,
-    _quarantine_dir: &Path,
-) -> Result<Option<Quarantine>, MirrorError> {
-    todo!()
+    /// Checks scheme, host, branch and credentials before anything is sent.
+    ///
+    /// # Errors
+    /// [`MirrorError::BadUrl`], which says what to write instead.
+    pub fn check(&self) -> Result<(), MirrorError> {
+        url::check(self)
+    }
 }
 
 /// An editor's change to put on a branch of its own.
@@ -140,11 +184,27 @@ pub struct Proposal {
 
 /// Pushes a proposal as a new branch of the upstream, never forced. Gives the
 /// commit. Doing it twice is one branch.
+///
+/// # Errors
+/// [`MirrorError::PushRefused`] where the branch is there with another
+/// commit, or the remote forbids it.
 pub async fn propose(
-    _upstream: &Upstream,
-    _known_git_dir: &Path,
-    _proposal: &Proposal,
-    _work_dir: &Path,
+    upstream: &Upstream,
+    known_git_dir: &Path,
+    proposal: &Proposal,
+    work_dir: &Path,
 ) -> Result<CommitId, MirrorError> {
-    todo!()
+    upstream.check()?;
+    url::check_branch(&upstream.url, &proposal.branch)?;
+    let (proposal, known, work) =
+        (proposal.clone(), known_git_dir.to_path_buf(), work_dir.to_path_buf());
+    let branch = proposal.branch.clone();
+    let (folder, commit) =
+        tokio::task::spawn_blocking(move || commit::write(&proposal, &known, &work))
+            .await
+            .map_err(|error| {
+                MirrorError::failed("the proposal's commit was not written", error)
+            })??;
+    push::push(upstream, folder.path(), &branch, commit).await?;
+    Ok(commit)
 }

@@ -1,9 +1,59 @@
 //! The single owner of what is decided: one task, one closed `enum Event`.
+//!
+//! Everything that can change a pipeline comes here as an event: a nudge, a
+//! fetch that ended, a rendered tree, a cell's result, a person's command, an
+//! Envoy's answer, a tick. The owner calls the pure parts (`render`, `lint`,
+//! `snapshot`, `promote`), records what they decided as one commit in
+//! `@convoy/state`, and only then fires the effects: a snapshot published, a
+//! card shown. Work that takes time (fetching, rendering, smoke runs, posting
+//! cards) runs beside it and comes back as an event.
+//!
+//! ```text
+//!  nudge, tick ─▶ sync (fetch + import) ─▶ Synced ─▶ render ─▶ Rendered ─▶ decide ─▶ commit ─▶ effects
+//!  command ───────────────────────────────────────────────────────────────▶   │
+//!  cell done, ACK, NACK ──────────────────────────────────────────────────▶   │
+//! ```
+//!
+//! Nothing else writes decisions. After a crash the documents are read back
+//! and every effect is fired again; each is safe to fire twice.
 
 mod assess;
+mod bundle;
+mod cards;
+mod event;
+mod fleet;
 mod handle;
+mod owner;
+mod record;
+mod resolve;
+mod runs;
+mod sync;
 mod view;
 
 pub use assess::{Assessment, assess};
-pub use handle::{Bundle, Command, Handle, Receipt};
+pub use bundle::Bundle;
+pub use cards::{Announcer, CardRef};
+pub use handle::{Command, Handle, Receipt};
+pub use owner::{Parts, start};
+pub use resolve::find_bundle;
+pub use sync::Repository;
 pub use view::{Fleet, MirrorState, MirrorView, View};
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::model::Person;
+
+/// What the configuration tells the reconciler.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Every repository that the configuration names.
+    pub repositories: Vec<Repository>,
+    /// The person behind each mail address (lower case) in commits.
+    pub people_by_mail: BTreeMap<String, Person>,
+    /// How long a stage's nodes may take to answer before a promotion counts
+    /// as done without the silent ones.
+    pub ack_deadline: Duration,
+    /// The folder for quarantined fetches.
+    pub quarantine: std::path::PathBuf,
+}

@@ -1,15 +1,35 @@
 //! From a source tree to typed Envoy resources, and every mistake on the way.
+//!
+//! Pure: no file, no clock, nothing random. The same code serves a push, the
+//! preview, the editor, the command line and the tests.
+//!
+//! ```text
+//! SourceTree ─ layout ─ values ─ template ─ (inventory) ─ typed ─ merge ─ Output
+//!                                 └────────── memo ──────────┘
+//! ```
 
+mod document;
+mod inventory;
+mod layout;
 mod manifest;
+mod memo;
+mod merge;
+mod mistakes;
+mod nearest;
 mod rendered;
+mod stage;
+mod template;
 mod typed;
+mod values;
+mod yaml;
 
 use std::sync::Arc;
 
-use crate::model::{ContentHash, Manifest, Problem, Resources, SourceTree, Stage};
+use crate::model::{ContentHash, FilePath, Manifest, Problem, Resources, SourceTree, Stage};
 use crate::schema::Schema;
 
-pub use rendered::{Origin, RenderedFile};
+pub use merge::unite;
+pub use rendered::{Origin, RenderedFile, SourceMap};
 pub use typed::decode;
 
 /// Renders source trees. Holds the schema and a memo of pure results (file ×
@@ -18,6 +38,7 @@ pub use typed::decode;
 #[derive(Debug)]
 pub struct Renderer {
     schema: Schema,
+    memo: memo::Memo,
 }
 
 /// What one stage of a source tree rendered to.
@@ -36,22 +57,42 @@ pub struct Output {
 impl Renderer {
     /// A renderer with an empty memo.
     pub fn new(schema: Schema) -> Self {
-        Self { schema }
+        Self { schema, memo: memo::Memo::default() }
     }
+
     /// The schema it types resources with.
     pub fn schema(&self) -> &Schema {
         &self.schema
     }
+
     /// Reads `convoy.yaml`. `Ok(None)`: the tree has none, so it is plain
     /// versioned configuration without a pipeline.
     ///
     /// # Errors
     /// Every mistake in the manifest.
-    pub fn manifest(&self, _tree: &SourceTree) -> Result<Option<Manifest>, Vec<Problem>> {
-        todo!()
+    pub fn manifest(&self, tree: &SourceTree) -> Result<Option<Manifest>, Vec<Problem>> {
+        manifest::read(tree)
     }
-    /// Renders one stage.
-    pub fn render(&self, _tree: &SourceTree, _manifest: &Manifest, _stage: &Stage) -> Output {
-        todo!()
+
+    /// Renders one stage. Its problems name the stage, except for those that
+    /// every stage has; [`unite`] puts those of several stages together.
+    pub fn render(&self, tree: &SourceTree, manifest: &Manifest, stage: &Stage) -> Output {
+        let decode = |file: &RenderedFile| typed::decode(&self.schema, file);
+        let renderings = stage::render(&self.memo, &decode, tree, manifest, stage);
+        merge::merge(manifest, stage, renderings)
     }
 }
+
+/// Fills in one of Convoy's own templates, such as Envoy's bootstrap, by the
+/// rules of users' templates. `values` must be a map.
+///
+/// # Errors
+/// The mistake that stopped it.
+pub fn fill(name: &FilePath, source: &str, values: serde_json::Value) -> Result<String, Problem> {
+    let values = minijinja::Value::from(minijinja::value::Serde(values));
+    let engine = template::Engine::new(&template::Sources::default(), values);
+    engine.run(name, source).map(|(text, _)| text)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,16 +1,37 @@
 //! Envoy's vocabulary: the descriptor pool, and the one canonical encoding.
+//!
+//! Knows every message that Envoy knows, from the descriptor set that
+//! `build.rs` compiles. Reads no YAML and finds no mistakes (`render::typed`
+//! does); everybody who holds encoded resources reads and prints them here.
 
-use std::sync::Arc;
+mod encode;
+mod rules;
+mod shape;
+mod yaml;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 
 use crate::model::TypeUrl;
 
+pub(crate) use rules::{
+    BytesRules, FieldRules, Number, Range, RuleKind, Size, StringRules, WellKnown,
+};
+pub(crate) use shape::Shape;
+
+/// The descriptor set that `build.rs` made.
+static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/envoy.fds"));
+
 /// Every message type that Envoy knows. Loaded once, shared by reference.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Schema {
     pool: Arc<DescriptorPool>,
+    /// What the descriptors' options say, read once per message type.
+    shapes: Arc<RwLock<HashMap<String, Arc<Shape>>>>,
 }
 
 /// Why bytes are not the message they are said to be.
@@ -32,33 +53,76 @@ pub enum SchemaError {
 
 impl Schema {
     /// Loads the pool that was built into the program.
+    #[expect(clippy::expect_used, reason = "the set is part of the program; a test decodes it")]
     pub fn load() -> Self {
-        todo!()
+        let pool = DescriptorPool::decode(DESCRIPTORS).expect("the embedded descriptors are valid");
+        Self { pool: Arc::new(pool), shapes: Arc::default() }
     }
+
     /// The pool itself.
     pub fn pool(&self) -> &DescriptorPool {
         &self.pool
     }
+
     /// The message type behind a type URL (any prefix before the last `/`).
-    pub fn message(&self, _type_url: &str) -> Option<MessageDescriptor> {
-        todo!()
+    pub fn message(&self, type_url: &str) -> Option<MessageDescriptor> {
+        let name = type_url.rsplit('/').next().unwrap_or(type_url);
+        self.pool.get_message_by_name(name)
     }
+
     /// Decodes a message of type `type_url`.
     ///
     /// # Errors
     /// The type is unknown or the bytes are malformed.
-    pub fn decode(&self, _type_url: &TypeUrl, _body: &[u8]) -> Result<DynamicMessage, SchemaError> {
-        todo!()
+    pub fn decode(&self, type_url: &TypeUrl, body: &[u8]) -> Result<DynamicMessage, SchemaError> {
+        let descriptor = self
+            .message(&type_url.0)
+            .ok_or_else(|| SchemaError::UnknownType(type_url.message().to_owned()))?;
+        DynamicMessage::decode(descriptor, body).map_err(|source| SchemaError::Malformed {
+            type_name: type_url.message().to_owned(),
+            source,
+        })
     }
+
     /// The canonical bytes of `message`: fields by number, map entries by key,
     /// nested `Any`s decoded, sorted and encoded again, unknown fields last.
     /// Equal messages give equal bytes in every process.
-    pub fn encode(&self, _message: &DynamicMessage) -> Bytes {
-        todo!()
+    pub fn encode(&self, message: &DynamicMessage) -> Bytes {
+        encode::canonical(&self.pool, message).into()
     }
+
+    /// The canonical bytes of a message whose nested `Any`s already hold
+    /// canonical bytes: equal to [`Self::encode`], without opening them again.
+    pub(crate) fn encode_outer(&self, message: &DynamicMessage) -> Bytes {
+        encode::outer(message).into()
+    }
+
     /// The message as YAML in protobuf's JSON form with proto field names,
-    /// `@type` inside every `Any`, for people to read and to diff.
-    pub fn to_yaml(&self, _message: &DynamicMessage) -> String {
-        todo!()
+    /// `@type` inside every `Any`, for people to read and to diff. Fields that
+    /// Envoy's schema marks as sensitive are masked by a hash, so that a
+    /// change of a secret shows and the secret does not.
+    pub fn to_yaml(&self, message: &DynamicMessage) -> String {
+        yaml::print(self, message)
+    }
+
+    /// What the descriptor's options say about `message`.
+    pub(crate) fn shape(&self, message: &MessageDescriptor) -> Arc<Shape> {
+        let known = self.shapes.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shape) = known.get(message.full_name()) {
+            return shape.clone();
+        }
+        drop(known);
+        let shape = Arc::new(Shape::of(message));
+        let mut known = self.shapes.write().unwrap_or_else(PoisonError::into_inner);
+        known.entry(message.full_name().to_owned()).or_insert(shape).clone()
     }
 }
+
+impl fmt::Debug for Schema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Schema").field("messages", &self.pool.all_messages().len()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;

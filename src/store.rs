@@ -15,7 +15,7 @@ use crate::model::{
 pub struct Store {}
 
 /// Bounds and tuning of a store.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreOptions {
     /// Files above this many bytes are not read as content.
     pub file_bytes_max: u64,

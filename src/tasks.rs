@@ -4,6 +4,7 @@
 //! stream's task that ends ends only itself. Nothing is spawned outside.
 
 use std::future::Future;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::watch;
 
@@ -11,11 +12,12 @@ use tokio::sync::watch;
 #[derive(Debug, Clone)]
 pub struct Tasks {
     stop: watch::Sender<bool>,
+    failure: Arc<OnceLock<String>>,
 }
 
 impl Default for Tasks {
     fn default() -> Self {
-        Self { stop: watch::Sender::new(false) }
+        Self { stop: watch::Sender::new(false), failure: Arc::default() }
     }
 }
 
@@ -36,12 +38,40 @@ impl Tasks {
         })
     }
 
+    /// Runs a server that ends by itself, in order, when the program stops.
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that spawns")]
+    pub fn spawn_server(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> tokio::task::JoinHandle<()> {
+        let tasks = self.clone();
+        tokio::spawn(async move {
+            work.await;
+            // One server without the other is half a Convoy.
+            tasks.stop();
+            tracing::trace!(task = name, "server ended");
+        })
+    }
+
     /// Resolves when the program stops.
     pub fn stopping(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
         let mut stop = self.stop.subscribe();
         async move {
             let _ = stop.wait_for(|stopped| *stopped).await;
         }
+    }
+
+    /// Ends the program because a core task can't go on; the first reason
+    /// given is the one that is reported.
+    pub fn fail(&self, reason: impl Into<String>) {
+        let _ = self.failure.set(reason.into());
+        self.stop();
+    }
+
+    /// Why the program had to end, where a task said so.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str)
     }
 
     /// Tells every task to stop.

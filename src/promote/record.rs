@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::gate::Gate;
+use super::step::Document;
 use crate::model::{
     Actor, BundleId, Cell, CellResult, CommitInfo, ContentHash, Finding, Manifest, Person, Problem,
     PromotionId, RepoName, Stage, Via,
@@ -47,6 +48,27 @@ impl State {
     pub fn slot(&self, repo: &RepoName, stage: &Stage) -> StageSlot {
         let key = (repo.clone(), stage.clone());
         self.slots.get(&key).cloned().unwrap_or_else(|| StageSlot::empty(repo, stage))
+    }
+
+    /// The name of the next promotion.
+    pub fn next_promotion(&self) -> PromotionId {
+        let newest = self.promotions.keys().map(PromotionId::number).max();
+        PromotionId::numbered(newest.unwrap_or(0) + 1)
+    }
+
+    /// Takes a recorded document over.
+    pub fn put(&mut self, document: Document) {
+        match document {
+            Document::Bundle(bundle) => {
+                self.bundles.insert(bundle.id.clone(), *bundle);
+            }
+            Document::Slot(slot) => {
+                self.slots.insert((slot.repo.clone(), slot.stage.clone()), slot);
+            }
+            Document::Promotion(promotion) => {
+                self.promotions.insert(promotion.id.clone(), *promotion);
+            }
+        }
     }
 
     /// The promotions of a stage that have not ended, oldest first.
@@ -99,8 +121,11 @@ pub struct BundleRecord {
     pub render: BTreeMap<Stage, ContentHash>,
     /// Results of the matrix, one per cell that ran, by stage then version.
     pub matrix: Vec<CellResult>,
-    /// Per stage that ever held it with success: since when.
+    /// Per stage that ever held it with success: since when, the last time.
     pub verified: BTreeMap<Stage, Timestamp>,
+    /// Per stage that held it and moved on: the longest stay, in seconds.
+    #[serde(default)]
+    pub held_seconds: BTreeMap<Stage, u64>,
 }
 
 impl BundleRecord {
@@ -109,6 +134,14 @@ impl BundleRecord {
         let versions = self.manifest.stage(stage).map(|spec| spec.envoy_versions.clone());
         let cell = |version| Cell { stage: stage.clone(), version };
         versions.unwrap_or_default().into_iter().map(cell).collect()
+    }
+
+    /// Whether a stage can't tell this bundle from `other`: the same rendered
+    /// resources for the same nodes under the same policy.
+    pub fn equals_in(&self, other: &Self, stage: &Stage) -> bool {
+        self.render.get(stage) == other.render.get(stage)
+            && self.manifest.groups == other.manifest.groups
+            && self.manifest.stage(stage) == other.manifest.stage(stage)
     }
 
     /// The result of `cell`, where it ran.
@@ -243,7 +276,8 @@ pub struct Plan {
     pub from: Option<BundleId>,
     /// What is served when it ends.
     pub to: BundleId,
-    /// How much changes.
+    /// How much changes. Follows from `from` and `to`, for people; whoever
+    /// holds the rendered resources fills it in.
     pub diff: DiffStat,
 }
 

@@ -1,8 +1,10 @@
-//! One step of the state machine.
+//! One step of the state machine: an event in, a decision out.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::advance;
+use super::answer;
 use super::record::{BundleRecord, Promotion, StageSlot, State};
 use crate::model::{Actor, BundleId, CellResult, PromotionId, RepoName, Stage};
 
@@ -14,19 +16,74 @@ pub enum Event {
     /// A cell of a bundle's matrix has its result.
     Cell(BundleId, CellResult),
     /// Somebody asks for a promotion.
-    Request { repo: RepoName, stage: Stage, bundle: BundleId, by: Actor, reason: String },
+    Request {
+        /// The repository.
+        repo: RepoName,
+        /// The stage to bring it to.
+        stage: Stage,
+        /// What to bring.
+        bundle: BundleId,
+        /// Who asks.
+        by: Actor,
+        /// Why.
+        reason: String,
+    },
     /// Somebody says yes to the plan whose digest begins with `plan`.
-    Approve { id: PromotionId, by: Actor, plan: Option<String>, note: String },
+    Approve {
+        /// Which promotion.
+        id: PromotionId,
+        /// Who.
+        by: Actor,
+        /// The beginning of the digest they saw; `None`: as it stands.
+        plan: Option<String>,
+        /// What they add.
+        note: String,
+    },
     /// Somebody says no.
-    Reject { id: PromotionId, by: Actor, reason: String },
+    Reject {
+        /// Which promotion.
+        id: PromotionId,
+        /// Who.
+        by: Actor,
+        /// Why.
+        reason: String,
+    },
     /// Somebody takes a request back.
-    Cancel { id: PromotionId, by: Actor, reason: String },
+    Cancel {
+        /// Which promotion.
+        id: PromotionId,
+        /// Who.
+        by: Actor,
+        /// Why.
+        reason: String,
+    },
     /// Somebody wants back what was good.
-    Rollback { repo: RepoName, stage: Stage, to: Option<BundleId>, by: Actor, reason: String },
+    Rollback {
+        /// The repository.
+        repo: RepoName,
+        /// The stage.
+        stage: Stage,
+        /// To what; `None`: to what was good before.
+        to: Option<BundleId>,
+        /// Who.
+        by: Actor,
+        /// Why.
+        reason: String,
+    },
     /// Every connected node of the stage took what the promotion brought.
-    Settled { id: PromotionId },
+    Settled {
+        /// Which promotion.
+        id: PromotionId,
+        /// How many nodes, in words.
+        detail: String,
+    },
     /// A node refused it.
-    Refused { id: PromotionId, detail: String },
+    Refused {
+        /// Which promotion.
+        id: PromotionId,
+        /// Which node, and Envoy's words.
+        detail: String,
+    },
     /// Time passed.
     Tick,
 }
@@ -34,16 +91,16 @@ pub enum Event {
 /// A document to write; each replaces the one before it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Document {
-    /// `bundles/<id>/bundle.json`
+    /// What is known about a bundle.
     Bundle(Box<BundleRecord>),
-    /// `stages/<project>/<repository>/<stage>.json`
+    /// What a stage serves.
     Slot(StageSlot),
-    /// `promotions/<id>.json`
+    /// A promotion.
     Promotion(Box<Promotion>),
 }
 
 /// What to do once a decision is durable. Each may be done twice without harm.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Effect {
     /// Serve the stage's current bundle.
     Publish(RepoName, Stage),
@@ -78,6 +135,13 @@ pub struct Refusal {
     pub hint: String,
 }
 
+impl Refusal {
+    /// A refusal of a sort.
+    pub fn new(kind: RefusalKind, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hint: hint.into() }
+    }
+}
+
 /// The sort of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -94,10 +158,83 @@ pub enum RefusalKind {
     Unavailable,
 }
 
-/// Takes one step.
+/// Takes one step: answers the event, then moves everything on that the
+/// answer set free (gates are looked at anew each time, so a forgotten
+/// trigger can't leave a promotion waiting).
 ///
 /// # Errors
 /// The event is refused; nothing changed.
-pub fn step(_state: &State, _event: Event, _now: Timestamp) -> Result<Decision, Refusal> {
-    todo!()
+pub fn step(state: &State, event: Event, now: Timestamp) -> Result<Decision, Refusal> {
+    let mut work = Work::new(state, now);
+    answer::answer(&mut work, event)?;
+    advance::advance(&mut work);
+    Ok(work.finish())
+}
+
+/// A step under way: the state with the changes so far, and what they were.
+pub(super) struct Work {
+    pub(super) state: State,
+    pub(super) now: Timestamp,
+    pub(super) about: Option<PromotionId>,
+    pub(super) already: bool,
+    lines: Vec<String>,
+    documents: Vec<Document>,
+    effects: Vec<Effect>,
+}
+
+impl Work {
+    fn new(state: &State, now: Timestamp) -> Self {
+        Self {
+            state: state.clone(),
+            now,
+            about: None,
+            already: false,
+            lines: Vec::new(),
+            documents: Vec::new(),
+            effects: Vec::new(),
+        }
+    }
+
+    /// Writes a document; a later one of the same name replaces it.
+    pub(super) fn put(&mut self, document: Document) {
+        let name = name_of(&document);
+        self.documents.retain(|written| name_of(written) != name);
+        self.state.put(document.clone());
+        self.documents.push(document);
+    }
+
+    /// Adds a line to the decision's message.
+    pub(super) fn say(&mut self, line: impl Into<String>) {
+        self.lines.push(line.into());
+    }
+
+    /// Fires an effect once, however often it is asked for.
+    pub(super) fn fire(&mut self, effect: Effect) {
+        if !self.effects.contains(&effect) {
+            self.effects.push(effect);
+        }
+    }
+
+    fn finish(self) -> Decision {
+        let message = match self.lines.split_first() {
+            None => "update".into(),
+            Some((first, [])) => first.clone(),
+            Some((first, rest)) => format!("{first}\n\n{}", rest.join("\n")),
+        };
+        Decision {
+            message,
+            documents: self.documents,
+            effects: self.effects,
+            about: self.about,
+            already: self.already,
+        }
+    }
+}
+
+fn name_of(document: &Document) -> String {
+    match document {
+        Document::Bundle(bundle) => format!("bundle {}", bundle.id),
+        Document::Slot(slot) => format!("slot {} {}", slot.repo, slot.stage),
+        Document::Promotion(promotion) => format!("promotion {}", promotion.id),
+    }
 }

@@ -1,32 +1,69 @@
 //! How everybody else asks the reconciler for something.
-use std::collections::BTreeMap;
+
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
-use super::View;
-use crate::model::{
-    Actor, BundleId, NodeGroup, Place, PromotionId, RepoName, ResourceName, Stage, TypeUrl,
-};
-use crate::promote::{Promotion, Refusal};
-use crate::snapshot::Snapshot;
+use super::event::Event;
+use super::record::Records;
+use super::{Bundle, View};
+use crate::model::{Actor, BundleId, PromotionId, RepoName, Stage};
+use crate::promote::{Promotion, Refusal, RefusalKind};
 
 /// What a person can ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Move a stage's pointer forward. `bundle`: an id, its unique beginning,
-    /// a stage whose current bundle is meant, a commit's beginning, `r<N>`.
-    Promote { repo: RepoName, stage: Stage, bundle: String, reason: String },
+    /// Move a stage's pointer forward.
+    Promote {
+        /// The repository.
+        repo: RepoName,
+        /// The stage.
+        stage: Stage,
+        /// A bundle's id, its unique beginning, a stage whose current bundle
+        /// is meant, a commit's beginning, `r<N>` or `latest`.
+        bundle: String,
+        /// Why.
+        reason: String,
+    },
     /// Yes, to the plan whose digest begins so (`None`: as it stands).
-    Approve { id: PromotionId, plan: Option<String>, note: String },
+    Approve {
+        /// The promotion.
+        id: PromotionId,
+        /// The digest's beginning, at least four digits.
+        plan: Option<String>,
+        /// What they add.
+        note: String,
+    },
     /// No.
-    Reject { id: PromotionId, reason: String },
+    Reject {
+        /// The promotion.
+        id: PromotionId,
+        /// Why.
+        reason: String,
+    },
     /// Never mind.
-    Cancel { id: PromotionId, reason: String },
+    Cancel {
+        /// The promotion.
+        id: PromotionId,
+        /// Why.
+        reason: String,
+    },
     /// Back to what was good (`None`: the one before the current).
-    Rollback { repo: RepoName, stage: Stage, to: Option<String>, reason: String },
+    Rollback {
+        /// The repository.
+        repo: RepoName,
+        /// The stage.
+        stage: Stage,
+        /// A bundle, as in `Promote`.
+        to: Option<String>,
+        /// Why.
+        reason: String,
+    },
     /// Take a diverged upstream as it is now.
-    Adopt { repo: RepoName },
+    Adopt {
+        /// The repository.
+        repo: RepoName,
+    },
 }
 
 /// What came of it.
@@ -40,40 +77,62 @@ pub struct Receipt {
     pub already: bool,
 }
 
-/// A bundle's rendered content.
-#[derive(Debug, Clone)]
-pub struct Bundle {
-    /// Its name.
-    pub id: BundleId,
-    /// What each stage × group would be served.
-    pub snapshots: BTreeMap<(Stage, NodeGroup), Arc<Snapshot>>,
-    /// Where each resource was written.
-    pub places: BTreeMap<(TypeUrl, ResourceName), Place>,
-}
-
 /// The reconciler as others see it; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Handle {}
+pub struct Handle {
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) view: watch::Receiver<Arc<View>>,
+    pub(super) records: Records,
+}
 
 impl Handle {
     /// The newest view.
     pub fn view(&self) -> Arc<View> {
-        todo!()
+        self.view.borrow().clone()
     }
+
     /// Follows the view.
     pub fn watch(&self) -> watch::Receiver<Arc<View>> {
-        todo!()
+        self.view.clone()
     }
-    /// Asks for something; answers when it is durable or refused.
-    pub async fn act(&self, _actor: Actor, _command: Command) -> Result<Receipt, Refusal> {
-        todo!()
+
+    /// Asks for something; answers when it is durable.
+    ///
+    /// # Errors
+    /// The refusal says what was refused, why, and what to do.
+    pub async fn act(&self, actor: Actor, command: Command) -> Result<Receipt, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.events.send(Event::Command { actor, command, reply }).await;
+        sent.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())?
     }
-    /// The upstream may have changed; look soon.
-    pub fn nudge(&self, _repo: &RepoName) {
-        todo!()
+
+    /// The upstream (or the repository itself) may have changed; look soon.
+    /// Lost when the queue is full, which the next poll makes up for.
+    pub fn nudge(&self, repo: &RepoName) {
+        let _ = self.events.try_send(Event::Nudge(repo.clone()));
     }
+
     /// A bundle's rendered content.
-    pub async fn bundle(&self, _id: &BundleId) -> Result<Arc<Bundle>, Refusal> {
-        todo!()
+    ///
+    /// # Errors
+    /// The bundle is not known, or what was recorded of it is damaged.
+    pub async fn bundle(&self, id: &BundleId) -> Result<Arc<Bundle>, Refusal> {
+        let view = self.view();
+        let Some(record) = view.state.bundles.get(id) else {
+            let message = format!("there is no bundle {id}");
+            let hint = "`status` lists the bundles that are known";
+            return Err(Refusal::new(RefusalKind::NotFound, message, hint));
+        };
+        self.records.bundle(record).map_err(|error| {
+            tracing::error!(bundle = %id, error = %error, "a bundle can't be read");
+            let message = format!("{id} can't be read");
+            Refusal::new(RefusalKind::Unavailable, message, "the log has the reason")
+        })
     }
+}
+
+fn stopping() -> Refusal {
+    let message = "convoy is stopping";
+    Refusal::new(RefusalKind::Unavailable, message, "try again in a moment")
 }

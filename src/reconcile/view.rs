@@ -1,4 +1,5 @@
 //! What everybody else may look at: one immutable value, replaced as a whole.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -20,8 +21,7 @@ pub struct View {
     pub mirrors: BTreeMap<RepoName, MirrorView>,
     /// Cells at work now.
     pub running: BTreeSet<(BundleId, Cell)>,
-    /// Per stage that serves something: Σ connected nodes, and those among
-    /// them that took everything they were sent, and that refused something.
+    /// How the nodes of each stage that serves something stand.
     pub fleet: BTreeMap<(RepoName, Stage), Fleet>,
 }
 
@@ -45,9 +45,19 @@ pub enum MirrorState {
     /// Our head is the upstream's.
     InStep,
     /// The last try failed.
-    Failing { error: String },
+    Failing {
+        /// Why.
+        error: String,
+        /// Tries in a row.
+        failures: u32,
+    },
     /// The upstream's branch was rewritten; a person must adopt it.
-    Diverged { ours: CommitId, theirs: CommitId },
+    Diverged {
+        /// Our head.
+        ours: CommitId,
+        /// The upstream's.
+        theirs: CommitId,
+    },
 }
 
 /// One mirrored repository.
@@ -60,6 +70,7 @@ pub struct MirrorView {
     /// Our head.
     pub revision: Revision,
     /// How it stands.
+    #[serde(flatten)]
     pub state: MirrorState,
     /// When it was looked at last.
     pub checked_at: Option<Timestamp>,

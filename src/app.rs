@@ -1,0 +1,224 @@
+//! The composition root: builds every part, wires them, runs them, ends them
+//! in order.
+//!
+//! ```text
+//! config ─▶ secrets ─▶ store ─▶ hub ─▶ smoke ─▶ chat ─▶ reconcile ─▶ xds, web
+//!                                                                     │ SIGTERM
+//!                      store.close ◀─ tasks end ◀─ streams drain ◀────┘
+//! ```
+//!
+//! Both ports are bound before anything starts, after everything was checked.
+//! The port for people answers `/readyz` with 503 until what was active before
+//! is served again.
+
+mod measure;
+mod ports;
+mod secrets;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+pub use ports::PrivateListeners;
+pub use secrets::Secrets;
+
+use crate::chat::{Links, Slack};
+use crate::config::{Config, Role, StoreConfig};
+use crate::mirror;
+use crate::reconcile::{self, Announcer, Handle, Parts, Repository, Settings};
+use crate::render::Renderer;
+use crate::schema::Schema;
+use crate::smoke::{Smoke, SmokeOptions};
+use crate::store::{Store, StoreOptions};
+use crate::tasks::Tasks;
+use crate::telemetry::logs;
+use crate::web;
+use crate::xds::{self, Hub};
+
+/// How long open requests and streams may take to end.
+const DRAIN_MAX: Duration = Duration::from_secs(20);
+/// Reports of nodes that wait; beyond it the next tick looks for itself.
+const REPORTS_MAX: usize = 4096;
+
+/// Chooses the one crypto provider. Two are linked; without a choice the
+/// first TLS connection would panic. Safe to call more than once.
+pub fn choose_crypto() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Runs the server until it is told to stop, or can't go on.
+///
+/// # Errors
+/// What could not be started, or why it had to end.
+pub async fn serve(config: Config, secrets: Secrets) -> anyhow::Result<()> {
+    logs::start(&config.log_level, config.log_format);
+    choose_crypto();
+    if config.insecure_dev {
+        tracing::warn!("INSECURE: --insecure-dev serves everything to everybody on this machine");
+    }
+    let listener = bind(config.listen).await?;
+    let xds_listener = bind(config.xds_listen).await?;
+    let tasks = Tasks::default();
+    let running = App::start(&config, secrets, tasks.clone()).await?;
+    let http = tasks.spawn_server("http", running.http(listener, &tasks));
+    let grpc = tasks.spawn_server("xds", running.xds(xds_listener, &tasks));
+    tracing::info!(listen = %config.listen, xds = %config.xds_listen, "convoy is ready");
+    running.ready.store(true, Ordering::Release);
+    stopped(&tasks).await?;
+    tracing::info!("stopping");
+    running.ready.store(false, Ordering::Release);
+    tasks.stop();
+    let servers = async { tokio::join!(http, grpc) };
+    if tokio::time::timeout(DRAIN_MAX, servers).await.is_err() {
+        tracing::warn!("some streams did not end in time");
+    }
+    if let Some(reason) = tasks.failure() {
+        anyhow::bail!("{reason}");
+    }
+    running.store.close().await.context("the store could not be closed")
+}
+
+async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("can't listen on {address}"))
+}
+
+async fn stopped(tasks: &Tasks) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("can't wait for SIGTERM")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+        () = tasks.stopping() => {}
+    }
+    Ok(())
+}
+
+/// The parts at work.
+struct App {
+    store: Store,
+    hub: Hub,
+    node_tokens: Vec<crate::model::ContentHash>,
+    router: axum::Router,
+    ready: Arc<AtomicBool>,
+}
+
+impl App {
+    async fn start(config: &Config, secrets: Secrets, tasks: Tasks) -> anyhow::Result<Self> {
+        let data = &config.data;
+        std::fs::create_dir_all(data)
+            .with_context(|| format!("the data folder {} can't be made", data.display()))?;
+        let store = Store::open(data, store_options(&config.store))
+            .with_context(|| format!("the data folder {} can't be opened", data.display()))?;
+        let quarantine = data.join("quarantine");
+        std::fs::create_dir_all(&quarantine).context("the quarantine can't be made")?;
+        mirror::sweep(&quarantine).context("the quarantine can't be swept")?;
+        let schema = Schema::load();
+        let renderer = Arc::new(Renderer::new(schema.clone()));
+        let (reports, inbox) = mpsc::channel(REPORTS_MAX);
+        let hub = Hub::new(reports);
+        let smoke = Smoke::new(
+            schema.clone(),
+            SmokeOptions {
+                envoys: config.envoys.clone(),
+                work: data.join("smoke"),
+                parallel: config.smoke_parallel,
+            },
+            Arc::new(PrivateListeners),
+            Some(store.cache()),
+        );
+        let links = Links::new(&config.base_url);
+        let slack = slack(config, &secrets)?;
+        let announcer = config.slack.as_ref().zip(slack.clone()).map(|(settings, client)| {
+            let cards = ports::Cards::new(client, settings.channel.clone(), links.clone());
+            Arc::new(cards) as Arc<dyn Announcer>
+        });
+        let handle = reconcile::start(Parts {
+            store: store.clone(),
+            renderer: renderer.clone(),
+            hub: hub.clone(),
+            reports: inbox,
+            smoke,
+            announcer,
+            settings: settings(config, &secrets),
+            tasks: tasks.clone(),
+        })
+        .await?;
+        let ready = Arc::new(AtomicBool::new(false));
+        let parts = Routes { config, secrets: &secrets, store: &store, handle, hub: &hub };
+        let router = parts.router(renderer, slack, links, ready.clone(), tasks)?;
+        let node_tokens = config.tokens.iter().filter(|token| token.role == Role::Node);
+        let node_tokens = node_tokens.map(|token| token.sha256).collect();
+        Ok(Self { store, hub, node_tokens, router, ready })
+    }
+
+    fn http(
+        &self,
+        listener: TcpListener,
+        tasks: &Tasks,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let (router, stopping) = (self.router.clone(), tasks.stopping());
+        async move {
+            let served = axum::serve(listener, router).with_graceful_shutdown(stopping).await;
+            if let Err(error) = served {
+                tracing::error!(%error, "the HTTP server ended");
+            }
+        }
+    }
+
+    fn xds(&self, listener: TcpListener, tasks: &Tasks) -> impl Future<Output = ()> + Send + use<> {
+        let (hub, tokens) = (self.hub.clone(), self.node_tokens.clone());
+        let stopping = tasks.stopping();
+        async move {
+            if let Err(error) = xds::serve(listener, hub, tokens, stopping).await {
+                tracing::error!(%error, "the xDS server ended");
+            }
+        }
+    }
+}
+
+/// What the routes are made from.
+struct Routes<'a> {
+    config: &'a Config,
+    secrets: &'a Secrets,
+    store: &'a Store,
+    handle: Handle,
+    hub: &'a Hub,
+}
+
+fn store_options(config: &StoreConfig) -> StoreOptions {
+    let defaults = StoreOptions::default();
+    StoreOptions {
+        file_bytes_max: config.file_bytes_max.unwrap_or(defaults.file_bytes_max),
+        files_max: config.files_max.unwrap_or(defaults.files_max),
+        checkpoint_bytes: config.checkpoint_bytes.unwrap_or(defaults.checkpoint_bytes),
+    }
+}
+
+fn slack(config: &Config, secrets: &Secrets) -> anyhow::Result<Option<Slack>> {
+    let Some((settings, given)) = config.slack.as_ref().zip(secrets.slack.as_ref()) else {
+        return Ok(None);
+    };
+    let client = Slack::new(&crate::chat::SlackConfig {
+        token: crate::chat::Secret::new(given.bot_token.expose()),
+        api_url: Some(settings.api_url.clone()),
+    });
+    client.map(Some).context("Slack can't be used")
+}
+
+fn settings(config: &Config, secrets: &Secrets) -> Settings {
+    let repositories = config.repositories.iter().map(|repository| Repository {
+        name: repository.name.clone(),
+        upstream: secrets.upstreams.get(&repository.name).cloned(),
+        poll: repository.poll,
+    });
+    Settings {
+        repositories: repositories.collect(),
+        people_by_mail: config.people_by_mail(),
+        ack_deadline: config.ack_deadline,
+        quarantine: config.data.join("quarantine"),
+    }
+}

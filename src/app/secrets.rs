@@ -1,0 +1,84 @@
+//! Every secret that the configuration names, read before a port is bound.
+
+use std::collections::BTreeMap;
+
+use crate::config::secrets::{Secret, read};
+use crate::config::{Config, ConfigError, LimitsConfig, UpstreamConfig};
+use crate::mirror::{Credentials, Limits, SshKey, Upstream};
+use crate::model::RepoName;
+
+/// The secrets.
+#[derive(Debug, Clone, Default)]
+pub struct Secrets {
+    /// Each mirrored repository's remote, with its credentials.
+    pub upstreams: BTreeMap<RepoName, Upstream>,
+    /// Each hook's secrets.
+    pub webhooks: BTreeMap<RepoName, Vec<Secret>>,
+    /// Slack's.
+    pub slack: Option<SlackSecrets>,
+}
+
+/// Slack's secrets.
+#[derive(Debug, Clone)]
+pub struct SlackSecrets {
+    /// Any of them may have signed a request.
+    pub signing: Vec<Secret>,
+    /// Sent with each call.
+    pub bot_token: Secret,
+}
+
+impl Secrets {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// A file can't be read or is open to everybody.
+    pub fn read(config: &Config) -> Result<Self, ConfigError> {
+        let mut secrets = Self::default();
+        for repository in &config.repositories {
+            if let Some(given) = &repository.upstream {
+                secrets.upstreams.insert(repository.name.clone(), upstream(given)?);
+            }
+            if let Some(hook) = &repository.webhook {
+                let read: Result<_, _> = hook.secret_files.iter().map(|path| read(path)).collect();
+                secrets.webhooks.insert(repository.name.clone(), read?);
+            }
+        }
+        if let Some(slack) = &config.slack {
+            let signing: Result<_, _> =
+                slack.signing_secret_files.iter().map(|path| read(path)).collect();
+            let bot_token = read(&slack.bot_token_file)?;
+            secrets.slack = Some(SlackSecrets { signing: signing?, bot_token });
+        }
+        Ok(secrets)
+    }
+}
+
+fn upstream(config: &UpstreamConfig) -> Result<Upstream, ConfigError> {
+    let secret = config.token_file.as_deref().map(read).transpose()?;
+    let credentials = secret.map(|secret| Credentials {
+        user: config.user.clone(),
+        secret: secret.expose().to_owned(),
+    });
+    let ssh = config.ssh_key_file.clone().zip(config.known_hosts_file.clone());
+    let upstream = Upstream {
+        url: config.url.clone(),
+        branch: config.branch.clone(),
+        credentials,
+        limits: limits(&config.limits),
+        ssh: ssh.map(|(key_file, known_hosts)| SshKey { key_file, known_hosts }),
+        ca_file: config.ca_file.clone(),
+    };
+    let refused = |error: crate::mirror::MirrorError| ConfigError::at("", error.to_string());
+    upstream.check().map_err(refused)?;
+    Ok(upstream)
+}
+
+fn limits(config: &LimitsConfig) -> Limits {
+    let defaults = Limits::default();
+    Limits {
+        bytes_max: config.bytes_max.unwrap_or(defaults.bytes_max),
+        files_max: config.files_max.unwrap_or(defaults.files_max),
+        depth_max: config.depth_max.unwrap_or(defaults.depth_max),
+        time_max: config.time_max.unwrap_or(defaults.time_max),
+    }
+}

@@ -1,0 +1,122 @@
+//! The command line: what was typed, and what it prints.
+//!
+//! Data goes to stdout, messages to stderr; `--output json` gives one JSON
+//! value with `apiVersion`. Each command is one file and returns a [`Failure`]
+//! that carries its exit code. `serve` is handed to `app`; the local commands
+//! (`validate`, `render`, `smoke`, `bootstrap`, `envoy`) work on a folder with
+//! the same code as the server; the others talk to a server's JSON API.
+
+mod bootstrap;
+mod client;
+mod decide;
+mod diff;
+mod envoy;
+mod failure;
+mod folder;
+mod output;
+mod render;
+mod serve;
+mod smoke;
+mod status;
+mod token;
+mod validate;
+
+use clap::{Parser, Subcommand};
+
+pub use failure::Failure;
+
+use output::{Format, Output};
+
+/// The configuration repository that drives an Envoy mesh.
+#[derive(Debug, Parser)]
+#[command(name = "convoy", version, about, disable_help_subcommand = true)]
+#[command(after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// How results are printed
+    #[arg(long, short, global = true, value_enum, default_value = "table")]
+    output: Format,
+    /// Print no messages, only results and errors
+    #[arg(long, short, global = true)]
+    quiet: bool,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done · 1 failed (diff: something differs) · 2 wrong usage or configuration ·
+3 problems in the configuration repository · 4 not allowed · 5 not found · 6 conflict ·
+7 no answer in time · 130 interrupted";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(serve::Args),
+    /// Find every mistake in a config repository
+    Validate(validate::Args),
+    /// Print what a config repository renders to for a stage
+    Render(render::Args),
+    /// Boot real Envoys on a config repository and run its checks
+    Smoke(smoke::Args),
+    /// Show what differs between two stages, bundles or folders
+    Diff(diff::Args),
+    /// Show what each stage serves, and what waits
+    Status(status::Args),
+    /// Ask for a bundle to be brought to a stage
+    Promote(decide::Promote),
+    /// Say yes to a promotion
+    Approve(decide::Approve),
+    /// Say no to a promotion
+    Reject(decide::End),
+    /// Take a request back
+    Cancel(decide::End),
+    /// Bring a stage back to what was good
+    Rollback(decide::Rollback),
+    /// Take an upstream that was rewritten as it is now
+    Adopt(decide::Adopt),
+    /// Make a token for the configuration
+    Token,
+    /// Print a bootstrap for an Envoy that subscribes to Convoy
+    Bootstrap(bootstrap::Args),
+    /// Install and list Envoys for smoke runs
+    #[command(subcommand)]
+    Envoy(envoy::Args),
+}
+
+/// Runs what was typed, and gives the exit code.
+pub async fn run(cli: Cli) -> u8 {
+    let output = Output::new(cli.output, cli.quiet);
+    let done = match cli.command {
+        Command::Serve(args) => serve::run(args).await,
+        Command::Validate(args) => validate::run(&args, &output),
+        Command::Render(args) => render::run(&args, &output),
+        Command::Smoke(args) => smoke::run(&args, &output).await,
+        Command::Diff(args) => diff::run(&args, &output).await,
+        Command::Status(args) => status::run(&args, &output).await,
+        Command::Promote(args) => decide::promote(&args, &output).await,
+        Command::Approve(args) => decide::approve(&args, &output).await,
+        Command::Reject(args) => decide::end("reject", &args, &output).await,
+        Command::Cancel(args) => decide::end("cancel", &args, &output).await,
+        Command::Rollback(args) => decide::rollback(&args, &output).await,
+        Command::Adopt(args) => decide::adopt(&args, &output).await,
+        Command::Token => token::run(&output),
+        Command::Bootstrap(args) => bootstrap::run(&args, &output),
+        Command::Envoy(args) => envoy::run(&args, &output).await,
+    };
+    match done {
+        Ok(()) => 0,
+        Err(failure) => {
+            output.failure(&failure);
+            failure.code
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_table_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

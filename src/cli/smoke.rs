@@ -1,0 +1,143 @@
+//! `convoy smoke DIR`: the matrix of a folder, here and now.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::Failure;
+use super::envoy::Place;
+use super::output::{Output, columns};
+use super::validate::{assess_folder, line};
+use crate::app::PrivateListeners;
+use crate::model::{Cell, CellResult, Outcome, RepoName, SnapshotKey, Stage};
+use crate::reconcile::Assessment;
+use crate::schema::Schema;
+use crate::smoke::{Plan, Smoke, SmokeOptions};
+use crate::snapshot;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The folder that holds convoy.yaml
+    #[arg(default_value = ".")]
+    dir: PathBuf,
+    /// Only this stage
+    #[arg(long)]
+    stage: Option<Stage>,
+    /// Only this Envoy version, also where the manifest does not name it
+    #[arg(long, value_name = "VERSION")]
+    envoy: Vec<String>,
+    /// How many Envoys run at once
+    #[arg(long, default_value_t = 2)]
+    parallel: usize,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    passed: bool,
+    cells: Vec<CellResult>,
+}
+
+pub(super) async fn run(args: &Args, output: &Output) -> Result<(), Failure> {
+    let assessment = assess_folder(&args.dir)?;
+    if !assessment.is_valid() {
+        for problem in &assessment.problems {
+            output.message(line("error", problem).trim_end());
+        }
+        let message = format!("{} problem(s); nothing was booted", assessment.problems.len());
+        return Err(Failure::new(Failure::PROBLEMS, message)
+            .with_hint("`convoy validate` lists them all"));
+    }
+    let plans = plans(args, &assessment)?;
+    let work = tempfile::tempdir()
+        .map_err(|error| Failure::new(Failure::FAILED, format!("no temporary folder: {error}")))?;
+    let options = SmokeOptions {
+        envoys: args.place.folder(),
+        work: work.path().into(),
+        parallel: args.parallel.max(1),
+    };
+    let smoke = Smoke::new(Schema::load(), options, Arc::new(PrivateListeners), None);
+    let runs = plans.into_iter().map(|plan| {
+        let smoke = smoke.clone();
+        async move {
+            output.progress(&format!("{} …", plan.cell));
+            let result = smoke.run(plan).await;
+            output.progress(&format!("{} {:?} in {} ms", result.cell, result.outcome, result.took_ms));
+            result
+        }
+    });
+    let all = futures_util::future::join_all(runs);
+    let cells = tokio::select! {
+        cells = all => cells,
+        _ = tokio::signal::ctrl_c() => return Err(Failure::new(130, "interrupted")),
+    };
+    let passed = cells.iter().all(|cell| cell.outcome == Outcome::Passed);
+    let report = Report { passed, cells };
+    output.result(&report, || text(&report));
+    match report.passed {
+        true => Ok(()),
+        false => Err(Failure::silent(Failure::FAILED)),
+    }
+}
+
+fn plans(args: &Args, assessment: &Assessment) -> Result<Vec<Plan>, Failure> {
+    let manifest = assessment.manifest.as_ref();
+    let specs = manifest.iter().flat_map(|manifest| &manifest.stages);
+    let specs: Vec<_> =
+        specs.filter(|spec| args.stage.as_ref().is_none_or(|only| only == &spec.name)).collect();
+    if let (true, Some(stage)) = (specs.is_empty(), &args.stage) {
+        return Err(Failure::new(Failure::NOT_FOUND, format!("there is no stage `{stage}`")));
+    }
+    let suite = Arc::new(assessment.suite.clone());
+    let mut plans = Vec::new();
+    for spec in specs {
+        let Some(rendered) = assessment.outputs.get(&spec.name) else { continue };
+        let snapshots: Vec<_> = rendered
+            .resources
+            .groups
+            .iter()
+            .filter_map(|(group, resources)| {
+                let repo = RepoName::new("local/folder").ok()?;
+                let (stage, group) = (spec.name.clone(), group.clone());
+                let key = SnapshotKey { repo, stage, group };
+                Some(Arc::new(snapshot::build(key, resources)))
+            })
+            .collect();
+        let versions = if args.envoy.is_empty() { &spec.envoy_versions } else { &args.envoy };
+        for version in versions {
+            plans.push(Plan {
+                cell: Cell { stage: spec.name.clone(), version: version.clone() },
+                render: rendered.hash,
+                snapshots: snapshots.clone(),
+                suite: suite.clone(),
+                policy: spec.smoke.clone(),
+            });
+        }
+    }
+    match plans.is_empty() {
+        true => Err(Failure::new(Failure::USAGE, "no stage asks for a smoke run")
+            .with_hint("name versions in convoy.yaml (`envoy: [...]`) or with --envoy VERSION")),
+        false => Ok(plans),
+    }
+}
+
+fn text(report: &Report) -> String {
+    let mut rows = vec![vec!["STAGE".into(), "ENVOY".into(), "RESULT".into(), "CHECKS".into(), "TIME".into()]];
+    let mut reasons = String::new();
+    for cell in &report.cells {
+        let outcome = format!("{:?}", cell.outcome).to_lowercase();
+        rows.push(vec![
+            cell.cell.stage.to_string(),
+            cell.cell.version.clone(),
+            outcome,
+            cell.checks.to_string(),
+            format!("{} ms", cell.took_ms),
+        ]);
+        for reason in &cell.reasons {
+            reasons.push_str(&format!("{}: {reason}\n", cell.cell));
+        }
+    }
+    format!("{}{reasons}", columns(&rows))
+}

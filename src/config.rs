@@ -1,0 +1,233 @@
+//! The configuration of `convoy serve`: flags over environment over file over
+//! defaults, checked completely before a port is bound.
+//!
+//! [`Config::resolve`] is pure: the flags, the environment and the file's text
+//! are arguments, so every precedence is a table test. Secrets are never part
+//! of it, only the names of the files that hold them; [`secrets::read`] reads
+//! those afterwards. Every key is shown in `deploy/convoy.example.yaml`.
+
+mod error;
+mod file;
+mod layers;
+pub mod secrets;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use error::ConfigError;
+pub use layers::{Flags, VARIABLES};
+
+use crate::model::{ContentHash, Person, RepoName};
+use crate::telemetry::logs::LogFormat;
+
+/// Everything that `convoy serve` is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The folder that holds everything durable.
+    pub data: PathBuf,
+    /// Where HTTP is served: API, console, hooks.
+    pub listen: SocketAddr,
+    /// Where xDS is served.
+    pub xds_listen: SocketAddr,
+    /// How people reach the console, for links; without a final slash.
+    pub base_url: String,
+    /// Serve without authentication, on loopback only.
+    pub insecure_dev: bool,
+    /// What is logged, as in `info,convoy=debug`.
+    pub log_level: String,
+    /// How it is logged.
+    pub log_format: LogFormat,
+    /// How long a stage's nodes may take to answer.
+    pub ack_deadline: Duration,
+    /// The repositories, by name.
+    pub repositories: Vec<RepositoryConfig>,
+    /// The people.
+    pub people: Vec<PersonConfig>,
+    /// The tokens that may use the API and the console, or serve nodes.
+    pub tokens: Vec<TokenConfig>,
+    /// Slack; `None`: cards are shown nowhere.
+    pub slack: Option<SlackConfig>,
+    /// The folder that holds Envoys, `<version>/envoy`.
+    pub envoys: PathBuf,
+    /// How many cells run at once.
+    pub smoke_parallel: usize,
+    /// Bounds of the store.
+    pub store: StoreConfig,
+}
+
+/// Bounds of the store; what is not given is the store's own default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// Files above this many bytes are not read as content.
+    pub file_bytes_max: Option<u64>,
+    /// Trees with more files are refused.
+    pub files_max: Option<usize>,
+    /// The journal is cut behind a checkpoint once it is longer than this.
+    pub checkpoint_bytes: Option<u64>,
+}
+
+/// Bounds of one fetch; what is not given is the mirror's own default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// Bytes fetched.
+    pub bytes_max: Option<u64>,
+    /// Files in the tree.
+    pub files_max: Option<usize>,
+    /// Folders within folders.
+    pub depth_max: Option<usize>,
+    /// From connecting to the last byte.
+    pub time_max: Option<Duration>,
+}
+
+/// A repository, and what it follows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RepositoryConfig {
+    /// Its name.
+    pub name: RepoName,
+    /// What it follows; `None`: it is edited here only.
+    pub upstream: Option<UpstreamConfig>,
+    /// How often the upstream is looked at without a nudge.
+    pub poll: Duration,
+    /// The GitHub hook that nudges it.
+    pub webhook: Option<WebhookConfig>,
+}
+
+/// A remote.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UpstreamConfig {
+    /// Its URL, without credentials.
+    pub url: String,
+    /// The branch.
+    pub branch: String,
+    /// The user name that goes with the token.
+    pub user: String,
+    /// The file that holds the token or password.
+    pub token_file: Option<PathBuf>,
+    /// The private key for `ssh://`.
+    pub ssh_key_file: Option<PathBuf>,
+    /// The pinned host keys for `ssh://`.
+    pub known_hosts_file: Option<PathBuf>,
+    /// The certificates that `https://` trusts, instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Bounds of one fetch.
+    pub limits: LimitsConfig,
+}
+
+/// A GitHub webhook.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WebhookConfig {
+    /// `owner/name` as GitHub calls the repository.
+    pub full_name: String,
+    /// The files that hold the secrets; more than one while one is replaced.
+    pub secret_files: Vec<PathBuf>,
+}
+
+/// A person.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PersonConfig {
+    /// The name that rules use.
+    pub name: Person,
+    /// Mail addresses in commits, lower case.
+    pub emails: Vec<String>,
+    /// Slack user ids, `U…` or `W…`.
+    pub slack: Vec<String>,
+}
+
+/// A token.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenConfig {
+    /// What it is called in logs and on pages.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// On whose behalf it acts.
+    pub person: Option<Person>,
+    /// The SHA-256 of the token.
+    pub sha256: ContentHash,
+}
+
+/// What a token may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Subscribe over xDS, nothing else.
+    Node,
+    /// Read everything.
+    Reader,
+    /// Read, edit, promote, approve, roll back.
+    Operator,
+    /// All of it, and adopt a rewritten upstream.
+    Admin,
+}
+
+/// Slack.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SlackConfig {
+    /// The files that hold the signing secrets; more than one while one is
+    /// replaced.
+    pub signing_secret_files: Vec<PathBuf>,
+    /// The file that holds the bot token, `xoxb-…`.
+    pub bot_token_file: PathBuf,
+    /// The channel that cards are posted to.
+    pub channel: String,
+    /// The Web API; only a test points it elsewhere.
+    pub api_url: String,
+}
+
+impl Config {
+    /// Resolves the configuration.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its place and what to do.
+    pub fn resolve(
+        flags: Flags,
+        environment: &BTreeMap<String, String>,
+        file: Option<(&str, &str)>,
+    ) -> Result<Self, ConfigError> {
+        let (name, text) = file.unwrap_or(("", ""));
+        let parsed = file::parse(name, text)?;
+        let config = layers::merge(flags, environment, name, parsed)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The person behind each mail address.
+    pub fn people_by_mail(&self) -> BTreeMap<String, Person> {
+        let mails = |person: &PersonConfig| {
+            let name = person.name.clone();
+            person.emails.clone().into_iter().map(move |mail| (mail, name.clone()))
+        };
+        self.people.iter().flat_map(mails).collect()
+    }
+
+    /// The rules that hold between keys.
+    fn check(&self) -> Result<(), ConfigError> {
+        let has_tokens = self.tokens.iter().any(|token| token.role > Role::Node);
+        let loopback = self.listen.ip().is_loopback() && self.xds_listen.ip().is_loopback();
+        if self.insecure_dev && has_tokens {
+            let message = "`insecure_dev` is on although tokens are configured";
+            return Err(ConfigError::rule(message, "remove one of the two"));
+        }
+        if self.insecure_dev && !loopback {
+            let message = "`insecure_dev` serves loopback addresses only";
+            return Err(ConfigError::rule(
+                message,
+                "listen on 127.0.0.1, or configure `auth.tokens`",
+            ));
+        }
+        if !self.insecure_dev && !has_tokens {
+            let message = "no authentication is configured";
+            let hint = "configure `auth.tokens`, or try things out on loopback with --insecure-dev";
+            return Err(ConfigError::rule(message, hint));
+        }
+        let node_tokens = self.tokens.iter().any(|token| token.role == Role::Node);
+        if !self.xds_listen.ip().is_loopback() && !node_tokens {
+            let message = "xDS would be open to everyone who reaches it";
+            let hint = "configure a token with `role: node`, or listen on loopback";
+            return Err(ConfigError::rule(message, hint));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,209 @@
+//! The configuration file as it is written.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::error::nearest;
+use super::{ConfigError, Role};
+use crate::model::{ContentHash, Person, RepoName};
+use crate::telemetry::logs::LogFormat;
+
+/// The file's keys; every one is optional.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    pub(super) data: Option<PathBuf>,
+    pub(super) listen: Option<std::net::SocketAddr>,
+    pub(super) xds_listen: Option<std::net::SocketAddr>,
+    pub(super) base_url: Option<String>,
+    pub(super) insecure_dev: Option<bool>,
+    pub(super) log: Log,
+    pub(super) ack_deadline: Option<Span>,
+    pub(super) repositories: Vec<Repository>,
+    pub(super) people: Vec<PersonEntry>,
+    pub(super) auth: Auth,
+    pub(super) slack: Option<Slack>,
+    pub(super) smoke: SmokeEntry,
+    pub(super) store: StoreEntry,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Log {
+    pub(super) level: Option<String>,
+    pub(super) format: Option<LogFormat>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Repository {
+    pub(super) name: RepoName,
+    pub(super) upstream: Option<UpstreamEntry>,
+    pub(super) poll: Option<Span>,
+    pub(super) webhook: Option<Webhook>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UpstreamEntry {
+    pub(super) url: String,
+    pub(super) branch: Option<String>,
+    pub(super) user: Option<String>,
+    pub(super) token_file: Option<PathBuf>,
+    pub(super) ssh_key_file: Option<PathBuf>,
+    pub(super) known_hosts_file: Option<PathBuf>,
+    pub(super) ca_file: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) limits: LimitsEntry,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct LimitsEntry {
+    pub(super) bytes: Option<u64>,
+    pub(super) files: Option<usize>,
+    pub(super) depth: Option<usize>,
+    pub(super) time: Option<Span>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Webhook {
+    pub(super) full_name: String,
+    pub(super) secret_files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PersonEntry {
+    pub(super) name: Person,
+    #[serde(default)]
+    pub(super) emails: Vec<String>,
+    #[serde(default)]
+    pub(super) slack: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Auth {
+    pub(super) tokens: Vec<TokenEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TokenEntry {
+    pub(super) name: String,
+    pub(super) role: Role,
+    pub(super) person: Option<Person>,
+    pub(super) sha256: ContentHash,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Slack {
+    pub(super) signing_secret_files: Vec<PathBuf>,
+    pub(super) bot_token_file: PathBuf,
+    pub(super) channel: String,
+    pub(super) api_url: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SmokeEntry {
+    pub(super) envoys: Option<PathBuf>,
+    pub(super) parallel: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct StoreEntry {
+    pub(super) file_bytes_max: Option<u64>,
+    pub(super) files_max: Option<usize>,
+    pub(super) checkpoint_bytes: Option<u64>,
+}
+
+/// A length of time as people write it: `250ms`, `30s`, `5m`, `2h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Span(pub(super) Duration);
+
+/// Why a text is no length of time.
+#[derive(Debug)]
+pub(super) struct SpanError(String);
+
+impl fmt::Display for SpanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is no length of time; write it as 250ms, 30s, 5m or 2h", self.0)
+    }
+}
+
+impl TryFrom<String> for Span {
+    type Error = SpanError;
+
+    fn try_from(text: String) -> Result<Self, SpanError> {
+        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at(digits);
+        let refuse = || SpanError(text.clone());
+        let number: u64 = number.parse().map_err(|_| refuse())?;
+        let seconds = |factor: u64| number.checked_mul(factor).map(Duration::from_secs);
+        let span = match unit {
+            "ms" => Some(Duration::from_millis(number)),
+            "s" => seconds(1),
+            "m" => seconds(60),
+            "h" => seconds(3600),
+            _ => None,
+        };
+        span.map(Self).ok_or_else(refuse)
+    }
+}
+
+/// Reads the file's text; an empty one has no key.
+pub(super) fn parse(name: &str, text: &str) -> Result<File, ConfigError> {
+    if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+        return Ok(File::default());
+    }
+    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| explain(name, &error))
+}
+
+fn explain(name: &str, error: &serde_saphyr::Error) -> ConfigError {
+    let place = match error.location() {
+        Some(location) if location.line() > 0 => {
+            format!("{name}:{}:{}", location.line(), location.column())
+        }
+        _ => name.to_owned(),
+    };
+    let text = error.without_snippet().to_string();
+    let text = strip_place(&text);
+    match unknown_key(text) {
+        Some((key, known)) => {
+            let error = ConfigError::at(place, format!("unknown key `{key}`"));
+            match nearest(key, known.iter().copied()) {
+                Some(meant) => error.with_hint(format!("did you mean `{meant}`?")),
+                None => error.with_hint(format!("the keys here are {}", known.join(", "))),
+            }
+        }
+        None => ConfigError::at(place, text),
+    }
+}
+
+/// The parser's text without its own statement of the place.
+fn strip_place(text: &str) -> &str {
+    let text = text.lines().next().unwrap_or(text);
+    let at = text.rfind(" at line ").filter(|_| text.contains(", column "));
+    let text = at.map_or(text, |at| &text[..at]);
+    match text.strip_prefix("error: line ").and_then(|rest| rest.split_once(": ")) {
+        Some((_, rest)) => rest,
+        None => text,
+    }
+}
+
+fn unknown_key(text: &str) -> Option<(&str, Vec<&str>)> {
+    let rest = &text[text.find("unknown field")?..];
+    let mut quoted = rest.split('`').skip(1).step_by(2);
+    let key = quoted.next()?;
+    Some((key, quoted.collect()))
+}

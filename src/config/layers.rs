@@ -1,0 +1,298 @@
+//! Flags over environment over file over defaults.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::error::nearest;
+use super::file::{File, PersonEntry, Repository, Slack, TokenEntry, UpstreamEntry};
+use super::{
+    Config, ConfigError, LimitsConfig, PersonConfig, RepositoryConfig, SlackConfig, StoreConfig,
+    TokenConfig, UpstreamConfig, WebhookConfig,
+};
+use crate::telemetry::logs::LogFormat;
+
+/// What the command line gave.
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
+pub struct Flags {
+    /// The folder that holds everything durable
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Where to serve API, console and hooks
+    #[arg(long, value_name = "IP:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// Where to serve xDS
+    #[arg(long, value_name = "IP:PORT")]
+    pub xds_listen: Option<SocketAddr>,
+    /// How people reach the console, for links
+    #[arg(long, value_name = "URL")]
+    pub base_url: Option<String>,
+    /// Serve without authentication, on loopback only
+    #[arg(long)]
+    pub insecure_dev: bool,
+    /// What to log, as in `info,convoy=debug`
+    #[arg(long, value_name = "FILTER")]
+    pub log_level: Option<String>,
+    /// The folder that holds Envoys, as `convoy envoy install` lays them out
+    #[arg(long, value_name = "DIR")]
+    pub envoys: Option<PathBuf>,
+}
+
+/// Every environment variable that is read, and what it sets. Those of the
+/// client commands are among them, so that one environment can serve both.
+pub const VARIABLES: [(&str, &str); 12] = [
+    ("CONVOY_CONFIG", "the configuration file"),
+    ("CONVOY_DATA", "`data`"),
+    ("CONVOY_LISTEN", "`listen`"),
+    ("CONVOY_XDS_LISTEN", "`xds_listen`"),
+    ("CONVOY_BASE_URL", "`base_url`"),
+    ("CONVOY_INSECURE_DEV", "`insecure_dev`, true or false"),
+    ("CONVOY_LOG_LEVEL", "`log.level`"),
+    ("CONVOY_LOG_FORMAT", "`log.format`, text or json"),
+    ("CONVOY_ENVOYS", "`smoke.envoys`, and where `envoy install` puts them"),
+    ("CONVOY_URL", "the server that client commands talk to"),
+    ("CONVOY_TOKEN_FILE", "the file with the token of client commands"),
+    ("CONVOY_PERSON", "who acts, with --insecure-dev"),
+];
+
+/// Variables with our prefix that only the test suite reads.
+const FOREIGN: [&str; 3] = ["CONVOY_LONG", "CONVOY_PY", "CONVOY_TEST_"];
+
+pub(super) fn merge(
+    flags: Flags,
+    environment: &BTreeMap<String, String>,
+    name: &str,
+    file: File,
+) -> Result<Config, ConfigError> {
+    let env = Environment(environment);
+    env.refuse_unknown()?;
+    let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let listen = first(flags.listen, env.get("CONVOY_LISTEN")?, file.listen, loopback(7400));
+    let base_url = flags.base_url.or(env.text("CONVOY_BASE_URL")).or(file.base_url);
+    let base_url = base_url.unwrap_or_else(|| format!("http://{listen}"));
+    let dev = env.get("CONVOY_INSECURE_DEV")?;
+    let format = env.text("CONVOY_LOG_FORMAT").map(|text| log_format(&text)).transpose()?;
+    let level = flags.log_level.or(env.text("CONVOY_LOG_LEVEL")).or(file.log.level);
+    Ok(Config {
+        data: first(flags.data, env.path("CONVOY_DATA"), file.data, "convoy-data".into()),
+        listen,
+        xds_listen: first(
+            flags.xds_listen,
+            env.get("CONVOY_XDS_LISTEN")?,
+            file.xds_listen,
+            loopback(7401),
+        ),
+        base_url: url(name, "base_url", &base_url)?,
+        insecure_dev: first(flags.insecure_dev.then_some(true), dev, file.insecure_dev, false),
+        log_level: level_filter(level.unwrap_or_else(|| "info".into()))?,
+        log_format: format.or(file.log.format).unwrap_or(LogFormat::Text),
+        ack_deadline: file.ack_deadline.map_or(Duration::from_secs(60), |span| span.0),
+        repositories: repositories(name, file.repositories)?,
+        people: people(name, file.people)?,
+        tokens: tokens(name, file.auth.tokens)?,
+        slack: file.slack.map(|slack| slack_config(name, slack)).transpose()?,
+        envoys: first(
+            flags.envoys,
+            env.path("CONVOY_ENVOYS"),
+            file.smoke.envoys,
+            envoys_folder(&env),
+        ),
+        smoke_parallel: at_least_one(name, "smoke.parallel", file.smoke.parallel.unwrap_or(2))?,
+        store: StoreConfig {
+            file_bytes_max: file.store.file_bytes_max,
+            files_max: file.store.files_max,
+            checkpoint_bytes: file.store.checkpoint_bytes,
+        },
+    })
+}
+
+fn first<T>(flag: Option<T>, environment: Option<T>, file: Option<T>, default: T) -> T {
+    flag.or(environment).or(file).unwrap_or(default)
+}
+
+/// Where `convoy envoy install` puts Envoys when nothing says otherwise.
+fn envoys_folder(env: &Environment<'_>) -> PathBuf {
+    match (env.path("XDG_CACHE_HOME"), env.path("HOME")) {
+        (Some(cache), _) => cache.join("convoy/envoys"),
+        (None, Some(home)) => home.join(".cache/convoy/envoys"),
+        (None, None) => "convoy-envoys".into(),
+    }
+}
+
+struct Environment<'a>(&'a BTreeMap<String, String>);
+
+impl Environment<'_> {
+    fn text(&self, name: &str) -> Option<String> {
+        self.0.get(name).filter(|text| !text.is_empty()).cloned()
+    }
+
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        self.text(name).map(PathBuf::from)
+    }
+
+    fn get<T: FromStr>(&self, name: &str) -> Result<Option<T>, ConfigError>
+    where
+        T::Err: std::fmt::Display,
+    {
+        let parse = |text: String| {
+            text.parse()
+                .map_err(|error: T::Err| ConfigError::at(name, format!("`{text}`: {error}")))
+        };
+        self.text(name).map(parse).transpose()
+    }
+
+    fn refuse_unknown(&self) -> Result<(), ConfigError> {
+        let known = |name: &str| {
+            VARIABLES.iter().any(|(known, _)| *known == name)
+                || FOREIGN.iter().any(|foreign| name.starts_with(foreign))
+        };
+        let ours = self.0.keys().filter(|name| name.starts_with("CONVOY_"));
+        match ours.into_iter().find(|name| !known(name)) {
+            None => Ok(()),
+            Some(name) => {
+                let error = ConfigError::at(name, "no such environment variable is read");
+                let names = VARIABLES.iter().map(|(known, _)| *known);
+                Err(match nearest(name, names) {
+                    Some(meant) => error.with_hint(format!("did you mean {meant}?")),
+                    None => error.with_hint("unset it"),
+                })
+            }
+        }
+    }
+}
+
+fn log_format(text: &str) -> Result<LogFormat, ConfigError> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => {
+            Err(ConfigError::at("CONVOY_LOG_FORMAT", format!("`{text}` is neither text nor json")))
+        }
+    }
+}
+
+fn level_filter(text: String) -> Result<String, ConfigError> {
+    match tracing_subscriber::EnvFilter::try_new(&text) {
+        Ok(_) => Ok(text),
+        Err(error) => {
+            let message = format!("log level `{text}`: {error}");
+            Err(ConfigError::rule(message, "write it as `info` or `info,convoy=debug`"))
+        }
+    }
+}
+
+fn url(name: &str, key: &str, text: &str) -> Result<String, ConfigError> {
+    if text.starts_with("http://") || text.starts_with("https://") {
+        return Ok(text.trim_end_matches('/').to_owned());
+    }
+    let message = format!("`{key}`: `{text}` is no URL");
+    Err(ConfigError::at(name, message).with_hint("write it as https://convoy.example.com"))
+}
+
+fn at_least_one(name: &str, key: &str, number: usize) -> Result<usize, ConfigError> {
+    match number {
+        0 => Err(ConfigError::at(name, format!("`{key}` is 0")).with_hint("at least 1 is needed")),
+        number => Ok(number),
+    }
+}
+
+fn unique<'a>(
+    name: &str,
+    what: &str,
+    items: impl Iterator<Item = &'a str>,
+) -> Result<(), ConfigError> {
+    let mut seen = BTreeSet::new();
+    for item in items {
+        if !seen.insert(item) {
+            return Err(ConfigError::at(name, format!("{what} `{item}` is there twice"))
+                .with_hint("remove one of the two"));
+        }
+    }
+    Ok(())
+}
+
+fn repositories(
+    name: &str,
+    entries: Vec<Repository>,
+) -> Result<Vec<RepositoryConfig>, ConfigError> {
+    unique(name, "the repository", entries.iter().map(|entry| entry.name.as_str()))?;
+    entries.into_iter().map(|entry| repository(name, entry)).collect()
+}
+
+fn repository(name: &str, entry: Repository) -> Result<RepositoryConfig, ConfigError> {
+    let webhook = entry
+        .webhook
+        .map(|hook| WebhookConfig { full_name: hook.full_name, secret_files: hook.secret_files });
+    let upstream = entry.upstream.map(|upstream| upstream_config(name, upstream)).transpose()?;
+    Ok(RepositoryConfig {
+        name: entry.name,
+        upstream,
+        poll: entry.poll.map_or(Duration::from_secs(30), |span| span.0),
+        webhook,
+    })
+}
+
+fn upstream_config(name: &str, entry: UpstreamEntry) -> Result<UpstreamConfig, ConfigError> {
+    if entry.ssh_key_file.is_some() != entry.known_hosts_file.is_some() {
+        let message = "`ssh_key_file` and `known_hosts_file` go together";
+        return Err(ConfigError::at(name, message)
+            .with_hint("a host that is not pinned could be anybody; give both"));
+    }
+    Ok(UpstreamConfig {
+        url: entry.url,
+        branch: entry.branch.unwrap_or_else(|| "main".into()),
+        user: entry.user.unwrap_or_else(|| "x-access-token".into()),
+        token_file: entry.token_file,
+        ssh_key_file: entry.ssh_key_file,
+        known_hosts_file: entry.known_hosts_file,
+        ca_file: entry.ca_file,
+        limits: LimitsConfig {
+            bytes_max: entry.limits.bytes,
+            files_max: entry.limits.files,
+            depth_max: entry.limits.depth,
+            time_max: entry.limits.time.map(|span| span.0),
+        },
+    })
+}
+
+fn people(name: &str, entries: Vec<PersonEntry>) -> Result<Vec<PersonConfig>, ConfigError> {
+    unique(name, "the person", entries.iter().map(|entry| entry.name.as_str()))?;
+    let people: Vec<_> = entries
+        .into_iter()
+        .map(|entry| PersonConfig {
+            name: entry.name,
+            emails: entry.emails.iter().map(|mail| mail.to_lowercase()).collect(),
+            slack: entry.slack,
+        })
+        .collect();
+    unique(name, "the mail address", people.iter().flat_map(|p| &p.emails).map(String::as_str))?;
+    unique(name, "the Slack id", people.iter().flat_map(|p| &p.slack).map(String::as_str))?;
+    Ok(people)
+}
+
+fn tokens(name: &str, entries: Vec<TokenEntry>) -> Result<Vec<TokenConfig>, ConfigError> {
+    unique(name, "the token", entries.iter().map(|entry| entry.name.as_str()))?;
+    let token = |entry: TokenEntry| TokenConfig {
+        name: entry.name,
+        role: entry.role,
+        person: entry.person,
+        sha256: entry.sha256,
+    };
+    Ok(entries.into_iter().map(token).collect())
+}
+
+fn slack_config(name: &str, entry: Slack) -> Result<SlackConfig, ConfigError> {
+    if entry.signing_secret_files.is_empty() {
+        return Err(ConfigError::at(name, "`slack.signing_secret_files` is empty")
+            .with_hint("name the file that holds the app's signing secret"));
+    }
+    let api = entry.api_url.unwrap_or_else(|| "https://slack.com/api".into());
+    Ok(SlackConfig {
+        signing_secret_files: entry.signing_secret_files,
+        bot_token_file: entry.bot_token_file,
+        channel: entry.channel,
+        api_url: url(name, "slack.api_url", &api)?,
+    })
+}

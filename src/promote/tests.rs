@@ -1,0 +1,540 @@
+//! The state machine as sentences, and as a walk of random events.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::{
+    Actor, BundleId, Cell, CellResult, CommitId, CommitInfo, ContentHash, Manifest, Outcome,
+    Person, PromotionId, RepoName, Revision, SmokePolicy, Stage, StageSpec, Via,
+};
+
+const STAGES: [&str; 3] = ["beta", "staging", "release"];
+
+fn repo() -> RepoName {
+    RepoName::new("mesh/config").unwrap()
+}
+
+fn stage(name: &str) -> Stage {
+    Stage::new(name).unwrap()
+}
+
+fn person(name: &str) -> Actor {
+    Actor::person(Person::new(name).unwrap(), Via::Slack)
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+}
+
+fn spec(name: &str, approvals: usize) -> StageSpec {
+    StageSpec {
+        name: stage(name),
+        envoy_versions: vec!["1.40.0".into()],
+        approvals,
+        auto: name == "beta",
+        soak_seconds: 0,
+        approvers: Vec::new(),
+        nodes: Vec::new(),
+        smoke: SmokePolicy::default(),
+    }
+}
+
+fn manifest() -> Manifest {
+    let stages = vec![spec("beta", 0), spec("staging", 1), spec("release", 2)];
+    Manifest { stages, groups: Vec::new() }
+}
+
+/// Revision `n`, written by `author`, whose content differs in every stage.
+fn bundle(n: u64, author: &str, manifest: Manifest) -> BundleRecord {
+    let hash = |text: String| ContentHash::of(text.as_bytes());
+    let render = manifest.stages.iter().map(|s| (s.name.clone(), hash(format!("{n}{}", s.name))));
+    BundleRecord {
+        id: BundleId::of(&hash(format!("bundle {n}"))),
+        repo: repo(),
+        commit: CommitInfo {
+            revision: Revision(n),
+            commit: CommitId([n as u8; 20]),
+            author_name: author.into(),
+            author_email: format!("{author}@example.com"),
+            co_authors: Vec::new(),
+            time: at(0),
+            message: format!("change {n}"),
+        },
+        authors: BTreeSet::from([Person::new(author).unwrap()]),
+        at: at(0),
+        status: BundleStatus::Checking,
+        render: render.collect(),
+        manifest,
+        problems: Vec::new(),
+        findings: Vec::new(),
+        matrix: Vec::new(),
+        verified: BTreeMap::new(),
+        held_seconds: BTreeMap::new(),
+    }
+}
+
+/// A pipeline under test: takes events, keeps the state and the clock.
+struct World {
+    state: State,
+    seconds: i64,
+    log: Vec<String>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self { state: State::default(), seconds: 0, log: Vec::new() }
+    }
+
+    fn send(&mut self, event: Event) -> Result<Decision, Refusal> {
+        let decision = step(&self.state, event, at(self.seconds))?;
+        for document in &decision.documents {
+            self.state.put(document.clone());
+        }
+        self.log.push(decision.message.clone());
+        Ok(decision)
+    }
+
+    fn push(&mut self, n: u64, author: &str) -> BundleId {
+        self.push_with(n, author, manifest())
+    }
+
+    fn push_with(&mut self, n: u64, author: &str, manifest: Manifest) -> BundleId {
+        let bundle = bundle(n, author, manifest);
+        let id = bundle.id.clone();
+        self.send(Event::Bundle(Box::new(bundle))).unwrap();
+        id
+    }
+
+    fn run_cells(&mut self, id: &BundleId, outcome: Outcome) {
+        let bundle = self.state.bundles[id].clone();
+        for spec in &bundle.manifest.stages {
+            for cell in bundle.cells(&spec.name) {
+                self.send(Event::Cell(id.clone(), result(cell, outcome))).unwrap();
+            }
+        }
+    }
+
+    fn request(&mut self, name: &str, id: &BundleId, by: &str) -> Result<Decision, Refusal> {
+        let (stage, by) = (stage(name), person(by));
+        let reason = "because".to_owned();
+        self.send(Event::Request { repo: repo(), stage, bundle: id.clone(), by, reason })
+    }
+
+    fn approve(&mut self, id: &PromotionId, by: &str) -> Result<Decision, Refusal> {
+        let plan = Some(self.state.promotions[id].plan.digest.to_string()[..12].to_owned());
+        self.send(Event::Approve { id: id.clone(), by: person(by), plan, note: String::new() })
+    }
+
+    fn settle(&mut self, id: &PromotionId) {
+        let detail = "1 connected node(s) took it".to_owned();
+        self.send(Event::Settled { id: id.clone(), detail }).unwrap();
+    }
+
+    fn newest(&self) -> &Promotion {
+        self.state.promotions.values().max_by_key(|p| p.id.number()).unwrap()
+    }
+
+    fn current(&self, name: &str) -> Option<BundleId> {
+        self.state.slot(&repo(), &stage(name)).current
+    }
+
+    /// Brings a fresh bundle to beta with success.
+    fn in_beta(&mut self, n: u64) -> BundleId {
+        let id = self.push(n, "ann");
+        self.run_cells(&id, Outcome::Passed);
+        let promotion = self.newest().id.clone();
+        self.settle(&promotion);
+        id
+    }
+
+    /// Brings a bundle that is in beta to staging with success.
+    fn to_staging(&mut self, id: &BundleId) {
+        let promotion = self.request("staging", id, "bob").unwrap().about.unwrap();
+        self.approve(&promotion, "cleo").unwrap();
+        self.settle(&promotion);
+    }
+}
+
+fn result(cell: Cell, outcome: Outcome) -> CellResult {
+    let reasons = match outcome {
+        Outcome::Passed => Vec::new(),
+        _ => vec!["envoy said no".into()],
+    };
+    CellResult { cell, outcome, reasons, took_ms: 5, checks: 1, cached: false }
+}
+
+#[test]
+fn beta_takes_a_bundle_by_itself_once_its_matrix_passed() {
+    let mut world = World::new();
+    let id = world.push(1, "ann");
+    assert_eq!(world.newest().status, Status::Gated);
+    assert_eq!(world.current("beta"), None);
+    world.run_cells(&id, Outcome::Passed);
+    assert_eq!(world.current("beta"), Some(id.clone()));
+    let promotion = world.newest().id.clone();
+    assert_eq!(world.state.promotions[&promotion].status, Status::Applying);
+    world.settle(&promotion);
+    assert_eq!(world.state.promotions[&promotion].status, Status::Succeeded);
+    assert!(world.state.bundles[&id].verified.contains_key(&stage("beta")));
+}
+
+#[test]
+fn a_failed_cell_keeps_the_gate_closed_and_says_why() {
+    let mut world = World::new();
+    let id = world.push(1, "ann");
+    world.run_cells(&id, Outcome::Failed);
+    assert_eq!(world.current("beta"), None);
+    let gates = &world.newest().gates;
+    let matrix = gates.iter().find(|gate| gate.kind == GateKind::Matrix).unwrap();
+    assert_eq!(matrix.detail, "beta × 1.40.0 failed: envoy said no");
+}
+
+#[test]
+fn a_cell_that_could_not_run_may_pass_later() {
+    let mut world = World::new();
+    let id = world.push(1, "ann");
+    world.run_cells(&id, Outcome::Errored);
+    assert_eq!(world.current("beta"), None);
+    world.run_cells(&id, Outcome::Passed);
+    assert_eq!(world.current("beta"), Some(id));
+}
+
+#[test]
+fn staging_waits_for_a_person_who_is_neither_author_nor_requester() {
+    let mut world = World::new();
+    let id = world.in_beta(1);
+    let promotion = world.request("staging", &id, "bob").unwrap().about.unwrap();
+    let refused = |answer: Result<Decision, Refusal>| answer.unwrap_err().kind;
+    assert_eq!(refused(world.approve(&promotion, "ann")), RefusalKind::Forbidden);
+    assert_eq!(refused(world.approve(&promotion, "bob")), RefusalKind::Forbidden);
+    assert_eq!(world.current("staging"), None);
+    world.approve(&promotion, "cleo").unwrap();
+    assert_eq!(world.current("staging"), Some(id));
+}
+
+#[test]
+fn a_stage_is_not_skipped() {
+    let mut world = World::new();
+    let id = world.in_beta(1);
+    let promotion = world.request("release", &id, "bob").unwrap().about.unwrap();
+    world.approve(&promotion, "cleo").unwrap();
+    world.approve(&promotion, "dan").unwrap();
+    assert_eq!(world.current("release"), None);
+    let closed = world.state.promotions[&promotion].gates.iter().find(|gate| !gate.open).unwrap();
+    assert_eq!(closed.kind, GateKind::Verified);
+}
+
+#[test]
+fn a_double_click_is_one_vote() {
+    let mut world = World::new();
+    let id = world.in_beta(1);
+    world.to_staging(&id);
+    let promotion = world.request("release", &id, "bob").unwrap().about.unwrap();
+    world.approve(&promotion, "cleo").unwrap();
+    let again = world.approve(&promotion, "cleo").unwrap();
+    assert!(again.already && again.documents.is_empty());
+    assert_eq!(world.state.promotions[&promotion].approvals.len(), 1);
+    assert_eq!(world.current("release"), None);
+    world.approve(&promotion, "dan").unwrap();
+    assert_eq!(world.current("release"), Some(id));
+}
+
+#[test]
+fn an_old_card_is_out_of_date_and_its_votes_are_void() {
+    let mut world = World::new();
+    let first = world.in_beta(1);
+    world.to_staging(&first);
+    let waiting = world.request("release", &first, "bob").unwrap().about.unwrap();
+    world.approve(&waiting, "cleo").unwrap();
+    let seen = world.state.promotions[&waiting].plan.digest;
+    // Something else moves the stage's pointer meanwhile.
+    let mut slot = world.state.slot(&repo(), &stage("release"));
+    slot.epoch += 1;
+    world.state.put(Document::Slot(slot));
+    world.send(Event::Tick).unwrap();
+    assert_eq!(world.state.promotions[&waiting].valid_approvals().count(), 0);
+    let plan = Some(seen.to_string());
+    let answer = world.send(Event::Approve {
+        id: waiting.clone(),
+        by: person("dan"),
+        plan,
+        note: String::new(),
+    });
+    let refusal = answer.unwrap_err();
+    assert_eq!(refusal.kind, RefusalKind::Conflict);
+    assert_eq!(refusal.message, format!("this card of {waiting} is out of date"));
+}
+
+#[test]
+fn a_commit_cannot_lower_the_bar_for_itself() {
+    let mut world = World::new();
+    let first = world.in_beta(1);
+    world.to_staging(&first);
+    let mut lax = manifest();
+    lax.stages[1].approvals = 0;
+    let second = world.push_with(2, "ann", lax);
+    world.run_cells(&second, Outcome::Passed);
+    let promotion = world.newest().id.clone();
+    world.settle(&promotion);
+    world.request("staging", &second, "bob").unwrap();
+    assert_eq!(world.current("staging"), Some(first));
+}
+
+#[test]
+fn an_equal_rendering_is_a_no_op_and_counts_as_verified_there() {
+    let mut world = World::new();
+    let first = world.in_beta(1);
+    let mut twin = bundle(2, "ann", manifest());
+    let beta = stage("beta");
+    twin.render.insert(beta.clone(), world.state.bundles[&first].render[&beta]);
+    let second = twin.id.clone();
+    world.send(Event::Bundle(Box::new(twin))).unwrap();
+    world.run_cells(&second, Outcome::Passed);
+    assert_eq!(world.current("beta"), Some(first.clone()), "beta had nothing to take");
+    let noop = world.request("beta", &second, "bob").unwrap().about.unwrap();
+    assert_eq!(world.state.promotions[&noop].status, Status::Noop);
+    world.to_staging(&second);
+    assert_eq!(world.current("staging"), Some(second));
+}
+
+#[test]
+fn a_nack_brings_back_what_was_good_and_holds_the_stage() {
+    let mut world = World::new();
+    let good = world.in_beta(1);
+    let bad = world.push(2, "ann");
+    world.run_cells(&bad, Outcome::Passed);
+    assert_eq!(world.current("beta"), Some(bad.clone()));
+    let promotion = world.newest().id.clone();
+    let detail = "a-1 refused Listener: no".to_owned();
+    let decision = world.send(Event::Refused { id: promotion.clone(), detail }).unwrap();
+    assert_eq!(world.state.promotions[&promotion].status, Status::Failed);
+    assert_eq!(world.current("beta"), Some(good.clone()));
+    assert!(decision.effects.contains(&Effect::Publish(repo(), stage("beta"))));
+    // Automation leaves it alone, a person may go on.
+    let third = world.push(3, "ann");
+    world.run_cells(&third, Outcome::Passed);
+    assert_eq!(world.current("beta"), Some(good));
+    world.request("beta", &third, "bob").unwrap();
+    assert_eq!(world.current("beta"), Some(third));
+    assert_eq!(world.state.slot(&repo(), &stage("beta")).hold, None);
+}
+
+#[test]
+fn rollback_needs_a_reason_and_leads_to_what_succeeded_before() {
+    let mut world = World::new();
+    let first = world.in_beta(1);
+    let second = world.in_beta(2);
+    let ask = |to, reason: &str| Event::Rollback {
+        repo: repo(),
+        stage: stage("beta"),
+        to,
+        by: person("bob"),
+        reason: reason.into(),
+    };
+    assert_eq!(world.send(ask(None, " ")).unwrap_err().kind, RefusalKind::Invalid);
+    let promotion = world.send(ask(None, "it is slow")).unwrap().about.unwrap();
+    assert_eq!(world.current("beta"), Some(first.clone()));
+    world.settle(&promotion);
+    let slot = world.state.slot(&repo(), &stage("beta"));
+    assert_eq!(slot.last_good, Some(first.clone()));
+    assert_eq!(slot.hold.unwrap().reason, "it is slow");
+    assert_eq!(world.send(ask(None, "again")).unwrap_err().kind, RefusalKind::Conflict);
+    world.send(ask(Some(second.clone()), "no, that one")).unwrap();
+    assert_eq!(world.current("beta"), Some(second));
+}
+
+#[test]
+fn a_newer_request_takes_the_place_of_an_older_one() {
+    let mut world = World::new();
+    let first = world.in_beta(1);
+    let older = world.request("staging", &first, "bob").unwrap().about.unwrap();
+    let same = world.request("staging", &first, "dan").unwrap();
+    assert!(same.already && same.about == Some(older.clone()));
+    let second = world.in_beta(2);
+    world.request("staging", &second, "bob").unwrap();
+    assert_eq!(world.state.promotions[&older].status, Status::Superseded);
+}
+
+#[test]
+fn soak_counts_the_longest_stay() {
+    let mut world = World::new();
+    let mut slow = manifest();
+    slow.stages[1].soak_seconds = 600;
+    let id = world.push_with(1, "ann", slow.clone());
+    world.run_cells(&id, Outcome::Passed);
+    let promotion = world.newest().id.clone();
+    world.settle(&promotion);
+    let waiting = world.request("staging", &id, "bob").unwrap().about.unwrap();
+    world.approve(&waiting, "cleo").unwrap();
+    world.seconds = 599;
+    assert!(world.send(Event::Tick).unwrap().documents.is_empty(), "no commit by the second");
+    assert_eq!(world.current("staging"), None);
+    world.seconds = 600;
+    world.send(Event::Tick).unwrap();
+    assert_eq!(world.current("staging"), Some(id));
+}
+
+#[test]
+fn rejected_cancelled_and_ended_promotions_refuse_more() {
+    let mut world = World::new();
+    let id = world.in_beta(1);
+    let promotion = world.request("staging", &id, "bob").unwrap().about.unwrap();
+    let cancel =
+        |by: &str| Event::Cancel { id: promotion.clone(), by: person(by), reason: "no".into() };
+    assert_eq!(world.send(cancel("dan")).unwrap_err().kind, RefusalKind::Forbidden);
+    world.send(cancel("bob")).unwrap();
+    assert_eq!(world.state.promotions[&promotion].status, Status::Cancelled);
+    assert_eq!(world.approve(&promotion, "cleo").unwrap_err().kind, RefusalKind::Conflict);
+}
+
+#[derive(Debug, Clone)]
+enum Move {
+    Push,
+    Cells(usize, bool),
+    Ask(usize, usize, usize),
+    Vote(usize, usize),
+    Reject(usize),
+    Settle,
+    Refuse,
+    Back(usize),
+    Wait(i64),
+}
+
+fn moves() -> impl Strategy<Value = Vec<Move>> {
+    let one = prop_oneof![
+        2 => Just(Move::Push),
+        3 => (0..6usize, prop::bool::weighted(0.85)).prop_map(|(n, ok)| Move::Cells(n, ok)),
+        4 => (0..3usize, 0..6usize, 0..5usize).prop_map(|(s, b, p)| Move::Ask(s, b, p)),
+        6 => (0..12usize, 0..5usize).prop_map(|(n, p)| Move::Vote(n, p)),
+        1 => (0..12usize).prop_map(Move::Reject),
+        5 => Just(Move::Settle),
+        1 => Just(Move::Refuse),
+        1 => (0..3usize).prop_map(Move::Back),
+        1 => (1..1000i64).prop_map(Move::Wait),
+    ];
+    prop::collection::vec(one, 1..80)
+}
+
+const PEOPLE: [&str; 5] = ["ann", "bob", "cleo", "dan", "eve"];
+
+fn play(world: &mut World, one: &Move, pushed: &mut u64) {
+    let bundles: Vec<BundleId> = world.state.bundles.keys().cloned().collect();
+    let promotions: Vec<PromotionId> = world.state.promotions.keys().cloned().collect();
+    let pick = |n: &usize| bundles.get(n % bundles.len().max(1)).cloned();
+    let applying = world.state.promotions.values().find(|p| p.status == Status::Applying).cloned();
+    match one {
+        Move::Push => {
+            *pushed += 1;
+            world.push(*pushed, PEOPLE[*pushed as usize % 2]);
+        }
+        Move::Cells(n, ok) => {
+            if let Some(id) = pick(n) {
+                world.run_cells(&id, if *ok { Outcome::Passed } else { Outcome::Failed });
+            }
+        }
+        Move::Ask(stage, n, who) => {
+            if let Some(id) = pick(n) {
+                let _ = world.request(STAGES[*stage], &id, PEOPLE[*who]);
+            }
+        }
+        Move::Vote(n, who) => {
+            if let Some(id) = promotions.get(n % promotions.len().max(1)) {
+                let _ = world.approve(id, PEOPLE[*who]);
+            }
+        }
+        Move::Reject(n) => {
+            if let Some(id) = promotions.get(n % promotions.len().max(1)).cloned() {
+                let (by, reason) = (person("eve"), "no".to_owned());
+                let _ = world.send(Event::Reject { id, by, reason });
+            }
+        }
+        Move::Settle => {
+            if let Some(promotion) = applying {
+                world.settle(&promotion.id);
+            }
+        }
+        Move::Refuse => {
+            if let Some(promotion) = applying {
+                let detail = "no".to_owned();
+                let _ = world.send(Event::Refused { id: promotion.id, detail });
+            }
+        }
+        Move::Back(n) => {
+            let (by, reason) = (person("bob"), "back".to_owned());
+            let stage = stage(STAGES[*n]);
+            let _ = world.send(Event::Rollback { repo: repo(), stage, to: None, by, reason });
+        }
+        Move::Wait(seconds) => {
+            world.seconds += seconds;
+            let _ = world.send(Event::Tick);
+        }
+    }
+}
+
+/// What must hold after every event.
+fn holds(before: &State, world: &World) -> Result<(), TestCaseError> {
+    let state = &world.state;
+    for ((repo, name), slot) in &state.slots {
+        let open = state.open(repo, name);
+        let applying = open.iter().filter(|p| p.status == Status::Applying).count();
+        prop_assert!(applying <= 1, "two promotions are applying in {name}");
+        let old = before.slot(repo, name);
+        prop_assert!(slot.epoch >= old.epoch);
+        prop_assert_eq!(
+            slot.epoch == old.epoch,
+            slot.current == old.current || slot.epoch == old.epoch
+        );
+    }
+    for promotion in state.promotions.values() {
+        let was = before.promotions.get(&promotion.id).map(|p| p.status);
+        let moved = was != Some(promotion.status);
+        let began = promotion.applied_at.is_some()
+            && before.promotions.get(&promotion.id).is_none_or(|p| p.applied_at.is_none());
+        if moved && began && promotion.kind == Kind::Promote {
+            proper(state, promotion)?;
+        }
+        if was.is_some_and(Status::is_terminal) {
+            prop_assert!(!moved, "{} left its end", promotion.id);
+        }
+    }
+    Ok(())
+}
+
+/// No way to applying without quorum on this very plan, the matrix, and the
+/// stage before.
+fn proper(state: &State, promotion: &Promotion) -> Result<(), TestCaseError> {
+    let bundle = &state.bundles[&promotion.bundle];
+    let spec = bundle.manifest.stage(&promotion.stage).unwrap();
+    let voters: BTreeSet<_> = promotion.valid_approvals().map(|vote| &vote.by).collect();
+    prop_assert!(voters.len() >= spec.approvals);
+    prop_assert!(voters.iter().all(|voter| !bundle.authors.contains(voter)));
+    prop_assert!(promotion.requested_by.person.as_ref().is_none_or(|by| !voters.contains(by)));
+    for cell in bundle.cells(&promotion.stage) {
+        prop_assert_eq!(bundle.result(&cell).map(|r| r.outcome), Some(Outcome::Passed));
+    }
+    if let Some(previous) = bundle.manifest.previous(&promotion.stage) {
+        prop_assert!(bundle.verified.contains_key(&previous.name));
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_walk_breaks_the_rules(walk in moves()) {
+        let (mut world, mut pushed) = (World::new(), 0);
+        for one in &walk {
+            let before = world.state.clone();
+            play(&mut world, one, &mut pushed);
+            holds(&before, &world)?;
+        }
+        // Time alone changes nothing that the walk had settled.
+        let settled = world.state.clone();
+        world.send(Event::Tick).unwrap();
+        prop_assert_eq!(settled, world.state);
+    }
+}

@@ -1,0 +1,160 @@
+//! A bundle: what one revision rendered to, for every stage and group, made
+//! once and kept under its name for ever.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Assessment;
+use crate::model::{
+    BundleId, CommitInfo, ContentHash, Manifest, NodeGroup, Person, Place, RepoName, ResourceName,
+    SnapshotKey, Stage, TypeUrl,
+};
+use crate::promote::{BundleRecord, BundleStatus, DiffStat};
+use crate::smoke::Suite;
+use crate::snapshot::{self, Snapshot};
+
+/// A bundle's rendered content.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    /// Its name.
+    pub id: BundleId,
+    /// What each stage × group would be served.
+    pub snapshots: BTreeMap<(Stage, NodeGroup), Arc<Snapshot>>,
+    /// Where each resource was written.
+    pub places: BTreeMap<(TypeUrl, ResourceName), Place>,
+}
+
+/// One line of `places.json`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct PlaceRecord {
+    pub(super) type_url: TypeUrl,
+    pub(super) name: ResourceName,
+    pub(super) place: Place,
+}
+
+impl Bundle {
+    /// The snapshots of one stage.
+    pub fn stage<'a>(&'a self, stage: &'a Stage) -> impl Iterator<Item = &'a Arc<Snapshot>> {
+        self.snapshots.iter().filter(move |((of, _), _)| of == stage).map(|(_, snapshot)| snapshot)
+    }
+}
+
+/// A bundle that was made and is not recorded yet.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) record: BundleRecord,
+    pub(super) bundle: Arc<Bundle>,
+    pub(super) suite: Arc<Suite>,
+}
+
+/// What a bundle is made from.
+pub(super) struct Source<'a> {
+    pub(super) repo: &'a RepoName,
+    pub(super) commit: CommitInfo,
+    pub(super) people_by_mail: &'a BTreeMap<String, Person>,
+    pub(super) now: Timestamp,
+}
+
+/// Makes the bundle of an assessed revision.
+pub(super) fn make(source: Source<'_>, assessment: Assessment) -> Made {
+    let valid = assessment.is_valid();
+    let manifest =
+        assessment.manifest.clone().unwrap_or(Manifest { stages: Vec::new(), groups: Vec::new() });
+    let render: BTreeMap<Stage, ContentHash> =
+        assessment.outputs.iter().map(|(stage, output)| (stage.clone(), output.hash)).collect();
+    let id = name(source.repo, &source.commit, &manifest, &render);
+    let wants_cells = manifest.stages.iter().any(|spec| !spec.envoy_versions.is_empty());
+    let status = match (valid, wants_cells) {
+        (false, _) => BundleStatus::Rejected,
+        (true, true) => BundleStatus::Checking,
+        (true, false) => BundleStatus::Eligible,
+    };
+    let bundle = content(id.clone(), source.repo, &assessment);
+    let record = BundleRecord {
+        id,
+        repo: source.repo.clone(),
+        authors: authors(&source.commit, source.people_by_mail),
+        commit: source.commit,
+        at: source.now,
+        status,
+        manifest,
+        problems: assessment.problems,
+        findings: assessment.findings,
+        render,
+        matrix: Vec::new(),
+        verified: BTreeMap::new(),
+        held_seconds: BTreeMap::new(),
+    };
+    Made { record, bundle: Arc::new(bundle), suite: Arc::new(assessment.suite) }
+}
+
+fn name(
+    repo: &RepoName,
+    commit: &CommitInfo,
+    manifest: &Manifest,
+    render: &BTreeMap<Stage, ContentHash>,
+) -> BundleId {
+    let pipeline = serde_json::to_vec(manifest).unwrap_or_default();
+    let mut parts: Vec<Vec<u8>> =
+        vec![repo.to_string().into(), commit.revision.to_string().into(), pipeline];
+    parts.push(commit.commit.0.to_vec());
+    for (stage, hash) in render {
+        parts.push(stage.to_string().into());
+        parts.push(hash.0.to_vec());
+    }
+    BundleId::of(&ContentHash::of_parts(parts.iter().map(Vec::as_slice)))
+}
+
+fn authors(commit: &CommitInfo, people: &BTreeMap<String, Person>) -> BTreeSet<Person> {
+    std::iter::once(&commit.author_email)
+        .chain(&commit.co_authors)
+        .filter_map(|mail| people.get(&mail.to_lowercase()).cloned())
+        .collect()
+}
+
+fn content(id: BundleId, repo: &RepoName, assessment: &Assessment) -> Bundle {
+    let mut snapshots = BTreeMap::new();
+    let mut places = BTreeMap::new();
+    for (stage, output) in &assessment.outputs {
+        for (group, resources) in &output.resources.groups {
+            let key =
+                SnapshotKey { repo: repo.clone(), stage: stage.clone(), group: group.clone() };
+            let snapshot = Arc::new(snapshot::build(key, resources));
+            snapshots.insert((stage.clone(), group.clone()), snapshot);
+            for resource in resources {
+                let name = (resource.type_url.clone(), resource.name.clone());
+                places.entry(name).or_insert_with(|| resource.place.clone());
+            }
+        }
+    }
+    Bundle { id, snapshots, places }
+}
+
+/// How much `stage` changes from one bundle to another.
+pub(super) fn diff_stat(stage: &Stage, from: Option<&Bundle>, to: &Bundle) -> DiffStat {
+    let resources = |bundle: Option<&Bundle>| -> BTreeMap<_, ContentHash> {
+        let snapshots = bundle.into_iter().flat_map(|bundle| bundle.stage(stage));
+        snapshots
+            .flat_map(|snapshot| {
+                snapshot.types.iter().flat_map(|(type_url, of_type)| {
+                    let group = snapshot.key.group.clone();
+                    of_type.resources.values().map(move |served| {
+                        ((group.clone(), type_url.clone(), served.name.clone()), served.hash)
+                    })
+                })
+            })
+            .collect()
+    };
+    let (old, new) = (resources(from), resources(Some(to)));
+    DiffStat {
+        added: new.keys().filter(|name| !old.contains_key(name)).count(),
+        removed: old.keys().filter(|name| !new.contains_key(name)).count(),
+        changed: new
+            .iter()
+            .filter(|(name, hash)| old.get(name).is_some_and(|h| h != *hash))
+            .count(),
+    }
+}

@@ -1,0 +1,45 @@
+//! Everything that can wake the owner. The list is closed.
+
+use tokio::sync::oneshot;
+
+use super::bundle::Made;
+use super::cards::CardRef;
+use super::handle::{Command, Receipt};
+use crate::mirror::MirrorError;
+use crate::model::{Actor, BundleId, CellResult, ContentHash, PromotionId, RepoName, Revision};
+use crate::promote::Refusal;
+use crate::store::{Import, StoreError};
+
+/// Why a repository could not be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SyncError {
+    /// The upstream.
+    #[error(transparent)]
+    Mirror(#[from] MirrorError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+pub(super) type Reply = oneshot::Sender<Result<Receipt, Refusal>>;
+
+pub(super) enum Event {
+    /// The upstream, or the repository itself, may have changed.
+    Nudge(RepoName),
+    /// A fetch ended; `None`: there is no upstream to fetch from.
+    Synced { repo: RepoName, result: Result<Option<Import>, SyncError>, adopt: Option<Reply> },
+    /// A revision was assessed; `None`: it has no pipeline.
+    Rendered { repo: RepoName, revision: Revision, made: Option<Box<Made>> },
+    /// Assessing a revision failed on our side.
+    RenderFailed { repo: RepoName, revision: Revision, detail: String },
+    /// A cell of the matrix has its result.
+    Cell { bundle: BundleId, result: CellResult },
+    /// A person asks for something.
+    Command { actor: Actor, command: Command, reply: Reply },
+    /// A card stands in a channel now.
+    Shown { promotion: PromotionId, card: CardRef, content: ContentHash },
+    /// Nodes came, went, took or refused something.
+    Fleet,
+    /// Time passed.
+    Tick,
+}

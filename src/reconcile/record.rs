@@ -1,0 +1,318 @@
+//! The documents of `@convoy/state`: where each lies, how it is written, and
+//! how everything is read back.
+//!
+//! ```text
+//! bundles/<id>/bundle.json               what is known about it
+//! bundles/<id>/places.json               where each resource was written
+//! bundles/<id>/snapshots/<stage>/<group>.pb    a DeltaDiscoveryResponse
+//! stages/<project>/<repository>/<stage>.json   what the stage serves
+//! promotions/<id>.json                   one promotion
+//! cards/<id>.json                        where its card stands
+//! ```
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::bundle::PlaceRecord;
+use super::{Bundle, CardRef};
+use crate::model::{
+    Actor, BundleId, Change, ContentHash, FilePath, NodeGroup, PathError, PromotionId, RepoName,
+    SnapshotKey, Stage,
+};
+use crate::promote::{BundleRecord, Document, Promotion, StageSlot, State};
+use crate::snapshot::{Snapshot, WireError};
+use crate::store::{NewCommit, Store, StoreError};
+
+/// Why a decision could not be recorded or read back.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RecordError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("`{path}` in @convoy/state is damaged")]
+    Json {
+        path: String,
+        #[source]
+        source: serde_json::Error,
+    },
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    #[error(transparent)]
+    Path(#[from] PathError),
+}
+
+/// Bundles whose content is held in memory; what is served holds its own.
+const BUNDLES_HELD: usize = 8;
+/// Bundles remembered per repository, besides those that something points at.
+const BUNDLES_KEPT: usize = 100;
+/// Ended promotions remembered; older ones stay in the history.
+const PROMOTIONS_KEPT: usize = 500;
+
+/// Where a promotion's card stands, and what it shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct CardRecord {
+    pub(super) card: CardRef,
+    pub(super) content: ContentHash,
+}
+
+/// Reads and writes the documents; cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Records {
+    store: Store,
+    held: Arc<Mutex<Vec<Arc<Bundle>>>>,
+}
+
+impl Records {
+    pub(super) fn new(store: Store) -> Self {
+        Self { store, held: Arc::default() }
+    }
+
+    /// Reads everything but the content of bundles.
+    pub(super) fn load(&self) -> Result<(State, BTreeMap<PromotionId, CardRecord>), RecordError> {
+        let repo = RepoName::state();
+        let revision = self.store.head(&repo)?.revision;
+        let (mut state, mut cards) = (State::default(), BTreeMap::new());
+        if revision.0 == 0 {
+            return Ok((state, cards));
+        }
+        for (path, _) in self.store.list(&repo, revision, "")? {
+            let text = path.as_str();
+            let kind = text.split('/').next().unwrap_or("");
+            if !text.ends_with(".json") || text.ends_with("/places.json") {
+                continue;
+            }
+            let bytes = self.store.read(&repo, revision, &path)?;
+            match kind {
+                "bundles" => state.put(Document::Bundle(Box::new(parse(text, &bytes)?))),
+                "stages" => state.put(Document::Slot(parse::<StageSlot>(text, &bytes)?)),
+                "promotions" => {
+                    state.put(Document::Promotion(Box::new(parse::<Promotion>(text, &bytes)?)));
+                }
+                "cards" => {
+                    if let Ok(id) = PromotionId::new(path.file_name().trim_end_matches(".json")) {
+                        cards.insert(id, parse(text, &bytes)?);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok((state, cards))
+    }
+
+    /// Records documents, and the content of a bundle that is new with them.
+    pub(super) async fn write(
+        &self,
+        documents: &[Document],
+        made: Option<&Bundle>,
+        forgotten: &[Change],
+        by: (&Actor, Timestamp),
+        message: &str,
+    ) -> Result<(), RecordError> {
+        let mut changes = Vec::new();
+        for document in documents {
+            changes.push(Change::Upsert(path_of(document)?, json(document)));
+        }
+        if let Some(bundle) = made {
+            changes.extend(content(bundle)?);
+        }
+        changes.extend_from_slice(forgotten);
+        self.commit(changes, by, message).await
+    }
+
+    /// Records where a card stands.
+    pub(super) async fn write_card(
+        &self,
+        id: &PromotionId,
+        card: &CardRecord,
+        now: Timestamp,
+    ) -> Result<(), RecordError> {
+        let path = FilePath::new(&format!("cards/{id}.json"))?;
+        let body = pretty(card);
+        let message = format!("{id}: its card stands in {}", card.card.channel);
+        self.commit(vec![Change::Upsert(path, body)], (&Actor::system(), now), &message).await
+    }
+
+    async fn commit(
+        &self,
+        changes: Vec<Change>,
+        (actor, time): (&Actor, Timestamp),
+        message: &str,
+    ) -> Result<(), RecordError> {
+        let via = format!("{:?}", actor.via).to_lowercase();
+        let name = actor.to_string();
+        let new = NewCommit {
+            expected: None,
+            changes,
+            author: (name.clone(), format!("{name}@convoy.invalid")),
+            time,
+            message: format!("{message}\n\nVia: {via}\n"),
+        };
+        match self.store.commit(&RepoName::state(), new).await {
+            // Replayed after a crash: it says what is there already.
+            Ok(_) | Err(StoreError::Empty(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A bundle's content, from memory or from the store.
+    pub(super) fn bundle(&self, record: &BundleRecord) -> Result<Arc<Bundle>, RecordError> {
+        if let Some(bundle) = self.held(&record.id) {
+            return Ok(bundle);
+        }
+        let bundle = Arc::new(self.read_bundle(record)?);
+        self.hold(bundle.clone());
+        Ok(bundle)
+    }
+
+    /// Keeps a bundle at hand that is about to be recorded.
+    pub(super) fn keep(&self, bundle: Arc<Bundle>) {
+        self.hold(bundle);
+    }
+
+    fn held(&self, id: &BundleId) -> Option<Arc<Bundle>> {
+        let held = self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        held.iter().find(|bundle| &bundle.id == id).cloned()
+    }
+
+    fn hold(&self, bundle: Arc<Bundle>) {
+        let mut held = self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        held.retain(|other| other.id != bundle.id);
+        held.insert(0, bundle);
+        held.truncate(BUNDLES_HELD);
+    }
+
+    fn read_bundle(&self, record: &BundleRecord) -> Result<Bundle, RecordError> {
+        let repo = RepoName::state();
+        let revision = self.store.head(&repo)?.revision;
+        let folder = format!("bundles/{}", record.id);
+        let mut bundle =
+            Bundle { id: record.id.clone(), snapshots: BTreeMap::new(), places: BTreeMap::new() };
+        for (path, _) in self.store.list(&repo, revision, &folder)? {
+            let inner = path.as_str().strip_prefix(&folder).unwrap_or("").trim_start_matches('/');
+            if inner == "places.json" {
+                let bytes = self.store.read(&repo, revision, &path)?;
+                let places: Vec<PlaceRecord> = parse(path.as_str(), &bytes)?;
+                bundle.places =
+                    places.into_iter().map(|p| ((p.type_url, p.name), p.place)).collect();
+            } else if let Some((stage, group)) = snapshot_name(inner) {
+                let bytes = self.store.read(&repo, revision, &path)?;
+                let key = SnapshotKey {
+                    repo: record.repo.clone(),
+                    stage: stage.clone(),
+                    group: group.clone(),
+                };
+                let snapshot = Snapshot::from_bytes(key, &bytes)?;
+                bundle.snapshots.insert((stage, group), Arc::new(snapshot));
+            }
+        }
+        Ok(bundle)
+    }
+
+    /// What may be forgotten: removed from the newest state, kept in history.
+    pub(super) fn forgettable(&self, state: &State) -> (Vec<BundleId>, Vec<PromotionId>) {
+        let mut bundles = Vec::new();
+        for repo in state.repos() {
+            let mut of_repo: Vec<_> =
+                state.bundles.values().filter(|bundle| bundle.repo == repo).collect();
+            of_repo.sort_by_key(|bundle| std::cmp::Reverse(bundle.commit.revision));
+            let old = of_repo.into_iter().skip(BUNDLES_KEPT);
+            bundles.extend(old.filter(|b| !is_pointed_at(state, &b.id)).map(|b| b.id.clone()));
+        }
+        let mut ended: Vec<_> =
+            state.promotions.values().filter(|p| p.status.is_terminal()).collect();
+        ended.sort_by_key(|promotion| std::cmp::Reverse(promotion.id.number()));
+        let promotions = ended.into_iter().skip(PROMOTIONS_KEPT).map(|p| p.id.clone()).collect();
+        (bundles, promotions)
+    }
+
+    /// The changes that forget them.
+    pub(super) fn forget(
+        &self,
+        bundles: &[BundleId],
+        promotions: &[PromotionId],
+    ) -> Result<Vec<Change>, RecordError> {
+        let repo = RepoName::state();
+        let revision = self.store.head(&repo)?.revision;
+        let mut changes = Vec::new();
+        for id in bundles {
+            let files = self.store.list(&repo, revision, &format!("bundles/{id}"))?;
+            changes.extend(files.into_iter().map(|(path, _)| Change::Remove(path)));
+        }
+        for id in promotions {
+            for folder in ["promotions", "cards"] {
+                let path = FilePath::new(&format!("{folder}/{id}.json"))?;
+                if self.store.read(&repo, revision, &path).is_ok() {
+                    changes.push(Change::Remove(path));
+                }
+            }
+        }
+        Ok(changes)
+    }
+}
+
+fn is_pointed_at(state: &State, id: &BundleId) -> bool {
+    let slots = state.slots.values();
+    let mut pointers = slots.flat_map(|slot| {
+        [&slot.current, &slot.last_good, &slot.before_last_good].into_iter().flatten()
+    });
+    let mut open = state.promotions.values().filter(|p| !p.status.is_terminal());
+    pointers.any(|pointer| pointer == id) || open.any(|promotion| &promotion.bundle == id)
+}
+
+fn snapshot_name(inner: &str) -> Option<(Stage, NodeGroup)> {
+    let (stage, file) = inner.strip_prefix("snapshots/")?.split_once('/')?;
+    let group = file.strip_suffix(".pb")?;
+    Some((Stage::new(stage).ok()?, NodeGroup::new(group).ok()?))
+}
+
+fn path_of(document: &Document) -> Result<FilePath, PathError> {
+    FilePath::new(&match document {
+        Document::Bundle(bundle) => format!("bundles/{}/bundle.json", bundle.id),
+        Document::Slot(slot) => format!("stages/{}/{}.json", slot.repo, slot.stage),
+        Document::Promotion(promotion) => format!("promotions/{}.json", promotion.id),
+    })
+}
+
+fn json(document: &Document) -> Bytes {
+    match document {
+        Document::Bundle(bundle) => pretty(bundle),
+        Document::Slot(slot) => pretty(slot),
+        Document::Promotion(promotion) => pretty(promotion),
+    }
+}
+
+/// Our own documents have text keys and finite numbers only, so they can
+/// always be written.
+fn pretty(value: &impl Serialize) -> Bytes {
+    let mut bytes = serde_json::to_vec_pretty(value).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes.into()
+}
+
+fn content(bundle: &Bundle) -> Result<Vec<Change>, PathError> {
+    let mut changes = Vec::new();
+    for ((stage, group), snapshot) in &bundle.snapshots {
+        let path = format!("bundles/{}/snapshots/{stage}/{group}.pb", bundle.id);
+        changes.push(Change::Upsert(FilePath::new(&path)?, snapshot.to_bytes()));
+    }
+    let places: Vec<PlaceRecord> = bundle
+        .places
+        .iter()
+        .map(|((type_url, name), place)| PlaceRecord {
+            type_url: type_url.clone(),
+            name: name.clone(),
+            place: place.clone(),
+        })
+        .collect();
+    let path = FilePath::new(&format!("bundles/{}/places.json", bundle.id))?;
+    changes.push(Change::Upsert(path, pretty(&places)));
+    Ok(changes)
+}
+
+fn parse<T: DeserializeOwned>(path: &str, bytes: &[u8]) -> Result<T, RecordError> {
+    serde_json::from_slice(bytes).map_err(|source| RecordError::Json { path: path.into(), source })
+}

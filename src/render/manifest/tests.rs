@@ -1,0 +1,161 @@
+use bytes::Bytes;
+
+use super::*;
+use crate::model::FilePath;
+
+fn parse(text: &str) -> Result<Option<Manifest>, Vec<Problem>> {
+    let mut tree = SourceTree::default();
+    tree.files.insert(FilePath::new(MANIFEST_PATH).unwrap(), Bytes::from(text.to_owned()));
+    read(&tree)
+}
+
+/// Every mistake of `text` as `line:column rule`.
+fn mistakes(text: &str) -> Vec<String> {
+    let problems = parse(text).expect_err("the manifest has no mistake");
+    problems.iter().map(|p| format!("{}:{} {}", p.place.line, p.place.column, p.rule)).collect()
+}
+
+#[test]
+fn a_tree_without_a_manifest_has_no_pipeline() {
+    assert_eq!(read(&SourceTree::default()), Ok(None));
+}
+
+#[test]
+fn every_field_is_read() {
+    let manifest = parse(
+        "stages:
+  - name: beta
+    auto: true
+  - name: release
+    envoy: ['1.40.0']
+    approvals: 2
+    soak: 1h30m
+    approvers: [kim, lee]
+    nodes: {cluster: 'front-*', id: [a-1, b-*], metadata: {stage: live, canary: true}}
+    smoke: {checks: ['front/**'], ready_timeout: 20s, check_timeout: 500ms}
+groups:
+  - name: edge
+    nodes: [{cluster: front}, {metadata: {role: edge}}]
+envoy: ['1.36.4', '1.40.0']
+",
+    )
+    .unwrap()
+    .unwrap();
+    insta::assert_yaml_snapshot!(manifest);
+}
+
+#[test]
+fn a_manifest_without_stages_is_refused() {
+    for text in ["", "# nothing\n", "stages: []\n", "stages:\n", "envoy: []\n"] {
+        let problems = parse(text).unwrap_err();
+        assert_eq!(problems.len(), 1, "{text}");
+        assert_eq!(problems[0].rule, "no-stages", "{text}");
+    }
+}
+
+#[test]
+fn a_manifest_that_is_no_map_is_refused() {
+    assert_eq!(mistakes("- beta\n"), ["1:1 wrong-type"]);
+    assert_eq!(mistakes("stages: beta\n"), ["1:9 wrong-type"]);
+    assert_eq!(mistakes("stages: [{name: a}]\n---\nx: 1\n"), ["3:1 wrong-type"]);
+}
+
+#[test]
+fn duplicate_stages_and_groups_are_found() {
+    let text = "stages:
+  - name: beta
+  - name: beta
+groups:
+  - {name: edge, nodes: {id: x}}
+  - {name: edge, nodes: {id: y}}
+";
+    assert_eq!(mistakes(text), ["3:5 duplicate-stage", "6:5 duplicate-group"]);
+}
+
+#[test]
+fn names_are_checked_and_some_are_reserved() {
+    let text = "stages:
+  - name: be ta
+  - name: common
+  - {auto: true}
+groups:
+  - {name: default, nodes: {}}
+  - {name: '', nodes: {}}
+  - {name: edge}
+";
+    let expected = [
+        "2:11 bad-name",
+        "3:11 reserved-name",
+        "4:5 missing-field",
+        "6:5 reserved-name",
+        "7:12 bad-name",
+        "8:5 missing-field",
+    ];
+    assert_eq!(mistakes(text), expected);
+}
+
+#[test]
+fn unknown_fields_come_with_the_nearest_known_one() {
+    let problems = parse("stages:\n  - name: beta\n    aprovals: 1\ngruops: []\n").unwrap_err();
+    let hints: Vec<_> = problems
+        .iter()
+        .map(|p| (p.place.line, p.place.column, p.rule.as_str(), p.hint.as_deref()))
+        .collect();
+    let expected = [
+        (3, 5, "unknown-field", Some("did you mean `approvals`?")),
+        (4, 1, "unknown-field", Some("did you mean `groups`?")),
+    ];
+    assert_eq!(hints, expected);
+}
+
+#[test]
+fn bad_durations_versions_globs_and_numbers_are_found_together() {
+    let text = "stages:
+  - name: beta
+    soak: 10 minutes
+    envoy: ['1.36', latest, 1.40, '1.36.4', '1.36.4']
+    approvals: -1
+    auto: maybe
+    nodes: {id: '[a'}
+    smoke: {checks: '{a', ready_timeout: 2d, check_timeout: 5}
+";
+    let expected = [
+        "3:11 bad-duration",
+        "4:13 bad-version",
+        "4:21 bad-version",
+        "4:29 wrong-type",
+        "4:45 duplicate-version",
+        "5:16 out-of-range",
+        "6:11 wrong-type",
+        "7:17 bad-glob",
+        "8:21 bad-glob",
+        "8:42 out-of-range",
+        "8:61 wrong-type",
+    ];
+    assert_eq!(mistakes(text), expected);
+}
+
+#[test]
+fn the_first_stage_may_ask_for_approvals() {
+    let manifest = parse("stages: [{name: beta, approvals: 1}]\n").unwrap().unwrap();
+    assert_eq!(manifest.stages[0].approvals, 1);
+}
+
+#[test]
+fn approvals_that_nobody_can_give_are_refused() {
+    let text = "stages: [{name: beta, approvals: 2, approvers: [kim]}]\n";
+    assert_eq!(mistakes(text), ["1:48 too-few-approvers"]);
+    let text = "stages: [{name: beta, approvers: [kim, kim]}]\n";
+    assert_eq!(mistakes(text), ["1:40 duplicate-approver"]);
+}
+
+#[test]
+fn yes_is_text_and_not_a_boolean() {
+    assert_eq!(mistakes("stages: [{name: beta, auto: yes}]\n"), ["1:29 wrong-type"]);
+}
+
+#[test]
+fn broken_yaml_is_one_problem_with_its_place() {
+    assert_eq!(mistakes("stages: [\n  {name: beta\n"), ["2:3 yaml-syntax"]);
+    assert_eq!(mistakes("stages: []\nstages: []\n"), ["2:1 duplicate-key"]);
+}

@@ -1,0 +1,95 @@
+//! Puts what the files of a stage rendered to together: each group's
+//! resources, all problems, one hash.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Output;
+use super::stage::Renderings;
+use crate::model::{
+    ContentHash, Manifest, NodeGroup, Problem, Resource, ResourceName, Resources, Stage, TypeUrl,
+};
+
+type ByName = BTreeMap<(TypeUrl, ResourceName), Arc<Resource>>;
+
+/// The output of one stage.
+pub(crate) fn merge(manifest: &Manifest, stage: &Stage, renderings: Renderings) -> Output {
+    let Renderings { parts, mut problems, everywhere } = renderings;
+    let mut groups: BTreeMap<NodeGroup, ByName> =
+        manifest.groups.iter().map(|rule| (rule.name.clone(), ByName::new())).collect();
+    let mut files = Vec::new();
+    for (rendering, names) in parts {
+        files.extend(rendering.file.clone());
+        problems.extend(rendering.problems.iter().cloned());
+        for name in names {
+            let group = groups.entry(name).or_default();
+            problems.extend(rendering.resources.iter().filter_map(|added| add(group, added)));
+        }
+    }
+    for problem in &mut problems {
+        problem.stages = vec![stage.clone()];
+    }
+    problems.extend(everywhere);
+    problems.sort();
+    problems.dedup();
+    let groups =
+        groups.into_iter().map(|(name, all)| (name, all.into_values().collect())).collect();
+    let resources = Resources { groups };
+    Output { hash: hash(&resources), resources, problems, files }
+}
+
+fn add(group: &mut ByName, added: &Arc<Resource>) -> Option<Problem> {
+    let key = (added.type_url.clone(), added.name.clone());
+    let Some(first) = group.get(&key) else {
+        group.insert(key, Arc::clone(added));
+        return None;
+    };
+    let message = format!(
+        "there is a second `{}` of type {}; the first is at {}",
+        added.name,
+        added.type_url.message(),
+        first.place
+    );
+    Some(
+        Problem::new(added.place.clone(), "duplicate-name", message)
+            .with_hint("names are unique within a type and group; rename or remove one"),
+    )
+}
+
+fn hash(resources: &Resources) -> ContentHash {
+    let groups = resources.groups.iter().flat_map(|(name, resources)| {
+        let parts = resources.iter().flat_map(|resource| {
+            let Resource { type_url, name, hash, .. } = resource.as_ref();
+            [type_url.0.as_bytes(), name.0.as_bytes(), hash.0.as_slice()]
+        });
+        // No resource has an empty type, so a group can't run into the next.
+        [b"".as_slice(), name.as_str().as_bytes(), b""].into_iter().chain(parts)
+    });
+    ContentHash::of_parts(groups)
+}
+
+/// The problems of several stages as one list: the same problem once, with
+/// all the stages it shows in, and with none where it shows in each of
+/// `stages`.
+pub fn unite(problems: impl IntoIterator<Item = Problem>, stages: &[Stage]) -> Vec<Problem> {
+    let mut united: BTreeMap<Problem, Vec<Stage>> = BTreeMap::new();
+    for mut problem in problems {
+        let mut shows_in = std::mem::take(&mut problem.stages);
+        if shows_in.is_empty() {
+            shows_in = stages.to_vec();
+        }
+        let known = united.entry(problem).or_default();
+        shows_in.retain(|stage| !known.contains(stage));
+        known.append(&mut shows_in);
+    }
+    let ordered = |known: &[Stage]| -> Vec<Stage> {
+        stages.iter().filter(|stage| known.contains(stage)).cloned().collect()
+    };
+    united
+        .into_iter()
+        .map(|(problem, known)| match ordered(&known) {
+            all if all.len() == stages.len() => problem,
+            some => Problem { stages: some, ..problem },
+        })
+        .collect()
+}

@@ -1,0 +1,516 @@
+//! What decodes, and every kind of mistake with its place.
+
+use std::collections::HashSet;
+use std::sync::OnceLock;
+
+use super::*;
+use crate::model::{FilePath, ResourceKind};
+use crate::render::Origin;
+
+fn schema() -> &'static Schema {
+    static SCHEMA: OnceLock<Schema> = OnceLock::new();
+    SCHEMA.get_or_init(Schema::load)
+}
+
+fn file(kind: Option<ResourceKind>, text: &str) -> RenderedFile {
+    RenderedFile {
+        source: FilePath::new("f.yaml").unwrap(),
+        group: None,
+        kind,
+        text: text.into(),
+        origin: Origin::Same,
+    }
+}
+
+/// Decodes `text` as a file of `kind` and compares each problem, written as
+/// `line:column rule: message (hint)`.
+fn check(kind: ResourceKind, text: &str, expected: &[&str]) -> Vec<Resource> {
+    let (resources, problems) = decode(schema(), &file(Some(kind), text));
+    let found: Vec<_> = problems
+        .iter()
+        .map(|problem| {
+            let place = format!("{}:{}", problem.place.line, problem.place.column);
+            let hint = problem.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+            format!("{place} {}: {}{hint}", problem.rule, problem.message)
+        })
+        .collect();
+    assert_eq!(found, expected, "{text}");
+    resources
+}
+
+fn cluster(text: &str, expected: &[&str]) -> Vec<Resource> {
+    check(ResourceKind::Clusters, text, expected)
+}
+
+#[test]
+fn files_hold_documents_lists_and_envoys_file_form() {
+    let text = "name: a\n---\n- name: b\n- {name: c}\n---\nversion_info: '1'\nresources:\n- name: d\n\
+                - '@type': type.googleapis.com/envoy.config.listener.v3.Listener\n  name: e\n\
+                - '@type': type.googleapis.com/envoy.service.discovery.v3.Resource\n  name: f\n  \
+                resource: {'@type': type.googleapis.com/envoy.config.cluster.v3.Cluster, name: f}\n";
+    let found: Vec<_> = cluster(text, &[])
+        .iter()
+        .map(|resource| {
+            format!("{}:{} {}", resource.place.line, resource.type_url.message(), resource.name)
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "1:envoy.config.cluster.v3.Cluster a",
+            "3:envoy.config.cluster.v3.Cluster b",
+            "4:envoy.config.cluster.v3.Cluster c",
+            "8:envoy.config.cluster.v3.Cluster d",
+            "9:envoy.config.listener.v3.Listener e",
+            "13:envoy.config.cluster.v3.Cluster f",
+        ]
+    );
+    assert_eq!(check(ResourceKind::Endpoints, "cluster_name: web", &[]).len(), 1);
+    assert!(cluster("# nothing\n", &[]).is_empty());
+    assert!(cluster("resources:\n", &[]).is_empty());
+}
+
+#[test]
+fn documents_that_are_no_resource_are_problems() {
+    cluster("3", &["1:1 wrong-type: a resource must be a mapping, not the number 3"]);
+    cluster("- x", &["1:3 wrong-type: a resource must be a mapping, not the text \"x\""]);
+    cluster("resources: 3", &["1:12 wrong-type: `resources` must be a list, not the number 3"]);
+    cluster(
+        "resources: []\nname: a",
+        &["2:1 unknown-field: `name` can't stand beside `resources` \
+           (move it into the resource that it belongs to)"],
+    );
+    let (_, problems) = decode(schema(), &file(None, "name: a"));
+    assert_eq!((problems.len(), problems[0].rule.as_str()), (1, "unknown-type"));
+    cluster(
+        "'@type': type.googleapis.com/envoy.config.core.v3.Locality\nzone: a",
+        &["1:1 unknown-type: `Locality` has no name, so no Envoy can ask for it \
+           (give the type of a resource: Listener, Cluster, Secret …)"],
+    );
+}
+
+#[test]
+fn names_are_required() {
+    let message = |place: &str| {
+        format!(
+            "{place} missing-name: the Secret has no `name` \
+             (Envoy asks for resources by name: give it one that is unique in its type)"
+        )
+    };
+    let cases = [("generic_secret: {}", "1:1"), ("name: ''", "1:7"), ("name: ~", "1:7")];
+    for (text, place) in cases {
+        check(ResourceKind::Secrets, text, &[&message(place)]);
+    }
+}
+
+#[test]
+fn yaml_mistakes_are_problems_with_places() {
+    cluster(
+        "name: a\nname: b",
+        &["2:1 duplicate-key: `name` is written twice: in line 1 and in line 2 (keep one of them)"],
+    );
+    let (_, problems) = decode(schema(), &file(None, "a: [1\n"));
+    assert_eq!((problems.len(), problems[0].rule.as_str()), (1, "yaml-syntax"));
+}
+
+#[test]
+fn unknown_fields_name_their_nearest_also_inside_any() {
+    cluster(
+        "name: a\nconect_timeout: 1s\nlb_policy: ROUND_ROBIN\nzzzzz: 1",
+        &[
+            "2:1 unknown-field: `Cluster` has no field `conect_timeout` \
+             (did you mean `connect_timeout`?)",
+            "4:1 unknown-field: `Cluster` has no field `zzzzz`",
+        ],
+    );
+    check(
+        ResourceKind::ExtensionConfigs,
+        "name: a\ntyped_config:\n  '@type': type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer\n  \
+         max_request_byte: 5\n",
+        &[
+            "3:3 validation: `max_request_bytes` must be set",
+            "4:3 unknown-field: `Buffer` has no field `max_request_byte` \
+             (did you mean `max_request_bytes`?)",
+        ],
+    );
+    cluster(
+        "name: a\nload_assignment: {'@type': x, cluster_name: a}",
+        &["2:19 unknown-field: `ClusterLoadAssignment` has no field `@type` \
+           (the type of this field is fixed: remove `@type`)"],
+    );
+}
+
+#[test]
+fn fields_are_known_by_both_names_but_only_once() {
+    assert_eq!(cluster("name: a\nconnectTimeout: 1s\nlb_policy: 0", &[]).len(), 1);
+    cluster(
+        "name: a\nconnectTimeout: 1s\nconnect_timeout: 2s",
+        &["3:1 duplicate-key: `connect_timeout` is given twice: as `connectTimeout` in line 2, \
+           and as `connect_timeout` (keep one of them)"],
+    );
+    cluster(
+        "name: a\ntype: STATIC\ncluster_type: {name: x}",
+        &["3:1 oneof: `cluster_type` can't stand beside `type` of line 2: only one \
+           `cluster_discovery_type` is allowed (keep one of them)"],
+    );
+    assert_eq!(cluster("name: a\ntype: STATIC\ncluster_type: ~", &[]).len(), 1);
+}
+
+#[test]
+fn scalars_are_typed_by_their_field() {
+    let cases: &[(&str, &[&str])] = &[
+        ("lb_policy: RANDOM", &[]),
+        ("lb_policy: 3", &[]),
+        (
+            "lb_policy: RANDM",
+            &["2:12 bad-enum: `lb_policy` has no value `RANDM` (did you mean `RANDOM`?)"],
+        ),
+        (
+            "lb_policy: round_robin",
+            &[
+                "2:12 bad-enum: `lb_policy` has no value `round_robin` (did you mean `ROUND_ROBIN`?)",
+            ],
+        ),
+        ("connect_timeout: 0.25s", &[]),
+        (
+            "connect_timeout: 250ms",
+            &[
+                "2:18 bad-duration: a duration must be seconds such as 1.5s, not the text \"250ms\" \
+               (write 0.25s)",
+            ],
+        ),
+        (
+            "connect_timeout: 5",
+            &["2:18 bad-duration: a duration must be seconds such as 1.5s, not the number 5 \
+               (write 5s)"],
+        ),
+        (
+            "connect_timeout: 315576000001s",
+            &["2:18 bad-duration: a duration must be seconds such as 1.5s, not the text \
+               \"315576000001s\" (write at most 315576000000s)"],
+        ),
+        (
+            "connect_timeout: {seconds: 5}",
+            &["2:18 wrong-type: a time must be a text, not a mapping"],
+        ),
+        ("per_connection_buffer_limit_bytes: '0x10'", &[]),
+        ("per_connection_buffer_limit_bytes: 1e3", &[]),
+        ("per_connection_buffer_limit_bytes: ~", &[]),
+        (
+            "per_connection_buffer_limit_bytes: 4294967296",
+            &["2:36 wrong-type: `UInt32Value` is out of range: 4294967296 is not from 0 to \
+               4294967295"],
+        ),
+        (
+            "per_connection_buffer_limit_bytes: 1.5",
+            &["2:36 wrong-type: `UInt32Value` must be a whole number from 0 to 4294967295, not \
+               the number 1.5"],
+        ),
+        ("use_tcp_for_dns_lookups: true", &[]),
+        (
+            "use_tcp_for_dns_lookups: yes",
+            &["2:26 wrong-type: `use_tcp_for_dns_lookups` must be true or false, not the text \
+               \"yes\" (write true, without quotes)"],
+        ),
+        (
+            "use_tcp_for_dns_lookups: 'false'",
+            &["2:26 wrong-type: `use_tcp_for_dns_lookups` must be true or false, not the text \
+               \"false\" (write false, without quotes)"],
+        ),
+        ("alt_stat_name: yes", &[]),
+        (
+            "alt_stat_name: 123",
+            &["2:16 wrong-type: `alt_stat_name` must be a text, not the number 123 \
+               (put it in quotes: \"123\")"],
+        ),
+        ("alt_stat_name: [a]", &["2:16 wrong-type: `alt_stat_name` must be a text, not a list"]),
+        (
+            "dns_resolvers: {}",
+            &["2:16 wrong-type: `dns_resolvers` must be a list, not a mapping \
+               (put `- ` before each item)"],
+        ),
+        (
+            "filters: [~]",
+            &[
+                "2:11 wrong-type: an item of `filters` is null (remove the item, or give it a value)",
+            ],
+        ),
+        ("metadata: 3", &["2:11 wrong-type: `Metadata` must be a mapping, not the number 3"]),
+        (
+            "typed_extension_protocol_options: []",
+            &["2:35 wrong-type: `typed_extension_protocol_options` must be a mapping, not a list"],
+        ),
+        (
+            "common_lb_config: {healthy_panic_threshold: {value: abc}}",
+            &["2:53 wrong-type: `value` must be a number, not the text \"abc\""],
+        ),
+        ("common_lb_config: {healthy_panic_threshold: {value: '12.5'}}", &[]),
+        (
+            "common_lb_config: {healthy_panic_threshold: {value: NaN}}",
+            &["2:53 validation: `value` must be at least 0 and at most 100, is NaN"],
+        ),
+    ];
+    for (field, expected) in cases {
+        cluster(&format!("name: a\n{field}"), expected);
+    }
+}
+
+#[test]
+fn bytes_times_and_masks_have_their_own_forms() {
+    let secret = |value: &str, expected: &[&str]| {
+        let text = format!("name: a\ngeneric_secret: {{secret: {{inline_bytes: {value}}}}}");
+        check(ResourceKind::Secrets, &text, expected)
+    };
+    let bodies: HashSet<_> =
+        ["+/8=", "-_8", "\"+_8\""].iter().map(|text| secret(text, &[])[0].body.clone()).collect();
+    assert_eq!(bodies.len(), 1);
+    secret(
+        "'a!b'",
+        &["2:41 wrong-type: `inline_bytes` must be base64: Invalid symbol 33, offset 1 \
+           (use inline_string for plain text, where there is one)"],
+    );
+    let any = |type_name: &str, value: &str, expected: &[&str]| {
+        let text = format!(
+            "name: a\ntyped_config:\n  '@type': type.googleapis.com/google.protobuf.{type_name}\n  \
+             {value}"
+        );
+        check(ResourceKind::ExtensionConfigs, &text, expected)
+    };
+    any("Timestamp", "value: 2026-01-31T08:00:00.5+01:00", &[]);
+    any(
+        "Timestamp",
+        "value: yesterday",
+        &["4:10 bad-timestamp: a timestamp must be in RFC 3339, not the text \"yesterday\" \
+           (write it like 2026-01-31T08:00:00Z)"],
+    );
+    any("FieldMask", "value: a.bC,d", &[]);
+    any("Struct", "value: {a: [1, ~, {b: x}]}", &[]);
+    any("Value", "value: ~", &[]);
+    any("ListValue", "value: [1]", &[]);
+    any("StringValue", "value: x", &[]);
+    any("Empty", "", &[]);
+    any("Struct", "", &["3:3 wrong-type: a `google.protobuf.Struct` needs the key `value`"]);
+    any(
+        "Struct",
+        "a: 1\n  value: {}",
+        &["4:3 unknown-field: `Struct` has no field `a` \
+           (this type is written as `value: …` beside its `@type`)"],
+    );
+}
+
+#[test]
+fn any_needs_a_type_that_envoy_resolves() {
+    let any = |config: &str, expected: &[&str]| {
+        check(ResourceKind::ExtensionConfigs, &format!("name: a\ntyped_config: {config}"), expected)
+    };
+    let buffer = "envoy.extensions.filters.http.buffer.v3.Buffer";
+    any(&format!("{{max_request_bytes: 5, '@type': type.googleapis.com/{buffer}}}"), &[]);
+    for package in ["xds.type.v3", "udpa.type.v1"] {
+        any(
+            &format!(
+                "{{'@type': type.googleapis.com/{package}.TypedStruct, type_url: x, value: {{a: 1}}}}"
+            ),
+            &[],
+        );
+    }
+    any(
+        "{max_request_bytes: 5}",
+        &["2:15 missing-type: `@type` is missing, so the type of this mapping is not known \
+           (begin it with `\"@type\": type.googleapis.com/…`)"],
+    );
+    any("{}", &[]);
+    any("[]", &["2:15 wrong-type: an `Any` must be a mapping with `@type`, not a list"]);
+    any(
+        "{'@type': type.googleapis.com/envoy.extensions.filters.http.bufer.v3.Buffer}",
+        &["2:25 unknown-type: no message type `envoy.extensions.filters.http.bufer.v3.Buffer` is \
+           known (did you mean type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer?)"],
+    );
+    any(
+        &format!("{{'@type': example.com/{buffer}, max_request_bytes: 5}}"),
+        &["2:25 unknown-type: Envoy does not resolve the type URL \
+           `example.com/envoy.extensions.filters.http.buffer.v3.Buffer` \
+           (write type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer)"],
+    );
+}
+
+#[test]
+fn validation_rules_hold_everywhere_at_once() {
+    cluster(
+        "name: a\n\
+         connect_timeout: 0s\n\
+         load_assignment:\n  \
+           endpoints:\n  \
+           - lb_endpoints:\n    \
+             - endpoint: {address: {socket_address: {address: '', port_value: 70000}}}\n    \
+             - endpoint: {address: {}}\n    \
+           load_balancing_weight: 0\n",
+        &[
+            "2:18 validation: `connect_timeout` must be more than 0s, is 0s",
+            "4:3 validation: `cluster_name` must not be empty",
+            "6:54 validation: `address` must not be empty",
+            "6:70 validation: `port_value` must be at most 65535, is 70000",
+            "7:27 validation: `address` must be set (give `socket_address`, `pipe` or \
+             `envoy_internal_address`)",
+            "8:28 validation: `load_balancing_weight` must be at least 1, is 0",
+        ],
+    );
+    check(
+        ResourceKind::Routes,
+        "name: r\n\
+         virtual_hosts:\n\
+         - name: v\n  \
+           domains: ['a', \"b\\n\"]\n  \
+           routes: [{match: {prefix: /}}]\n\
+         - name: ''\n  \
+           domains: []\n  \
+           request_headers_to_remove: ['x y', \"z\\n\"]\n",
+        &[
+            "4:18 validation: `domains` has an item that must be a header text without NUL, CR \
+             and LF, is \"b\\n\"",
+            "5:12 validation: `action` must be set (give `route`, `redirect`, `direct_response`, \
+             `filter_action` or `non_forwarding_action`)",
+            "6:9 validation: `name` must not be empty",
+            "7:12 validation: `domains` must not be empty",
+            "8:38 validation: `request_headers_to_remove` has an item that must be a header text \
+             without NUL, CR and LF, is \"z\\n\"",
+        ],
+    );
+}
+
+#[test]
+fn equal_input_gives_equal_bytes_that_envoys_types_read() {
+    use prost::Message as _;
+    let text = "name: web\nmetadata: {filter_metadata: {c: {x: 1, y: 2}, b: {}, a: {}}}\n\
+                transport_socket:\n  name: tls\n  typed_config:\n    \
+                '@type': type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext\n    \
+                sni: web\n";
+    let all: HashSet<_> = (0..20).map(|_| cluster(text, &[])[0].body.clone()).collect();
+    assert_eq!(all.len(), 1);
+    let body = all.into_iter().next().unwrap();
+    let message = schema().decode(&ResourceKind::Clusters.type_url(), &body).unwrap();
+    assert_eq!(schema().encode(&message), body);
+    type Typed = envoy_types::pb::envoy::config::cluster::v3::Cluster;
+    assert_eq!(Typed::decode(body).unwrap().name, "web");
+}
+
+#[test]
+fn free_content_can_not_exceed_what_decoders_read() {
+    let nested = |levels: usize| {
+        let (open, close) = ("{a: ".repeat(levels), "}".repeat(levels));
+        format!("name: a\nmetadata: {{filter_metadata: {{f: {open}1{close}}}}}")
+    };
+    let resources = cluster(&nested(25), &[]);
+    assert!(schema().decode(&resources[0].type_url, &resources[0].body).is_ok());
+    let (resources, problems) = decode(schema(), &file(Some(ResourceKind::Clusters), &nested(60)));
+    assert!(resources.is_empty());
+    assert_eq!((problems.len(), problems[0].rule.as_str()), (1, "too-deep"));
+}
+
+#[test]
+fn a_file_reports_a_bounded_number_of_problems() {
+    let text = "- bogus: 1\n  name: a\n".repeat(5000);
+    let (resources, problems) = decode(schema(), &file(Some(ResourceKind::Clusters), &text));
+    assert!(resources.is_empty());
+    assert_eq!(problems.len(), MAX_PROBLEMS + 1);
+    assert_eq!(problems[MAX_PROBLEMS].message, "4000 more problems are not shown");
+}
+
+#[test]
+fn whole_resources_come_out_beside_broken_ones() {
+    let resources = cluster(
+        "name: a\n---\nname: b\nbogus: 1\n---\nname: c\n",
+        &["4:1 unknown-field: `Cluster` has no field `bogus`"],
+    );
+    let names: Vec<_> = resources.iter().map(|resource| resource.name.to_string()).collect();
+    assert_eq!(names, ["a", "c"]);
+}
+
+#[test]
+fn each_kind_of_rule_is_enforced() {
+    let config = |type_name: &str, fields: &str, expected: &[&str]| {
+        let text = format!(
+            "name: a\ntyped_config:\n  '@type': type.googleapis.com/envoy.{type_name}\n  {fields}"
+        );
+        check(ResourceKind::ExtensionConfigs, &text, expected);
+    };
+    // Rules on wrappers, and a pattern.
+    config(
+        "extensions.filters.http.buffer.v3.Buffer",
+        "max_request_bytes: 0",
+        &["4:22 validation: `max_request_bytes` must be more than 0, is 0"],
+    );
+    config(
+        "extensions.geoip_providers.maxmind.v3.MaxMindConfig",
+        "city_db_path: x.db\n  common_provider_config: {geo_headers_to_add: {city: \"a b\"}}",
+        &[
+            "4:17 validation: `city_db_path` must match `^$|^.*\\.mmdb$`, is \"x.db\"",
+            "5:55 validation: `city` must be an HTTP header name, is \"a b\"",
+        ],
+    );
+    // The number of entries of a map.
+    config(
+        "config.common.matcher.v3.Matcher",
+        "matcher_tree: {input: {name: i, typed_config: {}}, exact_match_map: {map: {}}}",
+        &["4:77 validation: `map` must not be empty"],
+    );
+    // The number of items of a list, and a boolean with one allowed value.
+    config(
+        "config.rbac.v3.Policy",
+        "permissions: []\n  principals: [{any: false}]",
+        &[
+            "4:16 validation: `permissions` must not be empty",
+            "5:22 validation: `any` must be true",
+        ],
+    );
+    // Denied enum values, required wrappers, and lower limits of durations.
+    config(
+        "config.core.v3.HealthCheck",
+        "timeout: -1s\n  interval: 1s\n  http_health_check: {path: /, method: CONNECT}",
+        &[
+            "3:3 validation: `healthy_threshold` must be set",
+            "3:3 validation: `unhealthy_threshold` must be set",
+            "4:12 validation: `timeout` must be more than 0s, is -1s",
+            "6:40 validation: `method` must not be `CONNECT`, is CONNECT",
+        ],
+    );
+    config(
+        "config.core.v3.KeepaliveSettings",
+        "interval: 0.0005s\n  timeout: 1s",
+        &["4:13 validation: `interval` must be at least 0.001s, is 0.0005s"],
+    );
+    // No item twice.
+    config(
+        "config.route.v3.InternalRedirectPolicy",
+        "redirect_response_codes: [301, 301, 302, 303, 307, 308]\n  \
+         response_headers_to_copy: [a, b, a]",
+        &[
+            "4:28 validation: `redirect_response_codes` must have at most 5 items, has 6",
+            "5:36 validation: `response_headers_to_copy` must not hold an item twice",
+        ],
+    );
+    // A field inside a oneof has rules only where it is the chosen one.
+    config("type.matcher.v3.StringMatcher", "exact: ''", &[]);
+    config(
+        "type.matcher.v3.StringMatcher",
+        "prefix: ''",
+        &["4:11 validation: `prefix` must not be empty"],
+    );
+}
+
+#[test]
+fn every_pattern_of_envoys_rules_compiles() {
+    let mut patterns = 0;
+    for message in schema().pool().all_messages() {
+        for (field, rules) in &schema().shape(&message).rules {
+            if let crate::schema::RuleKind::Text(text) = &rules.kind
+                && let Some(pattern) = &text.pattern
+            {
+                patterns += 1;
+                assert!(!pattern.matches("?"), "{}: {}", field.full_name(), pattern.text);
+            }
+        }
+    }
+    assert!(patterns > 5);
+}
+
+include!("/tmp/corpus_tmp.rs");

@@ -1,0 +1,8 @@
+//! What stands around the tests: real outsiders on loopback, ended with the
+//! test that started them.
+#![allow(dead_code, reason = "not every test uses all of it")]
+
+pub(crate) mod oneshot;
+pub(crate) mod process;
+pub(crate) mod sshd;
+pub(crate) mod upstream;
