@@ -25,15 +25,20 @@ use crate::render::RenderedFile;
 use crate::render::yaml::{self, Span};
 use crate::schema::Schema;
 
-/// The most problems that one file reports; nobody reads more, and a broken
-/// 8 MiB file would fill the memory with them.
+/// The most problems that one file reports: then the reading ends. Nobody
+/// reads more, and hints for every line of a broken 8 MiB file take long.
 const MAX_PROBLEMS: usize = 1000;
+
+/// For how many unknown types of one file the nearest known one is looked up;
+/// each lookup compares with every type that Envoy has.
+const MAX_TYPE_LOOKUPS: usize = 20;
 
 /// Reads every document of `file`: syntax, types, unknown fields, enums,
 /// durations, validation rules, inside every `Any` too. Gives each resource
 /// that has no mistake, and all mistakes of the others.
 pub fn decode(schema: &Schema, file: &RenderedFile) -> (Vec<Resource>, Vec<Problem>) {
-    let mut reader = Reader { schema, file, problems: Vec::new(), mistakes: 0 };
+    let mut reader =
+        Reader { schema, file, problems: Vec::new(), mistakes: 0, type_lookups: 0, hidden: false };
     let mut resources = Vec::new();
     match yaml::parse(&file.text) {
         Ok(documents) => {
@@ -55,8 +60,12 @@ struct Reader<'a> {
     schema: &'a Schema,
     file: &'a RenderedFile,
     problems: Vec<Problem>,
-    /// How many mistakes there are, also beyond [`MAX_PROBLEMS`].
+    /// How many mistakes were found; tells whether a part had any.
     mistakes: usize,
+    type_lookups: usize,
+    /// Inside a field that Envoy's schema marks as sensitive: problems say
+    /// what is wrong there without the value, as they are shown to many.
+    hidden: bool,
 }
 
 /// Something wrong, without its place.
@@ -76,6 +85,16 @@ impl Mistake {
         Self::new(rule, message, Some(hint.into()))
     }
 
+    /// The same mistake without the part that may quote a value.
+    fn without_value(self) -> Self {
+        const QUOTES: [&str; 4] = [", not the ", ", is ", ": ", " has no value "];
+        let cut = |text: String| {
+            let end = QUOTES.iter().filter_map(|quote| text.find(quote)).min();
+            text[..end.unwrap_or(text.len())].to_owned()
+        };
+        Self { message: cut(self.message), hint: self.hint.map(cut), ..self }
+    }
+
     /// A value of the wrong type.
     fn wrong_type(message: impl Into<String>) -> Self {
         Self::new("wrong-type", message, None)
@@ -85,22 +104,29 @@ impl Mistake {
 impl Reader<'_> {
     fn mistake(&mut self, span: Span, mistake: Mistake) {
         self.mistakes += 1;
-        if self.problems.len() >= MAX_PROBLEMS {
+        if self.is_full() {
             return;
         }
+        let mistake = if self.hidden { mistake.without_value() } else { mistake };
         let place = self.file.place(span.line, span.column);
         let problem = Problem::new(place, mistake.rule, mistake.message);
         self.problems.push(Problem { hint: mistake.hint, ..problem });
     }
 
+    /// Whether to stop reading.
+    fn is_full(&self) -> bool {
+        self.problems.len() >= MAX_PROBLEMS
+    }
+
     fn finish(mut self) -> Vec<Problem> {
+        let last = self.problems.last().filter(|_| self.is_full()).map(|last| last.place.clone());
         self.problems.sort();
         self.problems.dedup();
-        if self.mistakes > MAX_PROBLEMS
-            && let Some(last) = self.problems.last()
-        {
-            let message = format!("{} more problems are not shown", self.mistakes - MAX_PROBLEMS);
-            self.problems.push(Problem::new(last.place.clone(), "too-many-problems", message));
+        if let Some(place) = last {
+            let message =
+                format!("the file has {MAX_PROBLEMS} problems or more; it was read to here");
+            let hint = "mend the first of them: many often have one cause";
+            self.problems.push(Problem::new(place, "too-many-problems", message).with_hint(hint));
         }
         self.problems
     }

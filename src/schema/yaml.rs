@@ -14,9 +14,9 @@ use crate::model::ContentHash;
 /// Fields of a sensitive message that say where a secret lies, not what it is.
 const POINTERS: [&str; 4] = ["filename", "environment_variable", "path", "watched_directory"];
 
-/// How many messages inside one another are printed; deeper ones are cut.
-/// Above the decoder's own limit of 100 per `Any`, so real ones never are.
-const MAX_DEPTH: u32 = 512;
+/// How many messages inside one another are printed, `Any`s included; deeper
+/// ones are cut. No message that `render` makes is that deep.
+const MAX_DEPTH: u32 = 256;
 
 /// Prints `message`.
 pub(super) fn print(schema: &Schema, message: &DynamicMessage) -> String {

@@ -5,16 +5,21 @@ use prost_reflect::{DynamicMessage, MessageDescriptor, Value};
 use super::document::TYPE_PREFIX;
 use super::message::At;
 use super::names::nearest;
-use super::{Mistake, Reader};
+use super::{MAX_TYPE_LOOKUPS, Mistake, Reader};
 use crate::render::yaml::Node;
 
 impl Reader<'_> {
     /// Reads an `Any` and encodes what is in it.
-    pub(super) fn any(&mut self, descriptor: &MessageDescriptor, node: &Node) -> DynamicMessage {
+    pub(super) fn any(
+        &mut self,
+        name: &str,
+        descriptor: &MessageDescriptor,
+        node: &Node,
+    ) -> DynamicMessage {
         let mut any = DynamicMessage::new(descriptor.clone());
         if node.entries().is_none() {
             let message =
-                format!("an `Any` must be a mapping with `@type`, not {}", node.describe());
+                format!("`{name}` must be a mapping with `@type`, not {}", node.describe());
             self.mistake(node.span, Mistake::wrong_type(message));
             return any;
         }
@@ -26,7 +31,7 @@ impl Reader<'_> {
         let inner = if has_value_form(&inner_type) {
             self.value_form(&inner_type, node)
         } else {
-            self.message(&inner_type, node, At::ROOT.with_type_key())
+            self.message(name, &inner_type, node, At::ROOT.with_type_key())
         };
         let type_url = format!("{TYPE_PREFIX}{}", inner_type.full_name());
         any.set_field_by_number(1, Value::String(type_url));
@@ -44,7 +49,7 @@ impl Reader<'_> {
             }
         }
         match node.get("value") {
-            Some(value) => self.message(descriptor, value, At::ROOT),
+            Some(value) => self.message("value", descriptor, value, At::ROOT),
             None => {
                 let message = format!("a `{}` needs the key `value`", descriptor.full_name());
                 self.mistake(node.span, Mistake::new("wrong-type", message, None));
@@ -83,7 +88,11 @@ impl Reader<'_> {
 
     /// A type of the same short name (another version or package), else the
     /// one whose full name is spelt most alike.
-    fn nearest_type(&self, wanted: &str) -> Option<String> {
+    fn nearest_type(&mut self, wanted: &str) -> Option<String> {
+        self.type_lookups += 1;
+        if self.type_lookups > MAX_TYPE_LOOKUPS {
+            return None;
+        }
         let short = wanted.rsplit('.').next().unwrap_or(wanted);
         let all = || self.schema.pool().all_messages();
         let same_name = nearest(

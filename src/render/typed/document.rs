@@ -56,6 +56,9 @@ impl Reader<'_> {
 
     fn all(&mut self, items: &[Node], found: &mut Vec<Resource>) {
         for item in items {
+            if self.is_full() {
+                return;
+            }
             self.resource(item, found);
         }
     }
@@ -80,7 +83,7 @@ impl Reader<'_> {
         }
         let Some(descriptor) = self.type_of(node) else { return };
         let before = self.mistakes;
-        let message = self.message(&descriptor, node, At::ROOT.with_type_key());
+        let message = self.message(descriptor.name(), &descriptor, node, At::ROOT.with_type_key());
         let name = self.name(&descriptor, &message, node);
         if let Some(name) = name.filter(|_| self.mistakes == before) {
             let type_url = TypeUrl(format!("{TYPE_PREFIX}{}", descriptor.full_name()).into());

@@ -50,9 +50,10 @@ pub(super) struct Given<'a> {
 
 impl Reader<'_> {
     /// Reads a message of any type. What could not be read is left out, and
-    /// has been reported.
+    /// has been reported, under the name of the field that holds it.
     pub(super) fn message(
         &mut self,
+        name: &str,
         descriptor: &MessageDescriptor,
         node: &Node,
         at: At,
@@ -63,20 +64,31 @@ impl Reader<'_> {
             self.mistake(node.span, Mistake::hinted("too-deep", message, hint));
             return DynamicMessage::new(descriptor.clone());
         }
-        self.well_known(descriptor, node, at).unwrap_or_else(|| self.fields(descriptor, node, at))
+        match self.well_known(name, descriptor, node, at) {
+            Some(message) => message,
+            None => self.fields(name, descriptor, node, at),
+        }
     }
 
-    fn fields(&mut self, descriptor: &MessageDescriptor, node: &Node, at: At) -> DynamicMessage {
+    fn fields(
+        &mut self,
+        name: &str,
+        descriptor: &MessageDescriptor,
+        node: &Node,
+        at: At,
+    ) -> DynamicMessage {
         let mut message = DynamicMessage::new(descriptor.clone());
         let Some(entries) = node.entries() else {
-            let text =
-                format!("`{}` must be a mapping, not {}", descriptor.name(), node.describe());
+            let text = format!("`{name}` must be a mapping, not {}", node.describe());
             self.mistake(node.span, Mistake::wrong_type(text));
             return message;
         };
         let shape = self.schema.shape(descriptor);
         let mut given = Vec::with_capacity(entries.len());
         for entry in entries {
+            if self.is_full() {
+                return message;
+            }
             if at.type_key && &*entry.key == "@type" {
                 continue;
             }
@@ -90,9 +102,12 @@ impl Reader<'_> {
             let before = self.mistakes;
             let skipped = shape.skipped.contains(&field.number());
             let inner = At { validated: at.validated && !skipped, ..at }.deeper();
+            let outer = self.hidden;
+            self.hidden |= shape.sensitive.contains(&field.number());
             if let Some(value) = self.field(field, &entry.value, inner) {
                 message.set_field(field, value);
             }
+            self.hidden = outer;
             let whole = self.mistakes == before;
             given.push(Given { number: field.number(), entry, whole });
         }
@@ -176,6 +191,9 @@ impl Reader<'_> {
         let kind = field.kind();
         let mut values = Vec::with_capacity(items.len());
         for item in items {
+            if self.is_full() {
+                return None;
+            }
             if item.is_null() && !takes_null(&kind) {
                 let message = format!("an item of `{name}` is null");
                 let hint = "remove the item, or give it a value";
@@ -199,6 +217,9 @@ impl Reader<'_> {
         let value_kind = entry_type.map_entry_value_field().kind();
         let mut values = HashMap::with_capacity(entries.len());
         for entry in entries {
+            if self.is_full() {
+                return None;
+            }
             if entry.value.is_null() && !takes_null(&value_kind) {
                 let message = format!("`{}` in `{name}` is null", entry.key);
                 let hint = "remove the key, or give it a value";
@@ -231,7 +252,7 @@ impl Reader<'_> {
 
     pub(super) fn single(&mut self, name: &str, kind: &Kind, node: &Node, at: At) -> Option<Value> {
         if let Kind::Message(descriptor) = kind {
-            return Some(Value::Message(self.message(descriptor, node, at)));
+            return Some(Value::Message(self.message(name, descriptor, node, at)));
         }
         match scalar::read(kind, node) {
             Ok(value) => Some(value),

@@ -37,7 +37,10 @@ impl Reader<'_> {
             if given.is_some_and(|given| !given.whole) {
                 continue;
             }
+            let outer = self.hidden;
+            self.hidden |= shape.sensitive.contains(&field.number());
             self.validate_field(field, rules, message, node.span, given.map(|g| &g.entry.value));
+            self.hidden = outer;
         }
         for oneof in &shape.required_oneofs {
             let members: Vec<_> = oneof.fields().collect();

@@ -182,7 +182,9 @@ fn enumeration(descriptor: &EnumDescriptor, scalar: &Scalar) -> Result<i32, Mist
     if scalar.core() == Core::Null && descriptor.full_name() == "google.protobuf.NullValue" {
         return Ok(0);
     }
-    if let Core::Int(number) = scalar.core() {
+    // A number may stand for a value, in quotes too, if the value exists.
+    let unquoted = Scalar { text: scalar.text.clone(), plain: true };
+    if let Core::Int(number) = unquoted.core() {
         let known = i32::try_from(number).ok().and_then(|number| descriptor.get_value(number));
         if let Some(value) = known {
             return Ok(value.number());

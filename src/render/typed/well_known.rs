@@ -21,20 +21,21 @@ impl Reader<'_> {
     /// Reads a well-known type; `None` where `descriptor` is none.
     pub(super) fn well_known(
         &mut self,
+        name: &str,
         descriptor: &MessageDescriptor,
         node: &Node,
         at: At,
     ) -> Option<DynamicMessage> {
-        let name = descriptor.full_name().strip_prefix("google.protobuf.")?;
+        let well_known = descriptor.full_name().strip_prefix("google.protobuf.")?;
         let mut message = DynamicMessage::new(descriptor.clone());
-        match name {
-            "Any" => return Some(self.any(descriptor, node)),
-            "Duration" => self.time(&mut message, node, duration),
-            "Timestamp" => self.time(&mut message, node, timestamp),
-            "FieldMask" => self.field_mask(&mut message, node),
-            "Struct" => self.structure(&mut message, node, at),
-            "ListValue" => self.list_value(&mut message, node, at),
-            "Value" => self.value(&mut message, node, at),
+        match well_known {
+            "Any" => return Some(self.any(name, descriptor, node)),
+            "Duration" => self.time(name, &mut message, node, duration),
+            "Timestamp" => self.time(name, &mut message, node, timestamp),
+            "FieldMask" => self.field_mask(name, &mut message, node),
+            "Struct" => self.structure(name, &mut message, node, at),
+            "ListValue" => self.list_value(name, &mut message, node, at),
+            "Value" => self.value(name, &mut message, node, at),
             "BoolValue" | "StringValue" | "BytesValue" | "DoubleValue" | "FloatValue"
             | "Int32Value" | "Int64Value" | "UInt32Value" | "UInt64Value" => {
                 let field = descriptor.get_field(1)?;
@@ -49,28 +50,30 @@ impl Reader<'_> {
 
     fn time(
         &mut self,
+        name: &str,
         message: &mut DynamicMessage,
         node: &Node,
         read: impl Fn(&Scalar) -> Result<(i64, i32), Mistake>,
     ) {
         let time = match node.scalar() {
             Some(scalar) => read(scalar),
-            None => {
-                Err(Mistake::wrong_type(format!("a time must be a text, not {}", node.describe())))
-            }
+            None => Err(Mistake::wrong_type(format!("must be a text, not {}", node.describe()))),
         };
         match time {
             Ok((seconds, nanos)) => {
                 message.set_field_by_number(1, Value::I64(seconds));
                 message.set_field_by_number(2, Value::I32(nanos));
             }
-            Err(mistake) => self.mistake(node.span, mistake),
+            Err(mistake) => {
+                let message = format!("`{name}` {}", mistake.message);
+                self.mistake(node.span, Mistake { message, ..mistake });
+            }
         }
     }
 
-    fn field_mask(&mut self, message: &mut DynamicMessage, node: &Node) {
+    fn field_mask(&mut self, name: &str, message: &mut DynamicMessage, node: &Node) {
         let Some(text) = node.as_str() else {
-            let text = format!("a field mask must be a text, not {}", node.describe());
+            let text = format!("`{name}` must be a field mask in a text, not {}", node.describe());
             let hint = "write the paths in one text: \"a.b,c\"";
             return self.mistake(node.span, Mistake::hinted("wrong-type", text, hint));
         };
@@ -79,35 +82,35 @@ impl Reader<'_> {
         message.set_field_by_number(1, Value::List(paths));
     }
 
-    fn structure(&mut self, message: &mut DynamicMessage, node: &Node, at: At) {
+    fn structure(&mut self, name: &str, message: &mut DynamicMessage, node: &Node, at: At) {
         let value_type = message_of(message, 1, true);
         let (Some(entries), Some(value_type)) = (node.entries(), value_type) else {
-            let text = format!("must be a mapping of free content, not {}", node.describe());
+            let text = format!("`{name}` must be a mapping, not {}", node.describe());
             return self.mistake(node.span, Mistake::wrong_type(text));
         };
         let mut fields = HashMap::with_capacity(entries.len());
         for entry in entries {
             // One level for the map's entry, one for the value.
-            let value = self.message(&value_type, &entry.value, at.deeper().deeper());
+            let value = self.message(&entry.key, &value_type, &entry.value, at.deeper().deeper());
             fields.insert(MapKey::String(entry.key.to_string()), Value::Message(value));
         }
         message.set_field_by_number(1, Value::Map(fields));
     }
 
-    fn list_value(&mut self, message: &mut DynamicMessage, node: &Node, at: At) {
+    fn list_value(&mut self, name: &str, message: &mut DynamicMessage, node: &Node, at: At) {
         let value_type = message_of(message, 1, false);
         let (Some(items), Some(value_type)) = (node.items(), value_type) else {
-            let text = format!("must be a list, not {}", node.describe());
+            let text = format!("`{name}` must be a list, not {}", node.describe());
             return self.mistake(node.span, Mistake::wrong_type(text));
         };
         let values = items
             .iter()
-            .map(|item| Value::Message(self.message(&value_type, item, at.deeper())))
+            .map(|item| Value::Message(self.message(name, &value_type, item, at.deeper())))
             .collect();
         message.set_field_by_number(1, Value::List(values));
     }
 
-    fn value(&mut self, message: &mut DynamicMessage, node: &Node, at: At) {
+    fn value(&mut self, name: &str, message: &mut DynamicMessage, node: &Node, at: At) {
         let (number, nested) = match &node.data {
             Data::Scalar(scalar) => {
                 let (number, value) = free_scalar(scalar);
@@ -117,7 +120,7 @@ impl Reader<'_> {
             Data::List(_) => (6, message_of(message, 6, false)),
         };
         if let Some(nested) = nested {
-            let value = self.message(&nested, node, at.deeper());
+            let value = self.message(name, &nested, node, at.deeper());
             message.set_field_by_number(number, Value::Message(value));
         }
     }
@@ -153,7 +156,7 @@ fn free_scalar(scalar: &Scalar) -> (u32, Value) {
 fn duration(scalar: &Scalar) -> Result<(i64, i32), Mistake> {
     let text = &*scalar.text;
     let bad = |hint: String| {
-        let message = format!("a duration must be seconds such as 1.5s, not {}", scalar.describe());
+        let message = format!("must be a duration such as 1.5s, not {}", scalar.describe());
         Mistake::hinted("bad-duration", message, hint)
     };
     let Some(number) = text.strip_suffix('s') else { return Err(bad(unit_hint(text))) };
@@ -202,7 +205,7 @@ fn timestamp(scalar: &Scalar) -> Result<(i64, i32), Mistake> {
         })
         .filter(|(seconds, _)| TIMESTAMPS_S.contains(seconds))
         .ok_or_else(|| {
-            let message = format!("a timestamp must be in RFC 3339, not {}", scalar.describe());
+            let message = format!("must be a time in RFC 3339, not {}", scalar.describe());
             Mistake::hinted("bad-timestamp", message, "write it like 2026-01-31T08:00:00Z")
         })
 }
