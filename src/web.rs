@@ -26,6 +26,7 @@ mod error;
 mod extract;
 mod fleet;
 mod health;
+pub mod hooks;
 mod mask;
 mod session;
 

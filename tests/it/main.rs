@@ -9,3 +9,4 @@ mod harness;
 mod lint;
 mod mirror;
 mod sample;
+mod slack;

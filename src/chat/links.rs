@@ -1,0 +1,74 @@
+//! Addresses of console pages. The only place in chat that knows their shape.
+
+use std::fmt::Write as _;
+
+use crate::model::{BundleId, PromotionId, RepoName, Stage};
+
+/// Builds links under Convoy's own public address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Links {
+    base: String,
+}
+
+impl Links {
+    /// `base` is what browsers reach Convoy by, `https://convoy.example.com`.
+    pub fn new(base: &str) -> Self {
+        Self { base: base.trim_end_matches('/').to_owned() }
+    }
+
+    /// The board of a repository.
+    pub fn board(&self, repo: &RepoName) -> String {
+        format!("{}/r/{}/{}", self.base, part(repo.project()), part(repo.repository()))
+    }
+
+    /// The page of a promotion.
+    pub fn promotion(&self, repo: &RepoName, id: &PromotionId) -> String {
+        format!("{}/promotions/{}", self.board(repo), part(id.as_str()))
+    }
+
+    /// What changes for `stage` from one bundle to another.
+    pub fn diff(
+        &self,
+        repo: &RepoName,
+        stage: Option<&Stage>,
+        from: Option<&BundleId>,
+        to: &BundleId,
+    ) -> String {
+        let mut link = format!("{}/diff?to={}", self.board(repo), part(to.as_str()));
+        if let Some(from) = from {
+            let _ = write!(link, "&from={}", part(from.as_str()));
+        }
+        if let Some(stage) = stage {
+            let _ = write!(link, "&stage={}", part(stage.as_str()));
+        }
+        link
+    }
+}
+
+/// Names need no escaping by their own rule; this keeps it so.
+fn part(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+/// A link in Slack's markup. `label` must be plain.
+pub(super) fn link(url: &str, label: &str) -> String {
+    let url = url.replace('|', "%7C").replace('<', "%3C").replace('>', "%3E");
+    format!("<{}|{label}>", url.replace('&', "&amp;"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_lead_under_the_base() {
+        let links = Links::new("https://convoy.example.com/");
+        let repo = RepoName::new("mesh/config").unwrap();
+        let (from, to) = (BundleId::new("b-1").unwrap(), BundleId::new("b-2").unwrap());
+        assert_eq!(
+            links.diff(&repo, Stage::new("canary").ok().as_ref(), Some(&from), &to),
+            "https://convoy.example.com/r/mesh/config/diff?to=b-2&from=b-1&stage=canary"
+        );
+        assert_eq!(link("https://x/?a=1&b=2", "x"), "<https://x/?a=1&amp;b=2|x>");
+    }
+}

@@ -1,0 +1,137 @@
+//! A small pipeline's state for tests of messages and hooks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::model::{
+    Actor, BundleId, Cell, CellResult, CommitId, CommitInfo, ContentHash, Manifest, Outcome,
+    Person, PromotionId, RepoName, Revision, SmokePolicy, Stage, StageSpec, Via,
+};
+use crate::promote::{
+    BundleRecord, BundleStatus, DiffStat, Gate, GateKind, Kind, Plan, Promotion, StageSlot, State,
+    Status,
+};
+
+pub(crate) fn repo() -> RepoName {
+    RepoName::new("mesh/config").unwrap()
+}
+
+pub(crate) fn stage(name: &str) -> Stage {
+    Stage::new(name).unwrap()
+}
+
+pub(crate) fn bundle_id(name: &str) -> BundleId {
+    BundleId::new(name).unwrap()
+}
+
+pub(crate) fn person(name: &str) -> Actor {
+    Actor::person(Person::new(name).unwrap(), Via::Slack)
+}
+
+pub(crate) fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_760_000_000 + second).unwrap()
+}
+
+pub(crate) fn manifest() -> Manifest {
+    let spec = |name: &str, approvals| StageSpec {
+        name: stage(name),
+        envoy_versions: vec!["1.36.4".into(), "1.38.3".into()],
+        approvals,
+        auto: approvals == 0,
+        soak_seconds: 0,
+        approvers: Vec::new(),
+        nodes: Vec::new(),
+        smoke: SmokePolicy::default(),
+    };
+    Manifest {
+        stages: vec![spec("beta", 0), spec("canary", 1), spec("release", 2)],
+        groups: Vec::new(),
+    }
+}
+
+pub(crate) fn bundle(id: &str, revision: u64) -> BundleRecord {
+    let cell = |stage_name: &str, version: &str, outcome| CellResult {
+        cell: Cell { stage: stage(stage_name), version: version.into() },
+        outcome,
+        reasons: match outcome {
+            Outcome::Passed => Vec::new(),
+            _ => vec!["checks/routes.yaml: expected 200, got <503> & more".into()],
+        },
+        took_ms: 812,
+        checks: 4,
+        cached: false,
+    };
+    BundleRecord {
+        id: bundle_id(id),
+        repo: repo(),
+        commit: CommitInfo {
+            revision: Revision(revision),
+            commit: CommitId([revision as u8; 20]),
+            author_name: "Ann <!here> Author".into(),
+            author_email: "ann@example.com".into(),
+            co_authors: Vec::new(),
+            time: at(0),
+            message: "Retry /pay <!channel> & more\n\nbody".into(),
+        },
+        authors: BTreeSet::from([Person::new("ann").unwrap()]),
+        at: at(10),
+        status: BundleStatus::Eligible,
+        manifest: manifest(),
+        problems: Vec::new(),
+        findings: Vec::new(),
+        render: BTreeMap::new(),
+        matrix: vec![
+            cell("beta", "1.36.4", Outcome::Passed),
+            cell("beta", "1.38.3", Outcome::Passed),
+            cell("canary", "1.36.4", Outcome::Passed),
+            cell("canary", "1.38.3", Outcome::Failed),
+            cell("release", "1.36.4", Outcome::Errored),
+        ],
+        verified: BTreeMap::new(),
+    }
+}
+
+pub(crate) fn promotion(number: u64, to_stage: &str) -> Promotion {
+    let gate = |kind, open, detail: &str| Gate { kind, open, detail: detail.into() };
+    Promotion {
+        id: PromotionId::numbered(number),
+        repo: repo(),
+        stage: stage(to_stage),
+        bundle: bundle_id("b-new"),
+        kind: Kind::Promote,
+        requested_by: person("rita"),
+        requested_at: at(20),
+        reason: "faster <https://evil.example|retries>".into(),
+        status: Status::Gated,
+        plan: Plan {
+            digest: ContentHash([0xab; 32]),
+            epoch: 3,
+            from: Some(bundle_id("b-old")),
+            to: bundle_id("b-new"),
+            diff: DiffStat { added: 1, changed: 2, removed: 3 },
+        },
+        approvals: Vec::new(),
+        gates: vec![
+            gate(GateKind::Valid, true, "no problems"),
+            gate(GateKind::Matrix, false, "1 of 2 cells passed"),
+            gate(GateKind::Approvals, false, "0 of 1 approvals"),
+        ],
+        applied_at: None,
+        ending: None,
+    }
+}
+
+pub(crate) fn state(promotions: Vec<Promotion>) -> State {
+    let mut state = State::default();
+    for bundle in [bundle("b-old", 11), bundle("b-new", 12)] {
+        state.bundles.insert(bundle.id.clone(), bundle);
+    }
+    let mut slot = StageSlot::empty(&repo(), &stage("canary"));
+    slot.current = Some(bundle_id("b-old"));
+    slot.since = Some(at(5));
+    slot.by = Some(person("bob"));
+    state.slots.insert((repo(), stage("canary")), slot);
+    state.promotions = promotions.into_iter().map(|p| (p.id.clone(), p)).collect();
+    state
+}

@@ -1,0 +1,158 @@
+//! What was answered to which request, so that the same request gets the same
+//! answer, and is carried out once.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::chat::{Audience, Message};
+
+/// Slack gives up after 3 s; this leaves room for the way.
+const PATIENCE: Duration = Duration::from_millis(2_500);
+/// Requests that are remembered. At a few a minute this is hours, and a
+/// repeated delivery comes within minutes.
+const REMEMBER_MAX: usize = 2_000;
+
+/// An answer, and who sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Reply {
+    /// What is said.
+    pub(super) message: Message,
+    /// To whom.
+    pub(super) audience: Audience,
+}
+
+/// The requests of late, by key. The lock is never held across an await.
+#[derive(Debug, Default)]
+pub struct Replies {
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    slots: BTreeMap<String, Slot>,
+    order: VecDeque<String>,
+}
+
+/// One request's answer, which many may wait for.
+#[derive(Debug, Clone)]
+pub(super) struct Slot {
+    answer: watch::Sender<Answer>,
+}
+
+#[derive(Debug, Clone, Default)]
+enum Answer {
+    #[default]
+    Awaited,
+    /// Nobody waits any more: it must be delivered another way.
+    Late,
+    Ready(Box<Reply>),
+}
+
+/// What claiming a key gave.
+pub(super) enum Claim {
+    /// The request is new: carry it out, then [`Slot::settle`].
+    New(Slot),
+    /// It came before; wait for the same answer.
+    Known(Slot),
+}
+
+impl Replies {
+    /// Claims `key` for one request.
+    pub(super) fn claim(&self, key: String) -> Claim {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = known.slots.get(&key) {
+            return Claim::Known(slot.clone());
+        }
+        let slot = Slot { answer: watch::Sender::new(Answer::Awaited) };
+        known.slots.insert(key.clone(), slot.clone());
+        known.order.push_back(key);
+        if known.order.len() > REMEMBER_MAX
+            && let Some(oldest) = known.order.pop_front()
+        {
+            known.slots.remove(&oldest);
+        }
+        Claim::New(slot)
+    }
+
+    /// Whether `key` was claimed.
+    pub(super) fn knows(&self, key: &str) -> bool {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).slots.contains_key(key)
+    }
+}
+
+impl Slot {
+    /// The answer, if it comes while Slack waits. `None`: whoever carries the
+    /// request out is told, in the same moment, to deliver it later.
+    pub(super) async fn wait(&self) -> Option<Reply> {
+        let mut answer = self.answer.subscribe();
+        let ready = answer.wait_for(|answer| matches!(answer, Answer::Ready(_)));
+        let _ = tokio::time::timeout(PATIENCE, ready).await;
+        let mut reply = None;
+        self.answer.send_if_modified(|answer| {
+            match answer {
+                Answer::Ready(ready) => reply = Some((**ready).clone()),
+                _ => *answer = Answer::Late,
+            }
+            false
+        });
+        reply
+    }
+
+    /// Sets the answer; true if somebody stopped waiting for it before.
+    pub(super) fn settle(&self, reply: Reply) -> bool {
+        let mut late = false;
+        self.answer.send_modify(|answer| {
+            late = matches!(answer, Answer::Late);
+            *answer = Answer::Ready(Box::new(reply));
+        });
+        late
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(text: &str) -> Reply {
+        Reply { message: Message::plain(text), audience: Audience::Caller }
+    }
+
+    fn new(replies: &Replies, key: &str) -> Slot {
+        match replies.claim(key.into()) {
+            Claim::New(slot) => slot,
+            Claim::Known(_) => panic!("{key} is known"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_same_request_gets_the_same_answer() {
+        let replies = Replies::default();
+        let slot = new(&replies, "a");
+        let Claim::Known(again) = replies.claim("a".into()) else { panic!("it is new") };
+        assert!(!slot.settle(reply("done")));
+        assert_eq!(slot.wait().await, Some(reply("done")));
+        assert_eq!(again.wait().await, Some(reply("done")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_comes_too_late_is_known_to_be_late() {
+        let replies = Replies::default();
+        let slot = new(&replies, "a");
+        assert_eq!(slot.wait().await, None);
+        assert!(slot.settle(reply("done")));
+        let Claim::Known(again) = replies.claim("a".into()) else { panic!("it is new") };
+        assert_eq!(again.wait().await, Some(reply("done")));
+    }
+
+    #[test]
+    fn the_oldest_requests_are_forgotten() {
+        let replies = Replies::default();
+        for n in 0..=REMEMBER_MAX {
+            new(&replies, &n.to_string());
+        }
+        assert!(!replies.knows("0") && replies.knows("1"));
+    }
+}

@@ -1,0 +1,245 @@
+//! A desk that records, and the routes around it, for tests.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use futures_util::future::BoxFuture;
+use hmac::{Hmac, KeyInit, Mac};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use sha2::Sha256;
+use tower::ServiceExt;
+use url::form_urlencoded;
+
+use super::{Desk, GitHub, GitHubHook, Hooks, Replies, SlackHooks, routes};
+use crate::chat::{
+    Caller, Click, Ingress, Links, People, Secret, Slack, SlackConfig, SlashCommand, samples,
+};
+use crate::model::{
+    Actor, BundleId, ContentHash, NodeGroup, Person, RepoName, ResourceName, SnapshotKey, TypeUrl,
+};
+use crate::promote::{Promotion, Refusal, RefusalKind};
+use crate::reconcile::{Bundle, Command, Receipt, View};
+use crate::snapshot::{Served, Snapshot, TypeSnapshot};
+use crate::tasks::Tasks;
+
+const SLACK_SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
+pub(super) const GITHUB_SECRET: &str = "It's a Secret to Everybody";
+
+/// Answers from a fixed view and counts what it is asked.
+pub(super) struct Counter {
+    view: Arc<View>,
+    acts: Mutex<Vec<(Actor, Command)>>,
+    nudges: Mutex<usize>,
+    refusal: Mutex<Option<Refusal>>,
+}
+
+impl Counter {
+    pub(super) fn new(promotions: Vec<Promotion>) -> Self {
+        let view = View {
+            state: Arc::new(samples::state(promotions)),
+            manifests: BTreeMap::from([(samples::repo(), samples::manifest())]),
+            ..View::default()
+        };
+        Self {
+            view: Arc::new(view),
+            acts: Mutex::default(),
+            nudges: Mutex::default(),
+            refusal: Mutex::default(),
+        }
+    }
+
+    pub(super) fn acts(&self) -> Vec<(Actor, Command)> {
+        self.acts.lock().unwrap().clone()
+    }
+
+    pub(super) fn nudges(&self) -> usize {
+        *self.nudges.lock().unwrap()
+    }
+
+    pub(super) fn refuse(&self, message: &str) {
+        let refusal = Refusal {
+            kind: RefusalKind::Forbidden,
+            message: message.into(),
+            hint: "ask somebody else".into(),
+        };
+        *self.refusal.lock().unwrap() = Some(refusal);
+    }
+}
+
+impl Desk for Counter {
+    fn view(&self) -> Arc<View> {
+        self.view.clone()
+    }
+
+    fn act(&self, actor: Actor, command: Command) -> BoxFuture<'_, Result<Receipt, Refusal>> {
+        self.acts.lock().unwrap().push((actor, command));
+        let refusal = self.refusal.lock().unwrap().clone();
+        let receipt = Receipt { promotion: None, message: "it is done".into(), already: false };
+        Box::pin(std::future::ready(refusal.map_or(Ok(receipt), Err)))
+    }
+
+    fn bundle<'a>(&'a self, id: &'a BundleId) -> BoxFuture<'a, Result<Arc<Bundle>, Refusal>> {
+        let body = if id.as_str() == "b-old" { "1" } else { "2" };
+        let key = (samples::stage("canary"), NodeGroup::default());
+        let served = Arc::new(snapshot("canary", "default", &[("same", "1"), ("pay", body)]));
+        let snapshots = BTreeMap::from([(key, served)]);
+        let bundle = Bundle { id: id.clone(), snapshots, places: BTreeMap::new() };
+        Box::pin(std::future::ready(Ok(Arc::new(bundle))))
+    }
+
+    fn nudge(&self, _repo: &RepoName) {
+        *self.nudges.lock().unwrap() += 1;
+    }
+}
+
+/// A snapshot of clusters, by name and content.
+pub(super) fn snapshot(stage: &str, group: &str, resources: &[(&str, &str)]) -> Snapshot {
+    let served = |(name, body): &(&str, &str)| {
+        let name = ResourceName((*name).into());
+        let (version, any) = ((*body).into(), body.as_bytes().to_vec().into());
+        let hash = ContentHash::of(body.as_bytes());
+        (name.clone(), Arc::new(Served { name, version, any, hash }))
+    };
+    let of_type =
+        TypeSnapshot { version: "1".into(), resources: resources.iter().map(served).collect() };
+    let type_url = TypeUrl("type.googleapis.com/envoy.config.cluster.v3.Cluster".into());
+    Snapshot {
+        key: SnapshotKey {
+            repo: samples::repo(),
+            stage: samples::stage(stage),
+            group: NodeGroup::new(group).unwrap(),
+        },
+        types: BTreeMap::from([(type_url, Arc::new(of_type))]),
+        version: ContentHash::of(format!("{resources:?}").as_bytes()),
+    }
+}
+
+/// `U1` is kim, `U2` is ann.
+pub(super) fn slack_hooks() -> SlackHooks {
+    let people = [("U1", "kim"), ("U2", "ann")];
+    let person = |(id, name): (&str, &str)| (id.to_owned(), Person::new(name).unwrap());
+    let api_url = Some("http://127.0.0.1:1/api".to_owned());
+    SlackHooks {
+        ingress: Ingress::new(vec![Secret::new(SLACK_SECRET)]),
+        people: People::new(people.map(person)),
+        client: Slack::new(&SlackConfig { token: Secret::new("xoxb-test"), api_url }).unwrap(),
+        links: Links::new("https://convoy.example.com"),
+        default_repo: None,
+        replies: Replies::default(),
+    }
+}
+
+pub(super) fn command(user: &str, text: &str) -> SlashCommand {
+    SlashCommand {
+        command: "/convoy".into(),
+        text: text.into(),
+        caller: caller(user),
+        channel: "C1".into(),
+        response_url: "http://127.0.0.1:1/response/1".into(),
+        trigger_id: "1.2.3".into(),
+    }
+}
+
+pub(super) fn click(user: &str, action_id: &str, value: &str) -> Click {
+    Click {
+        caller: caller(user),
+        channel: "C1".into(),
+        message_ts: "1.2".into(),
+        action_id: action_id.into(),
+        action_ts: "3.4".into(),
+        value: value.into(),
+        response_url: None,
+    }
+}
+
+fn caller(user: &str) -> Caller {
+    Caller { user: user.into(), team: Some("T1".into()), enterprise: None }
+}
+
+pub(super) fn command_form(user: &str, text: &str, trigger_id: &str) -> String {
+    form_urlencoded::Serializer::new(String::new())
+        .append_pair("command", "/convoy")
+        .append_pair("text", text)
+        .append_pair("user_id", user)
+        .append_pair("team_id", "T1")
+        .append_pair("channel_id", "C1")
+        .append_pair("response_url", "http://127.0.0.1:1/response/1")
+        .append_pair("trigger_id", trigger_id)
+        .finish()
+}
+
+pub(super) fn payload_form(user: &str, action_id: &str, value: &str, action_ts: &str) -> String {
+    let payload = json!({
+        "type": "block_actions",
+        "user": {"id": user, "team_id": "T1"},
+        "team": {"id": "T1"},
+        "channel": {"id": "C1"},
+        "container": {"message_ts": "1.2", "channel_id": "C1"},
+        "actions": [{"action_id": action_id, "value": value, "action_ts": action_ts}],
+    });
+    form_urlencoded::Serializer::new(String::new())
+        .append_pair("payload", &payload.to_string())
+        .finish()
+}
+
+/// The routes, without a socket.
+pub(super) struct App {
+    pub(super) desk: Arc<Counter>,
+    router: Router,
+}
+
+impl App {
+    pub(super) fn start(desk: Counter) -> Self {
+        let desk = Arc::new(desk);
+        let hook = GitHubHook {
+            repo: samples::repo(),
+            full_name: Some("acme/mesh".into()),
+            branch: "main".into(),
+            secrets: vec![Secret::new("an older one"), Secret::new(GITHUB_SECRET)],
+        };
+        let hooks = Hooks {
+            desk: desk.clone(),
+            slack: Some(Arc::new(slack_hooks())),
+            github: Arc::new(GitHub::new(vec![hook])),
+            tasks: Tasks::default(),
+        };
+        Self { desk, router: routes(hooks) }
+    }
+
+    /// Headers as Slack would send them, signed `age` seconds from now.
+    pub(super) fn signed(&self, body: &str, age: i64) -> [(&'static str, String); 2] {
+        let timestamp = (crate::telemetry::clock::now().as_second() + age).to_string();
+        let mac = Hmac::<Sha256>::new_from_slice(SLACK_SECRET.as_bytes()).unwrap();
+        let mac = mac.chain_update(format!("v0:{timestamp}:{body}"));
+        let bytes: [u8; 32] = mac.finalize().into_bytes().into();
+        let signature = format!("v0={}", ContentHash(bytes));
+        [(Ingress::TIMESTAMP, timestamp), (Ingress::SIGNATURE, signature)]
+    }
+
+    pub(super) async fn slack(&self, path: &str, body: &str) -> (u16, Value) {
+        let headers = self.signed(body, 0);
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.post(path, &headers, body).await
+    }
+
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> (u16, Value) {
+        let mut request = Request::post(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::from(body.to_owned())).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+}
