@@ -14,8 +14,8 @@ use crate::model::{
     Actor, Change, CommitId, ContentHash, FilePath, Finding, Person, Problem, RepoName, Revision,
     SourceTree, Stage,
 };
-use crate::reconcile;
-use crate::store::NewCommit;
+use crate::reconcile::{self, Assessment};
+use crate::store::{NewCommit, TreeAt};
 use crate::telemetry::clock;
 
 /// One commit changes no more files than these.
@@ -85,25 +85,26 @@ pub(crate) async fn verdict(
     let (store, renderer, repo) = (site.web.store.clone(), site.web.renderer.clone(), repo.clone());
     let work = move || {
         let _permit = permit;
-        let mut tree = store.tree(&repo, revision)?.source;
-        apply(&mut tree, changes)?;
-        let assessment = reconcile::assess(&renderer, &tree);
-        let stages = assessment.manifest.iter().flat_map(|manifest| &manifest.stages);
-        let stages = stages.map(|spec| spec.name.clone()).collect();
-        Ok(Verdict::of(revision, assessment.problems, assessment.findings, stages))
+        let TreeAt { mut source, mut skipped } = store.tree(&repo, revision)?;
+        skipped.retain(|problem| !changes.iter().any(|change| change.path == problem.place.file));
+        apply(&mut source, changes)?;
+        Ok(Verdict::of(revision, reconcile::assess(&renderer, &source, &skipped)))
     };
     tokio::task::spawn_blocking(work).await.map_err(|error| Fault::internal(&error))?
 }
 
 impl Verdict {
-    fn of(
-        revision: Revision,
-        problems: Vec<Problem>,
-        findings: Vec<Finding>,
-        stages: Vec<Stage>,
-    ) -> Self {
-        let stops = |finding: &Finding| finding.severity == crate::model::Severity::Error;
-        let ok = problems.is_empty() && !findings.iter().any(stops);
+    /// A tree without a pipeline is plain versioned configuration: nothing
+    /// can be wrong with it.
+    fn of(revision: Revision, assessment: Option<Assessment>) -> Self {
+        let Some(assessment) = assessment else {
+            let (problems, findings, stages) = Default::default();
+            return Self { revision, ok: true, problems, findings, stages };
+        };
+        let ok = assessment.is_valid();
+        let Assessment { manifest, problems, findings, .. } = assessment;
+        let stages = manifest.iter().flat_map(|manifest| &manifest.stages);
+        let stages = stages.map(|spec| spec.name.clone()).collect();
         Self { revision, ok, problems, findings, stages }
     }
 }
@@ -300,12 +301,8 @@ mod tests {
     }
 
     #[test]
-    fn an_error_finding_is_not_ok() {
-        let place = crate::model::Place::file(FilePath::new("a").expect("a path"));
-        let finding =
-            |severity| Finding { problem: Problem::new(place.clone(), "r", "m"), severity };
-        let ok = |findings| Verdict::of(Revision(1), Vec::new(), findings, Vec::new()).ok;
-        assert!(ok(vec![finding(crate::model::Severity::Warning)]));
-        assert!(!ok(vec![finding(crate::model::Severity::Error)]));
+    fn a_tree_without_a_pipeline_has_nothing_wrong() {
+        let verdict = Verdict::of(Revision(1), None);
+        assert!(verdict.ok && verdict.stages.is_empty());
     }
 }
