@@ -1,2 +1,126 @@
-//! HTTP: API, console, hooks.
+//! HTTP: the JSON API, the console and the health endpoints.
+//!
+//! Everything here is thin: it parses what came in, asks `store`, `reconcile`
+//! or `xds`, and shapes the answer. It decides nothing about promotions and
+//! writes no document. Called by `app`, which builds a [`Web`] and merges
+//! [`router`] with the hooks' routes.
+//!
+//! ```text
+//! request -> edge (request id, headers) -> access (who, role, same origin)
+//!         -> api/* or console/*         -> error (status, code, page or JSON)
+//! ```
+//!
+//! A route exists only as an [`access::Entry`], which names the role it needs:
+//! there is no way to add one that everybody may call by accident.
+
+mod access;
+mod api;
+mod auth;
+mod board;
+mod compare;
+mod console;
+mod csrf;
+mod edge;
+mod edits;
+mod error;
+mod extract;
+mod fleet;
+mod health;
 pub mod hooks;
+mod mask;
+mod session;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use tokio::sync::Semaphore;
+
+use crate::mirror::Upstream;
+use crate::model::{Person, RepoName};
+use crate::reconcile::Handle;
+use crate::render::Renderer;
+use crate::store::Store;
+use crate::xds::Hub;
+
+pub use auth::{Auth, AuthError, Role, Token};
+use console::Pages;
+
+/// Event streams that may be open at once; each holds two watch receivers.
+const STREAMS_MAX: usize = 256;
+/// Validations and rendered diffs that may run at once: they use a whole core.
+const HEAVY_MAX: usize = 4;
+
+/// Gives the metrics page in Prometheus' text form.
+pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// What the routes need; cheap to clone.
+#[derive(Clone)]
+pub struct Web {
+    /// The repositories.
+    pub store: Store,
+    /// The reconciler.
+    pub handle: Handle,
+    /// Who is connected, and what is served.
+    pub hub: Hub,
+    /// The renderer that pushes go through, for validation.
+    pub renderer: Arc<Renderer>,
+    /// Who may do what.
+    pub auth: Auth,
+    /// Where people reach us, without a slash at the end.
+    pub base_url: Arc<str>,
+    /// The repositories that follow an upstream.
+    pub upstreams: Arc<BTreeMap<RepoName, Upstream>>,
+    /// The name and mail address that a person's edits are committed with. It
+    /// must be one that the configuration maps back to the person, or authors
+    /// could approve their own commits.
+    pub authors: Arc<BTreeMap<Person, (String, String)>>,
+    /// Where edits get their temporary folders.
+    pub work_dir: Arc<Path>,
+    /// The metrics page.
+    pub metrics: MetricsText,
+    /// Set once the store is open and the stored snapshots are served.
+    pub ready: Arc<AtomicBool>,
+}
+
+impl fmt::Debug for Web {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Web").field("base_url", &self.base_url).finish_non_exhaustive()
+    }
+}
+
+/// Every route of the API, the console and health.
+pub fn router(web: Web) -> Router {
+    let site = Site::new(web);
+    let entries = api::routes().into_iter().chain(console::routes()).chain(health::routes());
+    entries
+        .fold(Router::new(), |router, entry| entry.mount(router, &site))
+        .fallback(edge::no_such_page)
+        .method_not_allowed_fallback(edge::wrong_method)
+        .layer(from_fn_with_state(site.clone(), edge::finish))
+        .with_state(site)
+}
+
+/// The state of every route: [`Web`] and what only this module needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Site {
+    pub(crate) web: Web,
+    pub(crate) pages: Arc<Pages>,
+    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) heavy: Arc<Semaphore>,
+}
+
+impl Site {
+    fn new(web: Web) -> Self {
+        Self {
+            web,
+            pages: Arc::new(Pages::load()),
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            heavy: Arc::new(Semaphore::new(HEAVY_MAX)),
+        }
+    }
+}

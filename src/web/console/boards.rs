@@ -1,0 +1,79 @@
+//! The board: what every stage of every pipeline serves.
+
+use axum::extract::State;
+use axum::response::Html;
+use serde::{Deserialize, Serialize};
+
+use crate::web::Site;
+use crate::web::api::{RepoCard, repo_cards};
+use crate::web::auth::Caller;
+use crate::web::board::{self, Pipeline};
+use crate::web::error::Fault;
+use crate::web::extract::Query;
+
+#[derive(Deserialize)]
+pub(super) struct BoardQuery {
+    /// Any value: only the cards, for the script that keeps them fresh.
+    fragment: Option<String>,
+}
+
+#[derive(Serialize)]
+struct BoardPage {
+    pipelines: Vec<Pipeline>,
+    /// Repositories without a pipeline.
+    plain: Vec<RepoCard>,
+}
+
+pub(super) async fn show(
+    State(site): State<Site>,
+    Query(query): Query<BoardQuery>,
+    caller: Caller,
+) -> Result<Html<String>, Fault> {
+    let view = site.web.handle.view();
+    let plain = |card: &RepoCard| !view.manifests.contains_key(&card.repo);
+    let plain = repo_cards(&site)?.into_iter().filter(plain).collect();
+    let page = BoardPage { pipelines: board::pipelines(&view), plain };
+    let name = if query.fragment.is_some() { "board_cards.html" } else { "board.html" };
+    site.pages.render(name, Some(&caller), page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reconcile::View;
+    use crate::web::board::tests::view;
+    use crate::web::console::pages::tests::page;
+
+    fn html(name: &str, view: &View) -> String {
+        page(name, BoardPage { pipelines: board::pipelines(view), plain: Vec::new() })
+    }
+
+    #[test]
+    fn the_board_escapes_what_people_wrote() {
+        let html = html("board.html", &view());
+        assert!(html.contains("Change 2 &lt;script&gt;"), "{html}");
+        assert!(!html.contains("<script>alert") && !html.contains("<front>"));
+    }
+
+    #[test]
+    fn the_board_shows_stages_squares_and_forms() {
+        let html = html("board_cards.html", &view());
+        for part in [
+            r#"data-stage="beta""#,
+            r#"data-state="failed""#,
+            r#"data-state="running""#,
+            "P-7",
+            r#"action="/promotions/P-7/approve""#,
+            r#"action="/r/mesh/config/stages/beta/rollback""#,
+            r#"name="csrf" value="c5rf""#,
+        ] {
+            assert!(html.contains(part), "{part} is not in\n{html}");
+        }
+    }
+
+    #[test]
+    fn an_empty_board_says_what_to_do() {
+        let html = html("board.html", &View::default());
+        assert!(html.contains("convoy.yaml"), "{html}");
+    }
+}

@@ -1,0 +1,61 @@
+//! One bundle: where it comes from, what is wrong with it, its matrix.
+
+use axum::extract::State;
+use axum::response::Html;
+use serde::Serialize;
+
+use crate::model::{BundleId, Finding, Problem, RepoName, Stage};
+use crate::web::Site;
+use crate::web::api::no_bundle;
+use crate::web::auth::Caller;
+use crate::web::board::{self, BundleBrief, Square};
+use crate::web::error::Fault;
+use crate::web::extract::Path;
+
+#[derive(Serialize)]
+struct BundlePage {
+    repo: RepoName,
+    bundle: BundleBrief,
+    message: String,
+    authors: Vec<String>,
+    problems: Vec<Problem>,
+    findings: Vec<Finding>,
+    rows: Vec<MatrixRow>,
+    /// The stages that serve it now.
+    live: Vec<Stage>,
+}
+
+/// The squares of one stage.
+#[derive(Serialize)]
+pub(super) struct MatrixRow {
+    stage: Stage,
+    squares: Vec<Square>,
+}
+
+pub(super) async fn show(
+    State(site): State<Site>,
+    Path(id): Path<String>,
+    caller: Caller,
+) -> Result<Html<String>, Fault> {
+    let (id, view) = (BundleId::new(&id)?, site.web.handle.view());
+    let bundle = view.state.bundles.get(&id).ok_or_else(|| no_bundle(&id))?;
+    let stages = bundle.manifest.stages.iter().map(|spec| &spec.name);
+    let rows = stages.clone().map(|stage| MatrixRow {
+        stage: stage.clone(),
+        squares: board::squares(&view, bundle, stage),
+    });
+    let live = stages
+        .clone()
+        .filter(|stage| view.state.slot(&bundle.repo, stage).current.as_ref() == Some(&bundle.id));
+    let page = BundlePage {
+        repo: bundle.repo.clone(),
+        bundle: BundleBrief::of(bundle),
+        message: bundle.commit.message.clone(),
+        authors: bundle.authors.iter().map(ToString::to_string).collect(),
+        problems: bundle.problems.clone(),
+        findings: bundle.findings.clone(),
+        rows: rows.filter(|row| !row.squares.is_empty()).collect(),
+        live: live.cloned().collect(),
+    };
+    site.pages.render("bundle.html", Some(&caller), page)
+}

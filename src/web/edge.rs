@@ -1,0 +1,117 @@
+//! The outermost layer: a request id, the security headers, and the bodies of
+//! faults, as JSON below `/api` and as a page elsewhere.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{Html, IntoResponse as _, Response};
+use serde_json::json;
+
+use super::Site;
+use super::auth::{Caller, random_hex};
+use super::error::Fault;
+use super::extract::API_VERSION;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// A request id of the caller's is kept if it is not longer and plain.
+const REQUEST_ID_BYTES_MAX: usize = 64;
+
+/// Nothing inline, nothing from elsewhere.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+     img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; \
+     base-uri 'none'";
+
+/// Runs around every route.
+pub(crate) async fn finish(State(site): State<Site>, request: Request, next: Next) -> Response {
+    let id = request_id(request.headers());
+    let is_api = request.uri().path().starts_with("/api/");
+    let caller = site.web.auth.identify(request.headers());
+    let mut response = next.run(request).await;
+    if let Some(fault) = response.extensions_mut().remove::<Fault>() {
+        response = with_body(&site, response, &fault, &id, is_api, caller.as_ref());
+    }
+    harden(response.headers_mut(), &id);
+    response
+}
+
+/// Answers where no route is.
+pub(crate) async fn no_such_page() -> Fault {
+    Fault::no_route()
+}
+
+/// Answers where the route has other methods.
+pub(crate) async fn wrong_method() -> Fault {
+    Fault::wrong_method()
+}
+
+fn with_body(
+    site: &Site,
+    bare: Response,
+    fault: &Fault,
+    id: &str,
+    is_api: bool,
+    caller: Option<&Caller>,
+) -> Response {
+    tracing::debug!(request_id = id, code = fault.code, message = fault.message, "refused");
+    let filled = if is_api {
+        let error = json!({
+            "code": fault.code, "message": fault.message, "hint": fault.hint, "request_id": id,
+        });
+        Json(json!({ "apiVersion": API_VERSION, "error": error })).into_response()
+    } else {
+        Html(site.pages.fault(fault, id, caller)).into_response()
+    };
+    let (mut parts, _) = bare.into_parts();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    let (body_parts, body) = filled.into_parts();
+    parts.headers.extend(body_parts.headers);
+    Response::from_parts(parts, Body::new(body))
+}
+
+fn harden(headers: &mut HeaderMap, id: &str) {
+    let fixed = [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // Not `no-referrer`: with it browsers send `Origin: null` with our
+        // own forms. Other sites are told nothing under either.
+        (header::REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(REQUEST_ID, id);
+    }
+}
+
+fn request_id(headers: &HeaderMap) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    match given {
+        Some(id) if !id.is_empty() && id.len() <= REQUEST_ID_BYTES_MAX && id.chars().all(plain) => {
+            id.into()
+        }
+        _ => random_hex().map_or_else(|_| "none".into(), |hex| hex[..16].into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_request_ids_are_kept() {
+        let with = |id: &'static str| {
+            request_id(&HeaderMap::from_iter([(REQUEST_ID, HeaderValue::from_static(id))]))
+        };
+        assert_eq!(with("abc-1"), "abc-1");
+        for bad in ["", "a b", "<script>", "a\tb"] {
+            assert_eq!(with(bad).len(), 16, "{bad}");
+        }
+    }
+}

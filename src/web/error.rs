@@ -1,0 +1,333 @@
+//! The one place that turns failures into answers: status, stable code,
+//! public message, hint. What only we should know is logged here, once, and
+//! not sent. `edge` writes the body, as JSON or as a page.
+
+use axum::extract::rejection::{FormRejection, JsonRejection, PathRejection, QueryRejection};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::auth::AuthError;
+use crate::mirror::MirrorError;
+use crate::model::{IdError, PathError};
+use crate::promote::{Refusal, RefusalKind};
+use crate::store::StoreError;
+
+/// A refusal or failure as the caller sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Fault {
+    #[serde(skip)]
+    pub(crate) status: StatusCode,
+    /// Stable: clients may branch on it.
+    pub(crate) code: &'static str,
+    /// One sentence, lower case, without a full stop.
+    pub(crate) message: String,
+    /// What to do next; empty where there is nothing to say.
+    pub(crate) hint: String,
+}
+
+impl Fault {
+    fn new(
+        status: StatusCode,
+        code: &'static str,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self { status, code, message: message.into(), hint: hint.into() }
+    }
+
+    /// No token, or one that nobody knows.
+    pub(crate) fn unauthenticated() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthenticated",
+            "no valid token was sent",
+            "send `Authorization: Bearer TOKEN`, or log in to the console",
+        )
+    }
+
+    /// The login form's token is not known.
+    pub(crate) fn bad_token() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "bad_token",
+            "this token is not known, or may not read",
+            "check that it was copied whole; an administrator can make a new one",
+        )
+    }
+
+    /// The caller's role is too small.
+    pub(crate) fn forbidden(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message, hint)
+    }
+
+    /// The token names no person, but the act needs one for its record.
+    pub(crate) fn no_person(token: &str) -> Self {
+        Self::forbidden(
+            format!("the token `{token}` belongs to no person"),
+            "decisions are recorded under a person's name; use a token that has one",
+        )
+    }
+
+    /// Another site made the browser send it.
+    pub(crate) fn cross_origin() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "cross_origin",
+            "the request does not come from one of our own pages",
+            "open the console under its configured address and try again",
+        )
+    }
+
+    /// The form's token is not the session's.
+    pub(crate) fn bad_csrf() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "stale_form",
+            "the form belongs to another session",
+            "load the page again and repeat what you did",
+        )
+    }
+
+    /// Nothing is there.
+    pub(crate) fn not_found(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", message, hint)
+    }
+
+    /// No such route.
+    pub(crate) fn no_route() -> Self {
+        Self::not_found("nothing is at this address", "the board is at /, the API at /api/v1")
+    }
+
+    /// The route has other methods.
+    pub(crate) fn wrong_method() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "wrong_method",
+            "this address takes another method",
+            "reading is GET, acting is POST",
+        )
+    }
+
+    /// It can't be meant that way.
+    pub(crate) fn invalid(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", message, hint)
+    }
+
+    /// Somebody was faster.
+    pub(crate) fn conflict(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", message, hint)
+    }
+
+    /// Try again later.
+    pub(crate) fn busy(message: impl Into<String>) -> Self {
+        let hint = "try again in a few seconds";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message, hint)
+    }
+
+    /// Our failure. The text is for the log only.
+    pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error = %chain(error), "a request failed");
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "convoy could not answer this",
+            "try again; if it stays, give the request id to whoever runs convoy",
+        )
+    }
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+impl IntoResponse for Fault {
+    /// A response without a body: `edge::finish` knows whether a page or JSON
+    /// is wanted, and the request's id.
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        let headers = response.headers_mut();
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        let (status, code) = match refusal.kind {
+            RefusalKind::NotFound => (StatusCode::NOT_FOUND, "not_found"),
+            RefusalKind::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
+            RefusalKind::Conflict => (StatusCode::CONFLICT, "conflict"),
+            RefusalKind::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+            RefusalKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        };
+        Self::new(status, code, refusal.message, refusal.hint)
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        let text = error.to_string();
+        match &error {
+            StoreError::NoRepository(_) => Self::not_found(text, "GET /api/v1/repos lists them"),
+            StoreError::NoRevision { .. } => Self::not_found(text, "the history lists them"),
+            StoreError::NoFile { .. } => Self::not_found(text, "the files page lists them"),
+            StoreError::Conflict { .. } => {
+                Self::conflict(text, "look at what changed, then repeat it on the new revision")
+            }
+            StoreError::Empty(_) => Self::new(
+                StatusCode::CONFLICT,
+                "no_change",
+                text,
+                "change something before you save",
+            ),
+            StoreError::Limit(_) => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", text, "commit less at once")
+            }
+            StoreError::Halted => {
+                tracing::error!(error = %chain(&error), "the store does not answer");
+                Self::busy("the store takes no writes until convoy was restarted")
+            }
+            StoreError::Failed { .. } => Self::internal(&error),
+        }
+    }
+}
+
+impl From<MirrorError> for Fault {
+    fn from(error: MirrorError) -> Self {
+        let text = error.to_string();
+        let gateway = |code, hint: &str| Self::new(StatusCode::BAD_GATEWAY, code, &text, hint);
+        match &error {
+            MirrorError::Unreachable { .. } => {
+                gateway("upstream_unreachable", "try again; your draft was not sent")
+            }
+            MirrorError::Unauthorized { .. } => {
+                gateway("upstream_unauthorized", "an administrator must renew the credentials")
+            }
+            MirrorError::NoBranch { .. } => {
+                gateway("upstream_no_branch", "check the upstream's branch in the configuration")
+            }
+            MirrorError::PushRefused { .. } => {
+                Self::conflict(text, "the upstream's own words say what it wants")
+            }
+            MirrorError::Limit { .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", text, "propose less at once")
+            }
+            MirrorError::BadUrl { .. } | MirrorError::Failed { .. } => Self::internal(&error),
+        }
+    }
+}
+
+impl From<IdError> for Fault {
+    fn from(error: IdError) -> Self {
+        Self::invalid(error.to_string(), "")
+    }
+}
+
+impl From<PathError> for Fault {
+    fn from(error: PathError) -> Self {
+        Self::invalid(error.to_string(), "write folder/file, without `.` and `..`")
+    }
+}
+
+impl From<AuthError> for Fault {
+    fn from(error: AuthError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+/// What axum refuses before a handler runs: mistakes in the request's form.
+macro_rules! from_rejection {
+    ($rejection:ty, $hint:literal) => {
+        impl From<$rejection> for Fault {
+            fn from(rejection: $rejection) -> Self {
+                malformed(rejection.status(), rejection.body_text(), $hint)
+            }
+        }
+    };
+}
+
+from_rejection!(JsonRejection, "the API's table names every field; unknown ones are refused");
+from_rejection!(QueryRejection, "the API's table names every parameter");
+from_rejection!(PathRejection, "check the address");
+from_rejection!(FormRejection, "load the page again and repeat what you did");
+
+fn malformed(status: StatusCode, text: String, hint: &str) -> Fault {
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Fault::new(status, "too_large", "the request's body is too large", "send less at once")
+        }
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            Fault::new(status, "unsupported", "the body's type is not taken", "send JSON")
+        }
+        _ => Fault::invalid(text, hint),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{FilePath, RepoName, Revision};
+
+    fn repo() -> RepoName {
+        RepoName::new("mesh/config").expect("a name")
+    }
+
+    #[test]
+    fn refusals_keep_their_words() {
+        for (kind, status) in [
+            (RefusalKind::NotFound, 404),
+            (RefusalKind::Forbidden, 403),
+            (RefusalKind::Conflict, 409),
+            (RefusalKind::Invalid, 422),
+            (RefusalKind::Unavailable, 503),
+        ] {
+            let refusal = Refusal { kind, message: "m".into(), hint: "h".into() };
+            let fault = Fault::from(refusal);
+            assert_eq!(
+                (fault.status.as_u16(), fault.message, fault.hint),
+                (status, "m".into(), "h".into())
+            );
+        }
+    }
+
+    #[test]
+    fn store_errors_have_their_statuses() -> Result<(), PathError> {
+        let revision = Revision(3);
+        let path = FilePath::new("a")?;
+        let failed = StoreError::Failed { what: "/secret/dir".into(), source: "disk".into() };
+        for (error, status) in [
+            (StoreError::NoRepository(repo()), 404),
+            (StoreError::NoRevision { repo: repo(), revision }, 404),
+            (StoreError::NoFile { repo: repo(), revision, path }, 404),
+            (
+                StoreError::Conflict { repo: repo(), expected: revision, actual: revision.next() },
+                409,
+            ),
+            (StoreError::Empty(repo()), 409),
+            (StoreError::Limit("too many".into()), 413),
+            (failed, 500),
+            (StoreError::Halted, 503),
+        ] {
+            let fault = Fault::from(error);
+            assert_eq!(fault.status.as_u16(), status);
+            assert!(!fault.message.contains("/secret"), "{}", fault.message);
+            assert!(!fault.hint.is_empty());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn an_upstream_that_is_down_is_not_our_failure() {
+        let error =
+            MirrorError::Unreachable { url: "https://git".into(), detail: "refused".into() };
+        assert_eq!(Fault::from(error).status, StatusCode::BAD_GATEWAY);
+    }
+}

@@ -1,0 +1,256 @@
+// Visits every page of a running console in a real browser, in both themes
+// and at two widths, and fails on any accessibility violation, sideways
+// scroll, script error or broken content policy. Then edits a file, with and
+// without scripts, and tries to forge a request.
+//
+// CONVOY_URL    the console, required
+// CONVOY_TOKEN  an operator's token, unless everybody may do everything
+// CONVOY_SHOTS  a folder for screenshots
+// CONVOY_REPO   project/repository; default: the first with a pipeline
+// CONVOY_FILE   the file to edit; default: the first below resources/
+// CHROMIUM      the browser, default /usr/bin/chromium
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { AxeBuilder } from '@axe-core/playwright';
+import { chromium } from 'playwright-core';
+
+const base = process.env.CONVOY_URL?.replace(/\/$/, '');
+if (!base) throw new Error('set CONVOY_URL to the console that is to be tested');
+const token = process.env.CONVOY_TOKEN;
+const shots = process.env.CONVOY_SHOTS;
+if (shots) mkdirSync(shots, { recursive: true });
+
+const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+const failures = [];
+let checks = 0;
+const check = (ok, what) => {
+  checks += 1;
+  if (!ok) {
+    failures.push(what);
+    console.error(`FAIL ${what}`);
+  }
+};
+
+const api = async (path) => {
+  const headers = token ? { authorization: `Bearer ${token}` } : {};
+  const answer = await fetch(`${base}/api/v1${path}`, { headers });
+  if (!answer.ok) throw new Error(`GET ${path}: ${answer.status} ${await answer.text()}`);
+  return answer.json();
+};
+
+/** What there is to visit, asked of the API. */
+const survey = async () => {
+  const { repos } = await api('/repos');
+  const wanted = process.env.CONVOY_REPO;
+  const found = wanted ? repos.find(({ repo }) => repo === wanted) : repos.find(({ stages }) => stages.length > 0);
+  if (!found) throw new Error('no repository with a pipeline is there to be tested');
+  const { repo, stages } = found;
+  const { files } = await api(`/repos/${repo}/files`);
+  const file = process.env.CONVOY_FILE
+    ?? files.map(({ path }) => path).find((path) => path.startsWith('resources/'));
+  if (!file) throw new Error(`${repo} has no file below resources/`);
+  const { bundles } = await api(`/repos/${repo}/bundles`);
+  const { promotions } = await api('/promotions');
+  return { repo, stages, file, bundles, promotions };
+};
+
+const pagesOf = ({ repo, stages, file, bundles, promotions }) => {
+  const pages = {
+    board: '/',
+    nodes: '/nodes',
+    'nodes-stage': `/nodes?stage=${stages[0]}`,
+    promotions: '/promotions',
+    folder: `/r/${repo}/files`,
+    file: `/r/${repo}/files/${file}`,
+    'file-line': `/r/${repo}/files/${file}#L2`,
+    history: `/r/${repo}/history`,
+    'history-file': `/r/${repo}/history?path=${encodeURIComponent(file)}`,
+    'diff-choose': `/r/${repo}/diff`,
+    diff: `/r/${repo}/diff?from=${stages[0]}&to=${stages.at(-1)}`,
+    editor: `/r/${repo}/edit/${file}`,
+    'editor-new': `/r/${repo}/edit/resources/clusters/brand-new.yaml`,
+    'not-found': '/no/such/page',
+    'no-bundle': '/bundles/b-000000000000',
+  };
+  if (bundles[0]) pages.bundle = `/bundles/${bundles[0].id}`;
+  const rejected = bundles.find(({ status }) => status === 'rejected');
+  if (rejected) pages['bundle-rejected'] = `/bundles/${rejected.id}`;
+  if (promotions[0]) pages.promotion = `/promotions/${promotions[0].id}`;
+  const open = promotions.find(({ status }) => status === 'gated');
+  if (open) pages['promotion-open'] = `/promotions/${open.id}`;
+  return pages;
+};
+
+const logIn = async (page) => {
+  if (!token) return;
+  await page.goto(`${base}/login?next=/nodes`);
+  await page.fill('#token', token);
+  await page.click('button.primary');
+  await page.waitForURL(`${base}/nodes`);
+};
+
+/** A context whose every page reports script errors and policy violations. */
+const contextOf = async (browser, options) => {
+  const context = await browser.newContext({ baseURL: base, ...options });
+  await context.addInitScript(() => {
+    window.violations = [];
+    document.addEventListener('securitypolicyviolation', (event) => {
+      window.violations.push(`${event.violatedDirective} ${event.blockedURI}`);
+    });
+  });
+  return context;
+};
+
+const visit = async (page, name, path, label) => {
+  const errors = [];
+  const onConsole = (message) => {
+    // The browser reports the status of a page that is meant to be missing.
+    const expected = ['not-found', 'no-bundle'].includes(name) && /status of 404/.test(message.text());
+    if (message.type() === 'error' && !expected) errors.push(message.text());
+  };
+  const onError = (error) => errors.push(String(error));
+  const onRequest = (request) => {
+    if (!request.url().startsWith(base)) errors.push(`asked ${request.url()}`);
+  };
+  page.on('console', onConsole).on('pageerror', onError).on('request', onRequest);
+  await page.goto(path, { waitUntil: 'load' });
+  await page.evaluate(() => { for (const one of document.querySelectorAll('main details')) one.open = true; });
+  const title = await page.title();
+  check(title.endsWith('· Convoy'), `${label}: the title is "${title}"`);
+  const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+  check(over <= 0, `${label}: the page scrolls sideways by ${over} px`);
+  const { violations } = await new AxeBuilder({ page }).withTags(TAGS).analyze();
+  const told = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).slice(0, 3).join(' | ')}`);
+  check(violations.length === 0, `${label}: axe says ${told.join('; ')}`);
+  const broken = await page.evaluate(() => window.violations);
+  check(broken.length === 0, `${label}: the content policy was broken: ${broken.join(', ')}`);
+  check(errors.length === 0, `${label}: the console says ${errors.join(' | ')}`);
+  if (shots) await page.screenshot({ path: join(shots, `${label.replaceAll(' ', '-')}.png`), fullPage: true });
+  page.off('console', onConsole).off('pageerror', onError).off('request', onRequest);
+};
+
+const visitAll = async (browser, pages) => {
+  for (const colorScheme of ['light', 'dark']) {
+    for (const width of [1280, 360]) {
+      const context = await contextOf(browser, { colorScheme, viewport: { width, height: 800 } });
+      const page = await context.newPage();
+      page.on('dialog', (dialog) => dialog.accept());
+      if (token) await visit(page, 'login', '/login', `login ${colorScheme} ${width}`);
+      await logIn(page);
+      for (const [name, path] of Object.entries(pages)) {
+        await visit(page, name, path, `${name} ${colorScheme} ${width}`);
+      }
+      await context.close();
+    }
+  }
+};
+
+/** The line that a wrong field is appended as. */
+const spoil = (text) => {
+  const whole = text.replace(/\n*$/, '\n');
+  return { text: `${whole}no_such_field_here: 1\n`, line: whole.split('\n').length };
+};
+
+const editLive = async (browser, { repo, file }) => {
+  const context = await contextOf(browser, { viewport: { width: 1280, height: 900 } });
+  const page = await context.newPage();
+  let guarded = 0;
+  page.on('dialog', (dialog) => {
+    guarded += 1;
+    dialog.accept();
+  });
+  await logIn(page);
+  await page.goto(`/r/${repo}/edit/${file}`);
+  const area = page.locator('#content');
+  const before = await area.inputValue();
+  const wrong = spoil(before);
+  const began = Date.now();
+  await area.fill(wrong.text);
+  const row = page.locator(`#problems li[data-line="${wrong.line}"]`);
+  await row.first().waitFor({ timeout: 10_000 }).catch(() => {});
+  check(await row.count() > 0, `editor: line ${wrong.line} is not among the problems:\n${await page.locator('#problems').innerText()}`);
+  console.log(`editor: from key to problem ${Date.now() - began} ms`);
+  check(await page.locator('#verdict').getAttribute('data-state') === 'bad', 'editor: the verdict is not bad');
+  check(await page.locator('#gutter .wrong').first().innerText() === `✗${wrong.line}`, 'editor: the gutter does not mark the line');
+  if (shots) await page.screenshot({ path: join(shots, 'editor-problem.png'), fullPage: true });
+  if (await row.count() > 0) {
+    await row.first().locator('a.jump').click();
+    const caret = await area.evaluate((at) => at.value.slice(0, at.selectionStart).split('\n').length);
+    check(caret === wrong.line, `editor: the link leads to line ${caret}, not ${wrong.line}`);
+  }
+  const { violations } = await new AxeBuilder({ page }).withTags(TAGS).analyze();
+  check(violations.length === 0, `editor with problems: axe says ${violations.map(({ id }) => id).join(', ')}`);
+  // An answer to an earlier text must not be shown for a later one.
+  await page.route('**/validate', async (route) => {
+    const late = route.request().postData().includes('no_such_field_here');
+    if (late) await new Promise((done) => setTimeout(done, 1500));
+    await route.continue().catch(() => {});
+  });
+  await area.fill(`${wrong.text} `);
+  await page.waitForRequest('**/validate');
+  await area.fill(before);
+  await page.locator('#verdict[data-state="ok"]').waitFor({ timeout: 10_000 }).catch(() => {});
+  await page.waitForTimeout(2000);
+  check(await row.count() === 0, 'editor: an answer to an earlier text was shown');
+  await page.unroute('**/validate');
+  await area.press('End');
+  await area.press('x');
+  await area.press('Tab');
+  check(await page.evaluate(() => document.activeElement.id) !== 'content', 'editor: Tab does not leave the text');
+  await page.goto('/nodes');
+  check(guarded === 1, 'editor: leaving with unsaved text was not asked about');
+  await context.close();
+};
+
+const readWithoutScripts = async (browser, { repo, file, stages }) => {
+  const context = await browser.newContext({ baseURL: base, javaScriptEnabled: false });
+  const page = await context.newPage();
+  await logIn(page);
+  await page.goto('/');
+  for (const stage of stages) {
+    check(await page.locator(`[data-stage="${stage}"]`).count() > 0, `without scripts: ${stage} is not on the board`);
+  }
+  await page.goto(`/r/${repo}/files/${file}`);
+  check(await page.locator('#L1').count() === 1, 'without scripts: the file has no lines');
+  await page.goto(`/r/${repo}/edit/${file}`);
+  const wrong = spoil(await page.locator('#content').inputValue());
+  await page.locator('#content').fill(wrong.text);
+  await page.locator('button[value=check]').click();
+  check(await page.locator(`#problems li[data-line="${wrong.line}"]`).count() > 0, 'without scripts: the wrong line is not shown');
+  check(await page.locator('#content').inputValue() === wrong.text, 'without scripts: the draft changed');
+  await context.close();
+};
+
+/** Other sites' requests are refused, whatever cookie goes along. */
+const forge = async (browser, { repo, stages, bundles }) => {
+  const context = await browser.newContext({ baseURL: base });
+  const page = await context.newPage();
+  await logIn(page);
+  const address = `/r/${repo}/stages/${stages[0]}/promote`;
+  const form = { bundle: bundles[0]?.id ?? 'b-0', reason: 'forged' };
+  for (const headers of [{ origin: 'https://evil.example' }, { origin: 'null' }, { 'sec-fetch-site': 'cross-site' }, { origin: base }]) {
+    const answer = await context.request.post(address, { form, headers, maxRedirects: 0 });
+    check(answer.status() === 403, `forged request with ${JSON.stringify(headers)}: ${answer.status()}`);
+  }
+  const answer = await context.request.get('/');
+  const policy = answer.headers()['content-security-policy'] ?? '';
+  check(policy.includes("default-src 'none'") && !policy.includes('unsafe'), `the content policy is "${policy}"`);
+  await context.close();
+};
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu'],
+});
+try {
+  const found = await survey();
+  const pages = pagesOf(found);
+  await visitAll(browser, pages);
+  await editLive(browser, found);
+  await readWithoutScripts(browser, found);
+  await forge(browser, found);
+  console.log(`${Object.keys(pages).length} pages × 2 themes × 2 widths: ${checks} checks, ${failures.length} failures`);
+} finally {
+  await browser.close();
+}
+process.exitCode = failures.length > 0 ? 1 : 0;
