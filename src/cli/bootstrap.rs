@@ -54,9 +54,9 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 pub(super) fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     let (host, port) = args.xds.rsplit_once(':').unwrap_or((&args.xds, "7401"));
-    let port: u16 = port.parse().map_err(|_| {
-        Failure::new(Failure::USAGE, format!("`{}` is not HOST:PORT", args.xds))
-    })?;
+    let port: u16 = port
+        .parse()
+        .map_err(|_| Failure::new(Failure::USAGE, format!("`{}` is not HOST:PORT", args.xds)))?;
     let token = args.token_file.as_deref().map(secrets::read).transpose();
     let token = token.map_err(|error| Failure::new(Failure::USAGE, error.to_string()))?;
     let metadata: std::collections::BTreeMap<_, _> = args.metadata.iter().cloned().collect();

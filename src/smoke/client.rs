@@ -67,20 +67,24 @@ impl Client {
     ) -> Result<Response<Bytes>, ClientError> {
         let mut connection = match self.connection.take() {
             Some(open) if open.sender.is_ready() => open,
-            _ => self.connect().await?,
+            _ => connect(self.address, self.tls.clone()).await?,
         };
         let answer = exchange(&mut connection, request).await?;
         self.connection = Some(connection);
         Ok(answer)
     }
+}
 
-    async fn connect(&self) -> Result<Connection, ClientError> {
-        let stream = TcpStream::connect(self.address).await?;
-        stream.set_nodelay(true)?;
-        let Some(name) = &self.tls else { return handshake(stream).await };
-        let stream = TlsConnector::from(tls_config()?).connect(name.clone(), stream).await?;
-        handshake(stream).await
-    }
+/// Owns what it needs: a borrowed client could not cross threads.
+async fn connect(
+    address: SocketAddr,
+    tls: Option<ServerName<'static>>,
+) -> Result<Connection, ClientError> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let Some(name) = tls else { return handshake(stream).await };
+    let stream = TlsConnector::from(tls_config()?).connect(name, stream).await?;
+    handshake(stream).await
 }
 
 async fn handshake<S>(stream: S) -> Result<Connection, ClientError>

@@ -291,7 +291,8 @@ impl Convoy {
         let brief = wait_for(&format!("a {status} bundle of {commit}"), || {
             let answer = self.try_get("/api/v1/repos/mesh/config/bundles")?;
             let bundles = answer["bundles"].as_array().cloned().unwrap_or_default();
-            let found = bundles.into_iter().find(|b| b["commit"] == commit && b["status"] == status);
+            let found =
+                bundles.into_iter().find(|b| b["commit"] == commit && b["status"] == status);
             found.ok_or_else(|| answer.to_string())
         });
         self.get(&format!("/bundles/{}", brief["id"].as_str().expect("a bundle has an id")))
