@@ -9,4 +9,5 @@
 
 mod harness;
 mod install;
+mod matrix;
 mod smoke;
