@@ -257,9 +257,12 @@ mod tests {
         let finished = run(shell("sleep 1000 & echo $!; wait"), limits, |_| Ok(())).await.unwrap();
         assert_eq!(finished.status, None);
         let child = finished.output.trim().parse().unwrap();
-        while start_time(child).is_some() {
-            tokio::task::yield_now().await;
-        }
+        let gone = async {
+            while start_time(child).is_some() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(10), gone).await.expect("the child is killed");
     }
 
     #[tokio::test]

@@ -8,9 +8,13 @@
 
 mod harness;
 mod install;
+<<<<<<< HEAD
 mod journey;
 mod lint;
 mod mirror;
 mod sample;
 mod slack;
+=======
+mod matrix;
+>>>>>>> h-smoke
 mod smoke;
