@@ -66,7 +66,7 @@ impl Talk<'_> {
                 hint: "`status` shows what each stage serves".into(),
             });
         };
-        let page = self.links().diff(repo, Some(to), Some(&old.id), &new.id);
+        let page = self.links().diff(repo, None, Some(from.as_str()), to.as_str());
         let (left, right) = (self.side(old, Some(from)).await?, self.side(new, Some(to)).await?);
         Ok(compare::summary(&format!("{from} → {to}"), &left, &right, &page))
     }
@@ -84,7 +84,12 @@ impl Talk<'_> {
             None => Side::new(),
         };
         let right = self.side(bundle, Some(stage)).await?;
-        let page = self.links().diff(repo, Some(stage), old.map(|old| &old.id), &bundle.id);
+        let page = self.links().diff(
+            repo,
+            Some(stage),
+            old.map(|old| old.id.as_str()),
+            bundle.id.as_str(),
+        );
         let from = old.map_or("nothing".to_owned(), |old| old.id.to_string());
         let title = format!("{stage}: {from} → {}", bundle.id);
         Ok(compare::summary(&title, &left, &right, &page))
@@ -96,7 +101,7 @@ impl Talk<'_> {
         from: &BundleRecord,
         to: &BundleRecord,
     ) -> Result<Message, Refusal> {
-        let page = self.links().diff(repo, None, Some(&from.id), &to.id);
+        let page = self.links().diff(repo, None, Some(from.id.as_str()), to.id.as_str());
         let (left, right) = (self.side(from, None).await?, self.side(to, None).await?);
         Ok(compare::summary(&format!("{} → {}", from.id, to.id), &left, &right, &page))
     }
