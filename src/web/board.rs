@@ -409,6 +409,7 @@ pub(crate) mod tests {
             render: BTreeMap::new(),
             matrix: results.iter().map(result).collect(),
             verified: BTreeMap::new(),
+            held_seconds: BTreeMap::new(),
         }
     }
 

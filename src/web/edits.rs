@@ -248,7 +248,7 @@ mod tests {
 
     fn upstream(url: &str) -> Upstream {
         let limits = Limits::default();
-        Upstream { url: url.into(), branch: "main".into(), credentials: None, limits }
+        Upstream { limits, ..Upstream::new(url, "main") }
     }
 
     #[test]

@@ -8,13 +8,11 @@
 
 mod harness;
 mod install;
-<<<<<<< HEAD
 mod journey;
 mod lint;
+mod matrix;
 mod mirror;
 mod sample;
 mod slack;
-=======
-mod matrix;
->>>>>>> h-smoke
 mod smoke;
+mod store;
