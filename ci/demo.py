@@ -304,13 +304,13 @@ slack:
 
     def promote_everywhere(self, commit):
         wait_for("beta to serve the commit", lambda: self.served("beta", commit))
-        cells = [cell for stage in self.board().values() for cell in stage["matrix"]]
+        wait_for("the whole matrix", lambda: self.board()["beta"]["live"]["status"] == "eligible")
         bundle = self.board()["beta"]["live"]["id"]
-        matrix = self.get(f"/api/v1/bundles/{bundle}")["matrix"]
-        for cell in matrix or cells:
-            state = cell.get("state") or cell.get("outcome")
-            say(f"   smoke {cell.get('stage') or cell['cell']['stage']:8} × {cell.get('version') or cell['cell']['version']}: "
-                f"{state}, {cell['checks']} checks, {cell['took_ms']} ms")
+        matrix = self.get(f"/api/v1/bundles/{bundle}")["squares"]
+        for cell in sorted(matrix, key=lambda cell: STAGES.index(cell["stage"])):
+            known = ", known from before" if cell["cached"] else ""
+            say(f"   smoke {cell['stage']:8} × {cell['version']}: {cell['state']}, "
+                f"{cell['checks']} checks, {cell['took_ms']} ms{known}")
         for previous, stage in zip(STAGES, STAGES[1:]):
             self.slack_command("bob", f'promote {previous} to {stage} --reason "demo"')
             promotion = wait_for("the request", lambda: self.board()[stage]["open"] or self.served(stage, commit))
@@ -335,8 +335,8 @@ slack:
         for stage in STAGES:
             wait_for(f"{stage}'s Envoy to answer", lambda: (self.front(stage) or {}).get("status") == 200)
         self.show_fronts()
-        title("ann tries to approve her own commit; a stranger signs wrongly")
-        self.refusals()
+        title("a stranger signs wrongly")
+        self.forged()
         title("ann pushes a change: every answer says which release it came from")
         second = self.change()
         wait_for("beta to serve the change", lambda: self.served("beta", second))
@@ -344,6 +344,9 @@ slack:
         say("   after beta, before the others:")
         self.show_fronts()
         self.assert_release({"beta": "two", "staging": None, "canary": None, "release": None})
+        title("ann tries to approve her own change")
+        self.self_approval(second)
+        title("others approve it, stage by stage")
         self.promote_everywhere(second)
         wait_for("release's Envoy to answer anew", lambda: self.front("release")["release"] == "two")
         self.show_fronts()
@@ -358,16 +361,15 @@ slack:
 
     def change(self):
         path = self.work / "templates/http.yaml"
-        text = path.read_text()
-        marker = "x-convoy-stage"
-        line = next(line for line in text.splitlines() if marker in line)
-        added = line.replace(marker, "x-config-release").replace("${{ stage }}", "two")
-        added = re.sub(r"value: [^}]*", 'value: "two"', added, count=1) if "two" not in added else added
-        path.write_text(text.replace(line, f"{line}\n{added}"))
+        lines = path.read_text().splitlines(keepends=True)
+        at = next(n for n, line in enumerate(lines) if "x-convoy-stage" in line)
+        header = lines[at].replace("x-convoy-stage", "x-config-release")
+        header = re.sub(r"value: .*}$", 'value: "two"}', header.rstrip()) + "\n"
+        lines[at + 2:at + 2] = [header, lines[at + 1]]
+        path.write_text("".join(lines))
         return self.commit("front: Say which release answered")
 
-    def refusals(self):
-        (self.work / "values/canary.yaml").open("a").write("# a comment changes nothing\n")
+    def forged(self):
         form = b"command=%2Fconvoy&text=status&user_id=U0BOB"
         request = urllib.request.Request(self.url + "/slack/command", data=form, headers={
             "x-slack-request-timestamp": str(int(time.time())), "x-slack-signature": "v0=00"})
@@ -375,7 +377,16 @@ slack:
             urllib.request.urlopen(request, timeout=10)
             raise SystemExit("a forged command was accepted")
         except urllib.error.HTTPError as error:
-            say(f"   a forged command: {error.code}")
+            say(f"   a forged command: {error.code} {error.reason}")
+
+    def self_approval(self, commit):
+        """ann wrote it, so ann can't approve it."""
+        wait_for("the whole matrix", lambda: self.board()["beta"]["live"]["status"] == "eligible")
+        self.slack_command("bob", "promote beta to staging")
+        name = wait_for("the request", lambda: self.board()["staging"]["open"])[0]["id"]
+        reply = self.slack_command("ann", f"approve {name}")
+        if "author" not in reply:
+            raise SystemExit(f"ann approved her own change: {reply}")
 
     def broken(self):
         path = self.work / "resources/clusters/broken.yaml"
@@ -384,7 +395,7 @@ slack:
         bundles = lambda: self.get("/api/v1/repos/mesh/config/bundles")["bundles"]
         rejected = wait_for("the bundle to be rejected", lambda: [
             bundle for bundle in bundles() if bundle["commit"] == commit and bundle["status"] == "rejected"])
-        record = self.get(f"/api/v1/bundles/{rejected[0]['id']}")
+        record = self.get(f"/api/v1/bundles/{rejected[0]['id']}")["bundle"]
         for problem in record["problems"]:
             place = problem["place"]
             say(f"   {place['file']}:{place['line']}:{place['column']}: {problem['message']}")

@@ -196,7 +196,7 @@ impl Shared {
             took_ms,
             cached: false,
         };
-        tracing::info!(cell = %result.cell, outcome = ?result.outcome, took_ms, "smoke run ended");
+        tracing::debug!(cell = %result.cell, outcome = ?result.outcome, took_ms, "smoke run ended");
         self.remember(key, &result);
         result
     }

@@ -55,7 +55,16 @@ async fn remote(args: &Args) -> Result<Value, Failure> {
     if let Some(stage) = &args.stage {
         path.push_str(&format!("&stage={}", segment(stage.as_str())));
     }
-    args.server.get(&path).await.map_err(not_a_difference)
+    let answer = args.server.get(&path).await.map_err(not_a_difference)?;
+    let mut resources = Vec::new();
+    for group in answer["groups"].as_array().into_iter().flatten() {
+        for change in group["changes"].as_array().into_iter().flatten() {
+            let mut change = change.clone();
+            change["group"] = group["group"].clone();
+            resources.push(change);
+        }
+    }
+    Ok(json!({ "from": answer["from"], "to": answer["to"], "resources": resources }))
 }
 
 /// Exit code 1 means that something differs, and nothing else.

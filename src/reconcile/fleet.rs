@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::Fleet;
 use crate::model::{RepoName, Stage};
+use crate::snapshot::{Routing, Snapshot};
 use crate::xds::{Hub, NodeStatus, TypeStatus};
 
 /// What the nodes' answers mean for a promotion that is being applied.
@@ -36,43 +37,57 @@ fn is_in_step(status: &TypeStatus) -> bool {
     status.nacked.is_none() && status.sent == status.acked
 }
 
-/// What the nodes of a stage say to what `hub` serves it now.
-/// A refusal counts when it is of what is served now, or was made since the
-/// pointer moved (a step on the way to what is served).
+/// What the nodes of a stage say to what `hub` serves it now. Who belongs to
+/// the stage is what `routing` says now: a node that its stream has not moved
+/// over yet has not answered. A refusal counts when it is of what is served
+/// now, or was made since the pointer moved (a step on the way there).
 pub(super) fn word(
     hub: &Hub,
-    nodes: &[NodeStatus],
+    routing: &Routing,
     (repo, stage): (&RepoName, &Stage),
     applied_at: Option<Timestamp>,
 ) -> Word {
-    let of_stage = |node: &&NodeStatus| {
-        node.key.as_ref().is_some_and(|key| &key.repo == repo && &key.stage == stage)
-    };
     let (mut taken, mut waiting) = (0, 0);
-    for node in nodes.iter().filter(of_stage) {
-        let snapshot = node.key.as_ref().and_then(|key| hub.snapshot(key));
-        let current = |status: &TypeStatus| {
-            let served = snapshot.as_ref().and_then(|s| s.types.get(&status.type_url));
-            served.map(|of_type| of_type.version.clone())
-        };
-        for status in &node.types {
-            let refused = status.nacked.as_ref();
-            let refused = refused.filter(|nack| {
-                let since = applied_at.is_some_and(|applied| nack.at >= applied);
-                since || current(status).is_some_and(|version| version == nack.version)
-            });
-            if let Some(nack) = refused {
-                let kind = status.type_url.message().rsplit('.').next().unwrap_or("");
-                return Word::Refused(format!(
-                    "{} refused {kind}: {}",
-                    node.identity.id, nack.message
-                ));
-            }
+    for node in hub.nodes() {
+        let Some(key) = routing.assign(&node.identity) else { continue };
+        if &key.repo != repo || &key.stage != stage {
+            continue;
         }
-        let in_step = node.types.iter().all(|status| {
-            is_in_step(status) && current(status).is_none_or(|v| status.acked.as_ref() == Some(&v))
-        });
-        if in_step { taken += 1 } else { waiting += 1 }
+        if node.key.as_ref() != Some(&key) {
+            waiting += 1;
+            continue;
+        }
+        let snapshot = hub.snapshot(&key);
+        match answer(&node, snapshot.as_deref(), applied_at) {
+            Answer::Refused(detail) => return Word::Refused(detail),
+            Answer::Taken => taken += 1,
+            Answer::Waiting => waiting += 1,
+        }
     }
     if waiting == 0 { Word::Taken { nodes: taken } } else { Word::Waiting }
+}
+
+enum Answer {
+    Taken,
+    Waiting,
+    Refused(String),
+}
+
+fn answer(node: &NodeStatus, snapshot: Option<&Snapshot>, applied_at: Option<Timestamp>) -> Answer {
+    let mut in_step = true;
+    for status in &node.types {
+        let served = snapshot.and_then(|snapshot| snapshot.types.get(&status.type_url));
+        let current = served.map(|of_type| &of_type.version);
+        if let Some(nack) = &status.nacked {
+            let since = applied_at.is_some_and(|applied| nack.at >= applied);
+            if since || current == Some(&nack.version) {
+                let kind = status.type_url.message().rsplit('.').next().unwrap_or("");
+                let words = format!("{} refused {kind}: {}", node.identity.id, nack.message);
+                return Answer::Refused(words);
+            }
+        }
+        let has_current = current.is_none() || current == status.acked.as_ref();
+        in_step &= is_in_step(status) && has_current;
+    }
+    if in_step { Answer::Taken } else { Answer::Waiting }
 }

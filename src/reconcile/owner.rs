@@ -96,6 +96,7 @@ pub async fn start(parts: Parts) -> Result<Handle, StartError> {
         mirrors,
         runs: Runs::default(),
         served: BTreeMap::new(),
+        routing: Arc::default(),
         view,
         events,
         cards,
@@ -150,6 +151,7 @@ struct Owner {
     mirrors: BTreeMap<RepoName, Mirror>,
     runs: Runs,
     served: BTreeMap<(RepoName, Stage), BTreeSet<NodeGroup>>,
+    routing: Arc<Routing>,
     view: watch::Sender<Arc<View>>,
     events: mpsc::Sender<Event>,
     cards: Option<mpsc::Sender<PromotionId>>,
@@ -529,10 +531,9 @@ impl Owner {
         if applying.is_empty() {
             return Ok(());
         }
-        let nodes = self.parts.hub.nodes();
         for promotion in applying {
             let stage = (&promotion.repo, &promotion.stage);
-            let word = word(&self.parts.hub, &nodes, stage, promotion.applied_at);
+            let word = word(&self.parts.hub, &self.routing, stage, promotion.applied_at);
             if let Some(event) = self.outcome(&promotion, word) {
                 self.system(event).await?;
             }
@@ -657,7 +658,8 @@ impl Owner {
             groups.insert(snapshot.key.group.clone());
             self.parts.hub.publish(snapshot.clone());
         }
-        self.parts.hub.route(Arc::new(routing(&self.state)));
+        self.routing = Arc::new(routing(&self.state));
+        self.parts.hub.route(self.routing.clone());
         let name = (repo.clone(), stage.clone());
         let before = self.served.insert(name, groups.clone()).unwrap_or_default();
         for group in before.difference(&groups).cloned() {

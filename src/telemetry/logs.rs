@@ -1,5 +1,7 @@
 //! Logs to stderr, for people or as one JSON object a line.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 
@@ -17,7 +19,8 @@ pub enum LogFormat {
 /// nothing.
 pub fn start(level: &str, format: LogFormat) {
     let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let ansi = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let logs = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi);
     let started = match format {
         LogFormat::Text => logs.with_target(false).try_init(),
         LogFormat::Json => logs.json().flatten_event(true).try_init(),

@@ -295,7 +295,8 @@ impl Convoy {
                 bundles.into_iter().find(|b| b["commit"] == commit && b["status"] == status);
             found.ok_or_else(|| answer.to_string())
         });
-        self.get(&format!("/bundles/{}", brief["id"].as_str().expect("a bundle has an id")))
+        let id = brief["id"].as_str().expect("a bundle has an id");
+        self.get(&format!("/bundles/{id}"))["bundle"].clone()
     }
 
     /// The mirror's state in one word, and all of it.
