@@ -248,7 +248,8 @@ mod tests {
 
     fn upstream(url: &str) -> Upstream {
         let limits = Limits::default();
-        Upstream { url: url.into(), branch: "main".into(), credentials: None, limits }
+        let (credentials, ca_file, ssh) = (None, None, None);
+        Upstream { url: url.into(), branch: "main".into(), credentials, ca_file, ssh, limits }
     }
 
     #[test]

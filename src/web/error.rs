@@ -196,6 +196,9 @@ impl From<StoreError> for Fault {
                 Self::busy("the store takes no writes until convoy was restarted")
             }
             StoreError::Failed { .. } => Self::internal(&error),
+            // What is left is said of what was sent, not of the store.
+            #[allow(unreachable_patterns, reason = "the store may learn more refusals")]
+            _ => Self::invalid(text, "mend what it names, then try again"),
         }
     }
 }
@@ -259,6 +262,9 @@ from_rejection!(QueryRejection, "the API's table names every parameter");
 from_rejection!(PathRejection, "check the address");
 from_rejection!(FormRejection, "load the page again and repeat what you did");
 
+/// What axum puts before a mistake in a body, for programmers.
+const UNREADABLE: &str = "Failed to deserialize the JSON body into the target type: ";
+
 fn malformed(status: StatusCode, text: String, hint: &str) -> Fault {
     match status {
         StatusCode::PAYLOAD_TOO_LARGE => {
@@ -267,7 +273,7 @@ fn malformed(status: StatusCode, text: String, hint: &str) -> Fault {
         StatusCode::UNSUPPORTED_MEDIA_TYPE => {
             Fault::new(status, "unsupported", "the body's type is not taken", "send JSON")
         }
-        _ => Fault::invalid(text, hint),
+        _ => Fault::invalid(text.strip_prefix(UNREADABLE).unwrap_or(&text), hint),
     }
 }
 

@@ -10,3 +10,4 @@ mod lint;
 mod mirror;
 mod sample;
 mod slack;
+mod web;

@@ -267,7 +267,9 @@ fn newest<'a>(view: &'a View, repo: &RepoName) -> Result<&'a BundleRecord, Refus
 /// What people should know of a repository's upstream.
 fn notes(view: &View, repo: &RepoName) -> Vec<String> {
     let note = match view.mirrors.get(repo).map(|mirror| &mirror.state) {
-        Some(MirrorState::Failing { error, .. }) => format!("the upstream can't be fetched: {error}"),
+        Some(MirrorState::Failing { error, .. }) => {
+            format!("the upstream can't be fetched: {error}")
+        }
         Some(MirrorState::Diverged { .. }) => {
             "the upstream's branch was rewritten; `adopt` takes it as it is now".into()
         }
