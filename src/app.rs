@@ -13,6 +13,7 @@
 
 mod measure;
 mod ports;
+mod routes;
 mod secrets;
 
 use std::sync::Arc;
@@ -27,17 +28,18 @@ use tokio::sync::mpsc;
 pub use ports::PrivateListeners;
 pub use secrets::Secrets;
 
+use routes::Routes;
+
 use crate::chat::{Links, Slack};
 use crate::config::{Config, Role, StoreConfig};
 use crate::mirror;
-use crate::reconcile::{self, Announcer, Handle, Parts, Repository, Settings};
+use crate::reconcile::{self, Announcer, Parts, Repository, Settings};
 use crate::render::Renderer;
 use crate::schema::Schema;
 use crate::smoke::{Smoke, SmokeOptions};
 use crate::store::{Store, StoreOptions};
 use crate::tasks::Tasks;
 use crate::telemetry::logs;
-use crate::web;
 use crate::xds::{self, Hub};
 
 /// How long open requests and streams may take to end.
@@ -148,8 +150,17 @@ impl App {
         })
         .await?;
         let ready = Arc::new(AtomicBool::new(false));
-        let parts = Routes { config, secrets: &secrets, store: &store, handle, hub: &hub };
-        let router = parts.router(renderer, slack, links, ready.clone(), tasks)?;
+        let parts = Routes {
+            config,
+            secrets: &secrets,
+            store: store.clone(),
+            handle,
+            hub: hub.clone(),
+            renderer,
+            ready: ready.clone(),
+            tasks,
+        };
+        let router = parts.router(slack.map(|client| (client, links)))?;
         let node_tokens = config.tokens.iter().filter(|token| token.role == Role::Node);
         let node_tokens = node_tokens.map(|token| token.sha256).collect();
         Ok(Self { store, hub, node_tokens, router, ready })
@@ -178,15 +189,6 @@ impl App {
             }
         }
     }
-}
-
-/// What the routes are made from.
-struct Routes<'a> {
-    config: &'a Config,
-    secrets: &'a Secrets,
-    store: &'a Store,
-    handle: Handle,
-    hub: &'a Hub,
 }
 
 fn store_options(config: &StoreConfig) -> StoreOptions {

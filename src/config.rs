@@ -149,7 +149,9 @@ pub struct TokenConfig {
 }
 
 /// What a token may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Subscribe over xDS, nothing else.
@@ -160,6 +162,24 @@ pub enum Role {
     Operator,
     /// All of it, and adopt a rewritten upstream.
     Admin,
+}
+
+impl Role {
+    /// Whether this role may do what `needed` may.
+    pub fn covers(self, needed: Self) -> bool {
+        self >= needed
+    }
+}
+
+impl std::fmt::Display for Role {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Node => "a node",
+            Self::Reader => "a reader",
+            Self::Operator => "an operator",
+            Self::Admin => "an administrator",
+        })
+    }
 }
 
 /// Slack.

@@ -47,7 +47,7 @@ use crate::render::Renderer;
 use crate::store::Store;
 use crate::xds::Hub;
 
-pub use auth::{Auth, AuthError, Role, Token};
+pub use auth::{Auth, AuthError, Token};
 use console::Pages;
 
 /// Event streams that may be open at once; each holds two watch receivers.

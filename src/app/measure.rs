@@ -56,7 +56,12 @@ fn mirrors(page: &mut Page, handle: &Handle) {
         let diverged = matches!(mirror.state, MirrorState::Diverged { .. });
         let number = |yes| if yes { 1.0 } else { 0.0 };
         page.gauge("mirror_in_step", "1 while the last fetch worked", &labels, number(in_step));
-        page.gauge("mirror_diverged", "1 while the upstream is rewritten", &labels, number(diverged));
+        page.gauge(
+            "mirror_diverged",
+            "1 while the upstream is rewritten",
+            &labels,
+            number(diverged),
+        );
         page.gauge("mirror_revision", "Our newest revision", &labels, mirror.revision.0 as f64);
     }
 }

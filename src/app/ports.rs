@@ -8,29 +8,26 @@ use std::sync::Arc;
 use crate::chat::{self, Links, Posted, Slack};
 use crate::model::{ContentHash, PromotionId};
 use crate::reconcile::{Announcer, CardRef, View};
-use crate::smoke::{Listeners, Listening};
+use crate::smoke::{Listeners, Listening, Opening};
 use crate::snapshot::Snapshot;
-use crate::xds::{PrivateListener, listen_private};
+use crate::xds::{Private, listen_private};
 
 /// Private xDS listeners for smoke runs, by `xds`.
 #[derive(Debug, Clone, Copy)]
 pub struct PrivateListeners;
 
 impl Listeners for PrivateListeners {
-    fn listen(
-        &self,
-        snapshot: Arc<Snapshot>,
-    ) -> Pin<Box<dyn Future<Output = std::io::Result<Box<dyn Listening>>> + Send + '_>> {
+    fn listen(&self, snapshot: Arc<Snapshot>) -> Opening<'_> {
         Box::pin(async move {
             let listener = listen_private(snapshot).await?;
-            Ok(Box::new(Private(listener)) as Box<dyn Listening>)
+            Ok(Box::new(PrivateXds(listener)) as Box<dyn Listening>)
         })
     }
 }
 
-struct Private(PrivateListener);
+struct PrivateXds(Private);
 
-impl Listening for Private {
+impl Listening for PrivateXds {
     fn address(&self) -> SocketAddr {
         self.0.address()
     }

@@ -33,7 +33,7 @@ pub fn receipt(
     let mark = if already { ":information_source:" } else { ":white_check_mark:" };
     let mut text = format!("{mark} {}", marked(message));
     if let Some(promotion) = promotion {
-        let page = link(&links.promotion(&promotion.repo, &promotion.id), promotion.id.as_str());
+        let page = link(&links.promotion(&promotion.id), promotion.id.as_str());
         let _ = write!(text, "\n{page} · {}", standing(promotion));
     }
     Message::plain(&text)
@@ -54,7 +54,7 @@ pub fn known_by_no_one(caller: &Caller) -> Message {
 /// A button of a card that shows an earlier plan.
 pub fn outdated(promotion: &Promotion, links: &Links) -> Message {
     let id = &promotion.id;
-    let page = link(&links.promotion(&promotion.repo, id), id.as_str());
+    let page = link(&links.promotion(id), id.as_str());
     let plan: String = promotion.plan.digest.to_string().chars().take(12).collect();
     Message::plain(&format!(
         ":no_entry: *Not approved*: this card is out of date, the plan of {page} changed after it \
@@ -124,7 +124,7 @@ mod tests {
         for message in [done, old] {
             assert_within_limits(&message);
             assert!(
-                message.text.contains("/r/mesh/config/promotions/P-142|P-142>"),
+                message.text.contains("example.com/promotions/P-142|P-142>"),
                 "{}",
                 message.text
             );

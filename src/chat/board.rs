@@ -36,7 +36,7 @@ pub fn board(
     let line = |stage: &&Stage| stage_lines(repo, stage, state, nodes.get(*stage), links);
     let lines: Vec<_> = shown.iter().map(line).collect();
     let mut blocks =
-        vec![message::section(&format!("*{repo}* · {}", link(&links.board(repo), "Board")))];
+        vec![message::section(&format!("*{repo}* · {}", link(&links.board(), "Board")))];
     // Each stage is a block of its own, as long as there are blocks.
     match lines.len() {
         0..=40 => blocks.extend(lines.iter().map(|line| message::section(line))),
@@ -80,7 +80,7 @@ fn stage_lines(
         let _ = write!(text, "\n      :lock: held by {by}: {reason}");
     }
     for promotion in state.open(repo, stage) {
-        let page = link(&links.promotion(repo, &promotion.id), promotion.id.as_str());
+        let page = link(&links.promotion(&promotion.id), promotion.id.as_str());
         let _ = write!(text, "\n      {page} to `{}`: {}", promotion.bundle, standing(promotion));
     }
     text

@@ -61,8 +61,9 @@ fn summary(promotion: &Promotion, state: &State, links: &Links) -> String {
     if let Some(bundle) = state.bundles.get(&plan.to) {
         let _ = writeln!(text, "{}", authored(bundle));
     }
-    let diff = links.diff(repo, Some(stage), plan.from.as_ref(), &plan.to);
-    let page = links.promotion(repo, &promotion.id);
+    let diff =
+        links.diff(repo, Some(stage), plan.from.as_ref().map(BundleId::as_str), plan.to.as_str());
+    let page = links.promotion(&promotion.id);
     let (diff, page) = (link(&diff, "View diff"), link(&page, "Details"));
     let _ = writeln!(text, "{} · {diff} · {page}", counted(plan.diff));
     let _ = write!(text, "Asked for by *{}*", clean(&promotion.requested_by.to_string(), 64));

@@ -356,4 +356,22 @@ mod tests {
         }
         assert!(refused(&"x".repeat(5_000)).contains("longer"));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_line_makes_the_parser_panic(
+            verb in "(promote|approve|reject|rollback|diff|status|why|adopt|help|)",
+            rest in "([ a-z0-9<>@|\"'=“”—&;`]|--reason|--repo| to |\\PC){0,40}",
+        ) {
+            let _ = parse(&format!("{verb} {rest}"));
+        }
+
+        #[test]
+        fn a_target_is_never_taken_from_a_quoted_reason(reason in "[a-z to]{1,30}") {
+            let line = format!("promote b-1 --reason \"{reason}\" to canary");
+            let parsed = parse(&line).map(|line| line.ask);
+            let Ok(Ask::Promote { bundle, stage, .. }) = parsed else { panic!("{line}: {parsed:?}") };
+            proptest::prop_assert_eq!((bundle.as_str(), stage.as_str()), ("b-1", "canary"));
+        }
+    }
 }

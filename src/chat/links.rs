@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::model::{BundleId, PromotionId, RepoName, Stage};
+use crate::model::{PromotionId, RepoName, Stage};
 
 /// Builds links under Convoy's own public address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,27 +16,30 @@ impl Links {
         Self { base: base.trim_end_matches('/').to_owned() }
     }
 
-    /// The board of a repository.
-    pub fn board(&self, repo: &RepoName) -> String {
-        format!("{}/r/{}/{}", self.base, part(repo.project()), part(repo.repository()))
+    /// The board of every pipeline.
+    pub fn board(&self) -> String {
+        format!("{}/", self.base)
     }
 
     /// The page of a promotion.
-    pub fn promotion(&self, repo: &RepoName, id: &PromotionId) -> String {
-        format!("{}/promotions/{}", self.board(repo), part(id.as_str()))
+    pub fn promotion(&self, id: &PromotionId) -> String {
+        format!("{}/promotions/{}", self.base, part(id.as_str()))
     }
 
-    /// What changes for `stage` from one bundle to another.
+    /// What changes from one side to the other, each a bundle or a stage; for
+    /// bundles, in `stage`.
     pub fn diff(
         &self,
         repo: &RepoName,
         stage: Option<&Stage>,
-        from: Option<&BundleId>,
-        to: &BundleId,
+        from: Option<&str>,
+        to: &str,
     ) -> String {
-        let mut link = format!("{}/diff?to={}", self.board(repo), part(to.as_str()));
-        if let Some(from) = from {
-            let _ = write!(link, "&from={}", part(from.as_str()));
+        let (project, name) = (part(repo.project()), part(repo.repository()));
+        let mut link = format!("{}/r/{project}/{name}/diff?to={}", self.base, part(to));
+        // A stage that serves nothing so far stands for itself.
+        if let Some(from) = from.or(stage.map(Stage::as_str)) {
+            let _ = write!(link, "&from={}", part(from));
         }
         if let Some(stage) = stage {
             let _ = write!(link, "&stage={}", part(stage.as_str()));
@@ -64,9 +67,8 @@ mod tests {
     fn links_lead_under_the_base() {
         let links = Links::new("https://convoy.example.com/");
         let repo = RepoName::new("mesh/config").unwrap();
-        let (from, to) = (BundleId::new("b-1").unwrap(), BundleId::new("b-2").unwrap());
         assert_eq!(
-            links.diff(&repo, Stage::new("canary").ok().as_ref(), Some(&from), &to),
+            links.diff(&repo, Stage::new("canary").ok().as_ref(), Some("b-1"), "b-2"),
             "https://convoy.example.com/r/mesh/config/diff?to=b-2&from=b-1&stage=canary"
         );
         assert_eq!(link("https://x/?a=1&b=2", "x"), "<https://x/?a=1&amp;b=2|x>");

@@ -88,6 +88,7 @@ pub(crate) fn bundle(id: &str, revision: u64) -> BundleRecord {
             cell("canary", "1.38.3", Outcome::Failed),
             cell("release", "1.36.4", Outcome::Errored),
         ],
+        held_seconds: BTreeMap::new(),
         verified: BTreeMap::new(),
     }
 }

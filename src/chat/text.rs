@@ -128,4 +128,14 @@ mod tests {
         assert!(text.ends_with("more"), "{text}");
         assert_eq!(joined(&items[..2], ", ", 200), "item 0, item 1");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_fits_after_the_cut(text in ".*", most in 6_usize..80) {
+            let short = cut(&text, most);
+            proptest::prop_assert!(length(&short) <= most, "{short}");
+            let clean = clean(&text, most);
+            proptest::prop_assert!(!clean.contains(['<', '>', '\n', '`']), "{clean}");
+        }
+    }
 }

@@ -13,7 +13,7 @@ const PROBLEMS_MAX: usize = 5;
 
 /// Why a promotion stands where it does.
 pub fn why_promotion(promotion: &Promotion, links: &Links) -> Message {
-    let page = link(&links.promotion(&promotion.repo, &promotion.id), promotion.id.as_str());
+    let page = link(&links.promotion(&promotion.id), promotion.id.as_str());
     let Promotion { stage, bundle, .. } = promotion;
     let mut lines =
         vec![format!("{page} to bring `{bundle}` to *{stage}*: {}", standing(promotion))];
@@ -39,7 +39,7 @@ pub fn why_stage(repo: &RepoName, stage: &Stage, state: &State, links: &Links) -
     }
     let open = state.open(repo, stage);
     for promotion in &open {
-        let page = link(&links.promotion(repo, &promotion.id), promotion.id.as_str());
+        let page = link(&links.promotion(&promotion.id), promotion.id.as_str());
         lines.push(format!("{page} to `{}`: {}", promotion.bundle, standing(promotion)));
         lines.extend(promotion.gates.iter().filter(|gate| !gate.open).map(gate_line));
     }

@@ -2,6 +2,9 @@
 
 use super::Failure;
 use super::output::Output;
+use crate::config::secrets;
+use crate::model::FilePath;
+use crate::render;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -20,6 +23,12 @@ pub(super) struct Args {
     /// The port of Envoy's admin interface, on loopback
     #[arg(long, default_value_t = 9901)]
     admin_port: u16,
+    /// The node's region
+    #[arg(long)]
+    region: Option<String>,
+    /// The node's zone
+    #[arg(long)]
+    zone: Option<String>,
     /// Subscribe to state-of-the-world updates instead of incremental ones
     #[arg(long)]
     sotw: bool,
@@ -45,26 +54,30 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 pub(super) fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     let (host, port) = args.xds.rsplit_once(':').unwrap_or((&args.xds, "7401"));
-    let port: u16 = port.parse().map_err(|_| {
-        Failure::new(Failure::USAGE, format!("`{}` is not HOST:PORT", args.xds))
-    })?;
-    let token = args.token_file.as_deref().map(crate::config::secrets::read).transpose();
+    let port: u16 = port
+        .parse()
+        .map_err(|_| Failure::new(Failure::USAGE, format!("`{}` is not HOST:PORT", args.xds)))?;
+    let token = args.token_file.as_deref().map(secrets::read).transpose();
     let token = token.map_err(|error| Failure::new(Failure::USAGE, error.to_string()))?;
     let metadata: std::collections::BTreeMap<_, _> = args.metadata.iter().cloned().collect();
-    let context = minijinja::context! {
-        node => args.node,
-        cluster => args.cluster,
-        stage => args.stage.as_str(),
-        host => host.trim_matches(['[', ']']),
-        port => port,
-        admin_port => args.admin_port,
-        delta => !args.sotw,
-        runtime => args.runtime,
-        metadata => metadata,
-        token => token.as_ref().map(crate::config::secrets::Secret::expose),
-    };
-    let text = crate::render::template::render_one(TEMPLATE, &context)
-        .map_err(|error| Failure::new(Failure::FAILED, error))?;
+    let inputs = serde_json::json!({
+        "node_id": args.node,
+        "node_cluster": args.cluster,
+        "stage": args.stage.as_str(),
+        "metadata": metadata,
+        "region": args.region,
+        "zone": args.zone,
+        "xds_host": host.trim_matches(['[', ']']),
+        "xds_port": port,
+        "delta": !args.sotw,
+        "token": token.as_ref().map(secrets::Secret::expose),
+        "runtime_layers": args.runtime,
+        "admin_port": args.admin_port,
+    });
+    let file = FilePath::new("bootstrap.yaml")
+        .map_err(|error| Failure::new(Failure::FAILED, error.to_string()))?;
+    let text = render::fill(&file, TEMPLATE, inputs)
+        .map_err(|problem| Failure::new(Failure::FAILED, problem.to_string()))?;
     output.result(&serde_json::json!({ "bootstrap": text }), || text.clone());
     Ok(())
 }

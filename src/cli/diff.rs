@@ -102,5 +102,11 @@ fn made(assessment: &Assessment, stage: &Stage, group: &NodeGroup) -> Option<Arc
 fn lines(one: &Value) -> String {
     let text = |key: &str| one[key].as_str().unwrap_or("").to_owned();
     let kind = text("type_url").rsplit('.').next().unwrap_or("").to_owned();
-    format!("{} {kind} {} (group {})\n{}", text("change"), text("name"), text("group"), text("text"))
+    format!(
+        "{} {kind} {} (group {})\n{}",
+        text("change"),
+        text("name"),
+        text("group"),
+        text("text")
+    )
 }

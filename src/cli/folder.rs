@@ -26,7 +26,12 @@ pub(super) fn read(dir: &Path) -> Result<Folder, Failure> {
     Ok(folder)
 }
 
-fn walk(dir: &Path, prefix: &str, limits: &StoreOptions, folder: &mut Folder) -> Result<(), Failure> {
+fn walk(
+    dir: &Path,
+    prefix: &str,
+    limits: &StoreOptions,
+    folder: &mut Folder,
+) -> Result<(), Failure> {
     let fail = |error: std::io::Error| {
         Failure::new(Failure::FAILED, format!("`{}` can't be read: {error}", dir.display()))
     };
@@ -58,7 +63,12 @@ fn walk(dir: &Path, prefix: &str, limits: &StoreOptions, folder: &mut Folder) ->
     Ok(())
 }
 
-fn file(on_disk: &Path, path: &str, limits: &StoreOptions, folder: &mut Folder) -> Result<(), Failure> {
+fn file(
+    on_disk: &Path,
+    path: &str,
+    limits: &StoreOptions,
+    folder: &mut Folder,
+) -> Result<(), Failure> {
     let fail = |error: std::io::Error| {
         Failure::new(Failure::FAILED, format!("`{}` can't be read: {error}", on_disk.display()))
     };

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::Failure;
 use super::output::Output;
 use super::validate::{assess_folder, line};
-use super::Failure;
 use crate::model::{NodeGroup, Stage};
 use crate::render::Renderer;
 use crate::schema::Schema;
@@ -75,5 +75,8 @@ fn yaml(schema: &Schema, resource: &crate::model::Resource) -> String {
 }
 
 fn document(one: &Rendered) -> String {
-    format!("---\n# from {}, version {}\n\"@type\": {}\n{}", one.place, one.version, one.type_url, one.yaml)
+    format!(
+        "---\n# from {}, version {}\n\"@type\": {}\n{}",
+        one.place, one.version, one.type_url, one.yaml
+    )
 }

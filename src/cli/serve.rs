@@ -25,9 +25,9 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     if args.check {
         return Ok(());
     }
-    app::serve(config, secrets).await.map_err(|error| {
-        Failure::new(Failure::FAILED, format!("{error:#}"))
-    })
+    app::serve(config, secrets)
+        .await
+        .map_err(|error| Failure::new(Failure::FAILED, format!("{error:#}")))
 }
 
 fn usage(error: ConfigError) -> Failure {

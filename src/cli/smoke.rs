@@ -47,8 +47,9 @@ pub(super) async fn run(args: &Args, output: &Output) -> Result<(), Failure> {
             output.message(line("error", problem).trim_end());
         }
         let message = format!("{} problem(s); nothing was booted", assessment.problems.len());
-        return Err(Failure::new(Failure::PROBLEMS, message)
-            .with_hint("`convoy validate` lists them all"));
+        return Err(
+            Failure::new(Failure::PROBLEMS, message).with_hint("`convoy validate` lists them all")
+        );
     }
     let plans = plans(args, &assessment)?;
     let work = tempfile::tempdir()
@@ -64,7 +65,10 @@ pub(super) async fn run(args: &Args, output: &Output) -> Result<(), Failure> {
         async move {
             output.progress(&format!("{} …", plan.cell));
             let result = smoke.run(plan).await;
-            output.progress(&format!("{} {:?} in {} ms", result.cell, result.outcome, result.took_ms));
+            output.progress(&format!(
+                "{} {:?} in {} ms",
+                result.cell, result.outcome, result.took_ms
+            ));
             result
         }
     });
@@ -124,7 +128,8 @@ fn plans(args: &Args, assessment: &Assessment) -> Result<Vec<Plan>, Failure> {
 }
 
 fn text(report: &Report) -> String {
-    let mut rows = vec![vec!["STAGE".into(), "ENVOY".into(), "RESULT".into(), "CHECKS".into(), "TIME".into()]];
+    let mut rows =
+        vec![vec!["STAGE".into(), "ENVOY".into(), "RESULT".into(), "CHECKS".into(), "TIME".into()]];
     let mut reasons = String::new();
     for cell in &report.cells {
         let outcome = format!("{:?}", cell.outcome).to_lowercase();

@@ -22,7 +22,8 @@ pub(super) async fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     let mut board = args.server.get(&format!("/repos/{repo}/board")).await?;
     if let Some(only) = &args.stage {
         let stages = board["stages"].as_array_mut();
-        let known: Vec<String> = stages.iter().flat_map(|s| s.iter()).map(|s| text(s, "stage")).collect();
+        let known: Vec<String> =
+            stages.iter().flat_map(|s| s.iter()).map(|s| text(s, "stage")).collect();
         if !known.contains(only) {
             return Err(Failure::new(Failure::NOT_FOUND, format!("there is no stage `{only}`"))
                 .with_hint(format!("the stages are {}", known.join(", "))));
@@ -54,7 +55,11 @@ fn table(board: &Value) -> String {
         rows.push(vec![
             text(stage, "stage"),
             if live.is_null() { "nothing".into() } else { text(live, "id") },
-            if live.is_null() { String::new() } else { format!("r{} {}", live["revision"], text(live, "short")) },
+            if live.is_null() {
+                String::new()
+            } else {
+                format!("r{} {}", live["revision"], text(live, "short"))
+            },
             text(stage, "since"),
             text(stage, "by"),
             smoke(&stage["matrix"]),
@@ -76,7 +81,12 @@ fn table(board: &Value) -> String {
         }
         if !stage["hold"].is_null() {
             let hold = &stage["hold"];
-            let line = format!("{} is held by {}: {}\n", text(stage, "stage"), text(hold, "by"), text(hold, "reason"));
+            let line = format!(
+                "{} is held by {}: {}\n",
+                text(stage, "stage"),
+                text(hold, "by"),
+                text(hold, "reason")
+            );
             notes.push_str(&line);
         }
     }

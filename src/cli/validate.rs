@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::Failure;
 use super::folder;
 use super::output::Output;
-use super::Failure;
 use crate::model::{Finding, Problem, Severity};
 use crate::reconcile::{Assessment, assess};
 use crate::render::Renderer;

@@ -50,7 +50,8 @@ pub fn assess(renderer: &Renderer, tree: &SourceTree, skipped: &[Problem]) -> Op
         let in_stage = |problem: Problem| Problem { stages: vec![stage.clone()], ..problem };
         problems.extend(output.problems.iter().cloned());
         for resources in output.resources.groups.values() {
-            problems.extend(snapshot::check(renderer.schema(), resources).into_iter().map(in_stage));
+            problems
+                .extend(snapshot::check(renderer.schema(), resources).into_iter().map(in_stage));
         }
         let said = lint::run(renderer.schema(), stage, &output.resources);
         findings.extend(said.into_iter().map(|finding| Finding {

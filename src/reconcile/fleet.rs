@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use super::Fleet;
 use crate::model::{RepoName, Stage};
 use crate::xds::{Hub, NodeStatus, TypeStatus};
@@ -35,7 +37,14 @@ fn is_in_step(status: &TypeStatus) -> bool {
 }
 
 /// What the nodes of a stage say to what `hub` serves it now.
-pub(super) fn word(hub: &Hub, nodes: &[NodeStatus], repo: &RepoName, stage: &Stage) -> Word {
+/// A refusal counts when it is of what is served now, or was made since the
+/// pointer moved (a step on the way to what is served).
+pub(super) fn word(
+    hub: &Hub,
+    nodes: &[NodeStatus],
+    (repo, stage): (&RepoName, &Stage),
+    applied_at: Option<Timestamp>,
+) -> Word {
     let of_stage = |node: &&NodeStatus| {
         node.key.as_ref().is_some_and(|key| &key.repo == repo && &key.stage == stage)
     };
@@ -48,7 +57,10 @@ pub(super) fn word(hub: &Hub, nodes: &[NodeStatus], repo: &RepoName, stage: &Sta
         };
         for status in &node.types {
             let refused = status.nacked.as_ref();
-            let refused = refused.filter(|nack| current(status).is_some_and(|v| v == nack.version));
+            let refused = refused.filter(|nack| {
+                let since = applied_at.is_some_and(|applied| nack.at >= applied);
+                since || current(status).is_some_and(|version| version == nack.version)
+            });
             if let Some(nack) = refused {
                 let kind = status.type_url.message().rsplit('.').next().unwrap_or("");
                 return Word::Refused(format!(

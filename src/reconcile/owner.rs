@@ -531,7 +531,8 @@ impl Owner {
         }
         let nodes = self.parts.hub.nodes();
         for promotion in applying {
-            let word = word(&self.parts.hub, &nodes, &promotion.repo, &promotion.stage);
+            let stage = (&promotion.repo, &promotion.stage);
+            let word = word(&self.parts.hub, &nodes, stage, promotion.applied_at);
             if let Some(event) = self.outcome(&promotion, word) {
                 self.system(event).await?;
             }

@@ -68,16 +68,22 @@ impl Value {
 /// # Errors
 /// The text is not YAML, has a key twice, or passes a bound.
 pub(crate) fn parse(file: &FilePath, text: &[u8]) -> Result<Vec<Node>, Problem> {
-    if text.len() > BYTES_MAX {
-        let size = text.len();
-        return Err(Problem::new(
-            Place::file(file.clone()),
-            "file-too-large",
-            format!("the file has {size} bytes, more than the {BYTES_MAX} that are read"),
-        ));
-    }
+    fits(file, text, BYTES_MAX)?;
     serde_saphyr::from_slice_multiple_with_options(text, options())
         .map_err(|error| problem(file, &error))
+}
+
+/// Whether `content` has at most `most` bytes.
+///
+/// # Errors
+/// It has more.
+pub(crate) fn fits(file: &FilePath, content: &[u8], most: usize) -> Result<(), Problem> {
+    if content.len() <= most {
+        return Ok(());
+    }
+    let message =
+        format!("the file has {} bytes, more than the {most} that are read", content.len());
+    Err(Problem::new(Place::file(file.clone()), "file-too-large", message))
 }
 
 fn options() -> serde_saphyr::Options {

@@ -11,7 +11,7 @@
 //!   - {address: 10.0.0.2, port: 8080, zone: b, state: maintenance}
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
@@ -72,15 +72,14 @@ fn cluster<'n>(mistakes: &mut Mistakes<'_>, node: &'n Node) -> Option<(&'n str, 
     let hosts = required(mistakes, &fields, "an inventory", "hosts");
     let items = hosts.map_or(&[][..], |node| mistakes.list(node, "`hosts`"));
     let mut localities = Localities::new();
-    let mut seen: Vec<(IpAddr, u32)> = Vec::new();
+    let mut seen = HashSet::new();
     for item in items {
         let Some((host, locality, active)) = host(mistakes, item) else { continue };
-        if seen.contains(&(host.address, host.port)) {
+        if !seen.insert((host.address, host.port)) {
             let message = format!("the host {} port {} is there twice", host.address, host.port);
             mistakes.note(item.at, "duplicate-host", message);
             continue;
         }
-        seen.push((host.address, host.port));
         if active {
             localities.entry(locality).or_default().push(host);
         }

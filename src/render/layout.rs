@@ -166,7 +166,10 @@ mod tests {
         (tree, manifest)
     }
 
-    fn check(path: &str) -> Result<Option<(Option<String>, Holds)>, (String, Option<String>)> {
+    /// Group and content of the file, or rule and hint of its problem.
+    type Checked = Result<Option<(Option<String>, Holds)>, (String, Option<String>)>;
+
+    fn check(path: &str) -> Checked {
         let (tree, manifest) = tree(&[path]);
         let (found, mut problems) = find(&tree, &manifest);
         match problems.pop() {

@@ -15,6 +15,8 @@ use crate::model::{
     EVERYONE, GroupRule, IdError, MANIFEST_PATH, Manifest, NodeGroup, NodeRule, Person, Place,
     Problem, SmokePolicy, SourceTree, Stage, StageSpec,
 };
+/// A manifest is written by hand.
+const BYTES_MAX: usize = 256 << 10;
 /// More approvals than this are a slip of the finger.
 const APPROVALS_MAX: u32 = 50;
 /// A soak is waited for by people; a month is longer than any of them will.
@@ -37,7 +39,9 @@ pub(crate) fn read(tree: &SourceTree) -> Result<Option<Manifest>, Vec<Problem>> 
     else {
         return Ok(None);
     };
-    let documents = document::parse(file, content).map_err(|problem| vec![problem])?;
+    let documents = document::fits(file, content, BYTES_MAX)
+        .and_then(|()| document::parse(file, content))
+        .map_err(|problem| vec![problem])?;
     let mut mistakes = Mistakes::new(file);
     let manifest = match documents.as_slice() {
         [node] => manifest(&mut mistakes, node),

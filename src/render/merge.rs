@@ -7,10 +7,12 @@ use std::sync::Arc;
 use super::Output;
 use super::stage::Renderings;
 use crate::model::{
-    ContentHash, Manifest, NodeGroup, Problem, Resource, ResourceName, Resources, Stage, TypeUrl,
+    ContentHash, FilePath, Manifest, NodeGroup, Problem, Resource, ResourceName, Resources, Stage,
+    TypeUrl,
 };
 
-type ByName = BTreeMap<(TypeUrl, ResourceName), Arc<Resource>>;
+/// Resources by type and name, each with the file that it was rendered from.
+type ByName = BTreeMap<(TypeUrl, ResourceName), (Arc<Resource>, Option<FilePath>)>;
 
 /// The output of one stage.
 pub(crate) fn merge(manifest: &Manifest, stage: &Stage, renderings: Renderings) -> Output {
@@ -23,7 +25,9 @@ pub(crate) fn merge(manifest: &Manifest, stage: &Stage, renderings: Renderings) 
         problems.extend(rendering.problems.iter().cloned());
         for name in names {
             let group = groups.entry(name).or_default();
-            problems.extend(rendering.resources.iter().filter_map(|added| add(group, added)));
+            let source = rendering.file.as_ref().map(|file| &file.source);
+            let added = rendering.resources.iter();
+            problems.extend(added.filter_map(|added| add(group, added, source)));
         }
     }
     for problem in &mut problems {
@@ -32,28 +36,41 @@ pub(crate) fn merge(manifest: &Manifest, stage: &Stage, renderings: Renderings) 
     problems.extend(everywhere);
     problems.sort();
     problems.dedup();
-    let groups =
-        groups.into_iter().map(|(name, all)| (name, all.into_values().collect())).collect();
+    let groups = groups
+        .into_iter()
+        .map(|(name, all)| (name, all.into_values().map(|(resource, _)| resource).collect()))
+        .collect();
     let resources = Resources { groups };
     Output { hash: hash(&resources), resources, problems, files }
 }
 
-fn add(group: &mut ByName, added: &Arc<Resource>) -> Option<Problem> {
+fn add(group: &mut ByName, added: &Arc<Resource>, source: Option<&FilePath>) -> Option<Problem> {
     let key = (added.type_url.clone(), added.name.clone());
-    let Some(first) = group.get(&key) else {
-        group.insert(key, Arc::clone(added));
+    let Some((first, first_source)) = group.get(&key) else {
+        group.insert(key, (Arc::clone(added), source.cloned()));
         return None;
     };
     let message = format!(
-        "there is a second `{}` of type {}; the first is at {}",
+        "{} is a second `{}` of type {}; the first is {}",
+        described(added, source),
         added.name,
         added.type_url.message(),
-        first.place
+        described(first, first_source.as_ref()),
     );
     Some(
         Problem::new(added.place.clone(), "duplicate-name", message)
             .with_hint("names are unique within a type and group; rename or remove one"),
     )
+}
+
+/// Where a resource is written, and through which file it came where that is
+/// another: two of one macro have the same place.
+fn described(resource: &Resource, source: Option<&FilePath>) -> String {
+    let place = &resource.place;
+    match source.filter(|source| **source != place.file) {
+        Some(source) => format!("{place} (through {source})"),
+        None => place.to_string(),
+    }
 }
 
 fn hash(resources: &Resources) -> ContentHash {

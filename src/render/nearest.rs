@@ -3,11 +3,16 @@
 //! Not a search: short lists only. Whoever reports an unknown name calls it
 //! for the hint.
 
+/// Longer names are not compared: the cost grows with the product of lengths.
+const LENGTH_MAX: usize = 128;
+
 /// The known name nearest to `name`, if one is near enough to be meant.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = (name.chars().count() / 3).clamp(1, 3);
+    let short = |name: &str| name.len() <= LENGTH_MAX;
     known
         .into_iter()
+        .filter(|candidate| short(name) && short(candidate))
         .map(|candidate| (distance(name, candidate), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min()
@@ -69,6 +74,8 @@ mod tests {
         assert_eq!(nearest("saok", known), Some("soak"));
         assert_eq!(nearest("listener", known), None);
         assert_eq!(nearest("", known), None);
+        let long = "x".repeat(LENGTH_MAX + 1);
+        assert_eq!(nearest(&long, [long.as_str()]), None);
     }
 
     #[test]

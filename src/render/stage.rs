@@ -195,11 +195,7 @@ fn stopped(problem: Problem) -> Rendering {
 
 fn text<'c>(path: &FilePath, content: &'c [u8]) -> Result<&'c str, Problem> {
     let place = |line| Place { file: path.clone(), line, column: 0 };
-    if content.len() > document::BYTES_MAX {
-        let (size, most) = (content.len(), document::BYTES_MAX);
-        let message = format!("the file has {size} bytes, more than the {most} that are read");
-        return Err(Problem::new(place(0), "file-too-large", message));
-    }
+    document::fits(path, content, document::BYTES_MAX)?;
     std::str::from_utf8(content).map_err(|error| {
         let before = &content[..error.valid_up_to()];
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;

@@ -25,7 +25,7 @@ use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
 
 use super::rendered::Origin;
-use crate::model::{FilePath, Problem};
+use crate::model::{FilePath, Place, Problem};
 
 pub(crate) use scan::Source;
 pub(crate) use sources::Sources;
@@ -38,6 +38,9 @@ const FUEL: u64 = 5_000_000;
 const OUTPUT_BYTES_MAX: usize = 8 << 20;
 /// How deep macros, includes and expressions may nest.
 const RECURSION_MAX: usize = 200;
+/// The longest line of a template, in bytes: the engine counts columns
+/// in 16 bits.
+const LINE_MAX: usize = 60_000;
 
 /// Runs templates with one set of values.
 #[derive(Debug)]
@@ -69,6 +72,10 @@ impl Engine {
         let scanned = Source::scan(source);
         if !scanned.is_template() {
             return Ok((source.to_owned(), Origin::Same));
+        }
+        if let Some((line, message)) = refused(source, &scanned) {
+            let place = Place { file: file.clone(), line, column: 0 };
+            return Err(Problem::new(place, "template-budget", message));
         }
         let plain = scanned.plain();
         let text = print(&self.plain, file, &plain, &self.values, OUTPUT_BYTES_MAX)
@@ -107,6 +114,17 @@ fn environment(
     environment.set_path_join_callback(|name, _| Cow::Owned(Sources::full_name(name)));
     environment.set_loader(move |name| Ok(load(name)));
     environment
+}
+
+/// Why the engine can't be given a source at all: the line, from 1, and the
+/// reason.
+fn refused(source: &str, scanned: &Source<'_>) -> Option<(u32, &'static str)> {
+    if let Some(line) = scanned.too_deep() {
+        return Some((line, "the tag is too long: move the data into the values"));
+    }
+    let at = source.lines().position(|line| line.len() > LINE_MAX)?;
+    let line = u32::try_from(at + 1).ok()?;
+    Some((line, "a line of a template has at most 60,000 bytes"))
 }
 
 fn syntax() -> Result<SyntaxConfig, Error> {

@@ -123,7 +123,20 @@ fn a_second_resource_of_one_name_names_the_first() {
         "resources/clusters/b.yaml:2:1 duplicate-name",
     ];
     assert_eq!(problems(&output), expected);
-    assert!(output.problems[0].message.ends_with("the first is at resources/clusters/a.yaml:1:1"));
+    assert!(output.problems[0].message.ends_with("the first is resources/clusters/a.yaml:1:1"));
+}
+
+#[test]
+fn two_of_one_macro_are_told_apart_by_their_files() {
+    let output = beta(&[
+        ("templates/m.yaml", "#% macro m()\nname: a\n#% endmacro\n"),
+        ("resources/clusters/a.yaml", "#% import 'm.yaml' as m\n${{ m.m() }}\n"),
+        ("resources/clusters/b.yaml", "#% import 'm.yaml' as m\n${{ m.m() }}\n"),
+    ]);
+    assert_eq!(problems(&output), ["templates/m.yaml:2:1 duplicate-name"]);
+    let message = &output.problems[0].message;
+    assert!(message.contains("(through resources/clusters/b.yaml) is a second"), "{message}");
+    assert!(message.ends_with("(through resources/clusters/a.yaml)"), "{message}");
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! Maps merge, everything else replaces, and null removes. Files of other
 //! stages are not read; which file names are known is `layout`'s to say.
 
+use std::collections::HashMap;
+
 use minijinja::value::{Serde, Value as TemplateValue};
 use serde_json::Value as Json;
 
@@ -29,7 +31,7 @@ impl Values {
         let mut problems = Vec::new();
         let common = file(tree, "common", &mut problems).unwrap_or_default();
         let own = file(tree, stage.as_str(), &mut problems).unwrap_or_default();
-        let shared = merge(common, own);
+        let shared = merge(merge(Vec::new(), common), own);
         let mut groups = Vec::new();
         for rule in &manifest.groups {
             let stem = format!("{stage}.{}", rule.name);
@@ -106,27 +108,28 @@ fn entries(mistakes: &mut Mistakes<'_>, documents: Vec<Node>) -> Vec<Entry> {
     entries
 }
 
+/// `over` merged over `base`, without nulls.
 fn merge(mut base: Vec<Entry>, over: Vec<Entry>) -> Vec<Entry> {
-    for entry in over {
-        let known = base.iter().position(|known| known.key == entry.key);
-        match (known, entry.node.value) {
-            (Some(at), Value::Null) => drop(base.remove(at)),
-            (None, Value::Null) => {}
-            (Some(at), Value::Map(over)) => {
-                let below = match std::mem::replace(&mut base[at].node.value, Value::Null) {
-                    Value::Map(below) => below,
-                    _ => Vec::new(),
-                };
-                base[at].node.value = Value::Map(merge(below, over));
+    let mut places: HashMap<String, usize> =
+        base.iter().enumerate().map(|(at, entry)| (entry.key.clone(), at)).collect();
+    for mut entry in over {
+        let known = places.get(&entry.key).copied();
+        if let Value::Map(over) = entry.node.value {
+            let below = match known.map(|at| &mut base[at].node.value) {
+                Some(Value::Map(below)) => std::mem::take(below),
+                _ => Vec::new(),
+            };
+            entry.node.value = Value::Map(merge(below, over));
+        }
+        match known {
+            Some(at) => base[at].node.value = entry.node.value,
+            None => {
+                places.insert(entry.key.clone(), base.len());
+                base.push(entry);
             }
-            (Some(at), value) => base[at].node.value = value,
-            (None, Value::Map(over)) => {
-                let node = Node { value: Value::Map(merge(Vec::new(), over)), ..entry.node };
-                base.push(Entry { node, ..entry });
-            }
-            (None, value) => base.push(Entry { node: Node { value, ..entry.node }, ..entry }),
         }
     }
+    base.retain(|entry| entry.node.value != Value::Null);
     base
 }
 
@@ -195,7 +198,7 @@ mod tests {
     #[test]
     fn later_files_win_and_maps_merge_deeply() {
         let values = read(&[
-            ("values/common.yaml", "a: {x: 1, y: 2}\nb: [1, 2]\nc: yes\nd: 1\n"),
+            ("values/common.yaml", "a: {x: 1, y: 2}\nb: [1, 2]\nc: yes\nd: 1\ne: ~\n"),
             ("values/beta.yaml", "a: {y: 3, z: {k: v, gone: ~}}\nb: [3]\nd: ~\n"),
             ("values/beta.edge.yaml", "a: text\n"),
             ("values/release.yaml", "a: [broken\n"),

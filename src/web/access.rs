@@ -13,10 +13,11 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 
 use super::Site;
-use super::auth::{Caller, Proof, Role};
+use super::auth::{Caller, Proof};
 use super::csrf;
 use super::error::Fault;
 use super::extract::encode_query;
+use crate::config::Role;
 
 /// The body limit of requests that carry no files.
 pub(crate) const BODY_MAX: usize = 1 << 20;

@@ -42,7 +42,7 @@ mod repos;
 mod serving;
 
 use super::access::{Access, Entry};
-use super::auth::Role;
+use crate::config::Role;
 
 pub(crate) use look::{LISTED_MAX, no_bundle, no_pipeline, no_promotion};
 pub(crate) use repos::{RepoCard, cards as repo_cards, revision_or_head};

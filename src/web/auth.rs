@@ -15,6 +15,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::error::Fault;
 use super::session::{Session, Sessions};
+use crate::config::Role;
 use crate::model::{Actor, ContentHash, Person, Via};
 
 /// The person of open development mode, where the request names nobody else.
@@ -23,39 +24,6 @@ pub(crate) const DEV_PERSON: &str = "dev";
 const PERSON_HEADER: &str = "x-convoy-person";
 /// Set to `cli` by our own command line, for the record.
 const CLIENT_HEADER: &str = "x-convoy-client";
-
-/// What a token may do. Later ones may do everything that earlier ones may,
-/// save that a node's token opens nothing but xDS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Connects as an Envoy; may not even read here.
-    Node,
-    /// Looks.
-    Reader,
-    /// Edits, promotes, approves, rolls back.
-    Operator,
-    /// Also takes over a rewritten upstream.
-    Admin,
-}
-
-impl Role {
-    /// Whether this role may do what `needed` may.
-    pub fn covers(self, needed: Self) -> bool {
-        self >= needed
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Node => "a node",
-            Self::Reader => "a reader",
-            Self::Operator => "an operator",
-            Self::Admin => "an administrator",
-        })
-    }
-}
 
 /// One token of the configuration.
 #[derive(Debug, Clone)]

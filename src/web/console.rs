@@ -14,7 +14,7 @@ mod pages;
 mod promotions;
 
 use super::access::{Access, Entry};
-use super::auth::Role;
+use crate::config::Role;
 
 pub(crate) use pages::Pages;
 

@@ -248,8 +248,7 @@ mod tests {
 
     fn upstream(url: &str) -> Upstream {
         let limits = Limits::default();
-        let (credentials, ca_file, ssh) = (None, None, None);
-        Upstream { url: url.into(), branch: "main".into(), credentials, ca_file, ssh, limits }
+        Upstream { limits, ..Upstream::new(url, "main") }
     }
 
     #[test]

@@ -188,6 +188,12 @@ impl From<StoreError> for Fault {
                 text,
                 "change something before you save",
             ),
+            StoreError::Invalid(_) => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid_change",
+                text,
+                "look at the files as they are now",
+            ),
             StoreError::Limit(_) => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", text, "commit less at once")
             }

@@ -2,7 +2,11 @@
 //! test that started them.
 #![allow(dead_code, reason = "not every test uses all of it")]
 
+pub(crate) mod ads;
+pub(crate) mod convoy;
+pub(crate) mod envoy;
 pub(crate) mod oneshot;
 pub(crate) mod process;
+pub(crate) mod slack;
 pub(crate) mod sshd;
 pub(crate) mod upstream;

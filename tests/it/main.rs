@@ -2,12 +2,18 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     reason = "clippy knows test functions, but not the helpers that only they call"
 )]
 
 mod harness;
+mod install;
+mod journey;
 mod lint;
+mod matrix;
 mod mirror;
 mod sample;
 mod slack;
+mod smoke;
+mod store;
 mod web;

@@ -8,6 +8,11 @@ use std::ops::Range;
 
 use super::mark::Mark;
 
+/// How many words and signs one tag may have, a quoted text being one.
+const TOKENS_MAX: usize = 1_000;
+/// How many `elif` tags one source may have.
+const ELIFS_MAX: usize = 200;
+
 /// A piece of source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Piece {
@@ -59,6 +64,22 @@ impl<'s> Source<'s> {
             .filter(|piece| matches!(piece.sort, Sort::Expression | Sort::Statement))
             .flat_map(|piece| self.text[piece.range.clone()].split(|c| !identifier(c)))
             .any(|word| words.contains(&word))
+    }
+
+    /// Where a tag, or the chain of `elif` tags, is longer than the engine can
+    /// take: it walks both by recursion, so that a long enough one would
+    /// overflow the stack. Gives the line, from 1.
+    pub(super) fn too_deep(&self) -> Option<u32> {
+        let mut elifs = 0;
+        let deep = |piece: &&Piece| {
+            let tag = &self.text[piece.range.clone()];
+            elifs +=
+                usize::from(piece.sort == Sort::Statement && words(tag).next() == Some("elif"));
+            let tag_runs = matches!(piece.sort, Sort::Expression | Sort::Statement);
+            elifs > ELIFS_MAX || (tag_runs && tokens(tag) > TOKENS_MAX)
+        };
+        let piece = self.pieces.iter().find(deep)?;
+        Some(advance((1, 1), &self.text[..piece.range.start]).0)
     }
 
     /// The source as the engine gets it: each `##` line an inline comment, on
@@ -153,6 +174,27 @@ pub(super) fn advance((line, column): (u32, u32), text: &str) -> (u32, u32) {
     }
 }
 
+fn words(tag: &str) -> impl Iterator<Item = &str> {
+    tag.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
+}
+
+fn tokens(tag: &str) -> usize {
+    let bytes = tag.as_bytes();
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80;
+    let (mut at, mut count) = (0, 0);
+    while at < bytes.len() {
+        let byte = bytes[at];
+        if matches!(byte, b'"' | b'\'') {
+            at = string_end(bytes, at, byte).unwrap_or(bytes.len());
+        } else if word(byte) {
+            at += bytes[at..].iter().take_while(|byte| word(**byte)).count() - 1;
+        }
+        count += usize::from(!byte.is_ascii_whitespace());
+        at += 1;
+    }
+    count
+}
+
 struct Scanner<'s> {
     text: &'s str,
     at: usize,
@@ -218,15 +260,16 @@ impl Scanner<'_> {
     fn raw(&mut self, start: usize, sort: Sort) -> Option<(Range<usize>, usize)> {
         let opens = sort == Sort::Statement && self.text[start..].starts_with("<%");
         let text_start = start + opens.then(|| basic_tag(&self.text[start..], "raw")).flatten()?;
+        self.push(Sort::Text, start);
         let mut at = text_start;
-        loop {
-            at += self.text[at..].find("<%")?;
+        while let Some(next) = self.text[at..].find("<%") {
+            at += next;
             if let Some(length) = basic_tag(&self.text[at..], "endraw") {
-                self.push(Sort::Text, start);
                 return Some((text_start..at, at + length));
             }
             at += 2;
         }
+        Some((text_start..self.text.len(), self.text.len()))
     }
 }
 

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use super::scan::Source;
 use crate::model::{ContentHash, FilePath, SourceTree};
 
+/// The longest template.
+const BYTES_MAX: usize = 1 << 20;
 const FOLDER: &str = "templates";
 
 /// The files under `templates/`; cheap to clone.
@@ -16,13 +18,17 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
-    /// Takes the templates of `tree`. Files that are not UTF-8 are no
-    /// templates; naming one is a mistake like naming a missing one.
+    /// Takes the templates of `tree`. Files that are not UTF-8, or that the
+    /// engine can't take, are no templates; naming one is a mistake like
+    /// naming a missing one.
     pub(crate) fn of(tree: &SourceTree) -> Self {
         let files: BTreeMap<FilePath, String> = tree
             .under(FOLDER)
             .filter_map(|(path, content)| {
-                Some((path.clone(), std::str::from_utf8(content).ok()?.to_owned()))
+                let text = std::str::from_utf8(content).ok()?;
+                let fits = content.len() <= BYTES_MAX
+                    && super::refused(text, &Source::scan(text)).is_none();
+                fits.then(|| (path.clone(), text.to_owned()))
             })
             .collect();
         let parts =

@@ -257,6 +257,44 @@ fn endless_templates_end_at_a_bound() {
     }
 }
 
+/// Runs `source` cut to just below and far above what is taken: neither may
+/// overflow the stack, which would end the process.
+fn hostile(make: impl Fn(usize) -> String) {
+    for count in [190, 490, 950, 100_000] {
+        let _ = engine(&[]).run(&main_file(), &make(count));
+    }
+    let problem = engine(&[]).run(&main_file(), &make(100_000)).unwrap_err();
+    assert!(problem.place.line > 0, "{problem}");
+}
+
+#[test]
+fn endless_brackets_are_refused() {
+    hostile(|n| format!("a: ${{{{ {}1{} }}}}\n", "(\n".repeat(n), ")\n".repeat(n)));
+    hostile(|n| format!("a: ${{{{ {}1{} }}}}\n", "[\n".repeat(n), "]\n".repeat(n)));
+    hostile(|n| format!("a: ${{{{ {}1 }}}}\n", "[\n".repeat(n)));
+}
+
+#[test]
+fn endless_chains_are_refused() {
+    for link in ["|upper\n", ".a\n", "[0]\n", "()\n", "+1\n", "~'a'\n", " and 1\n"] {
+        hostile(|n| format!("a: ${{{{ name{} }}}}\n", link.repeat(n)));
+    }
+    for link in ["not\n", "-\n", "1 if 1 else\n", "1 **\n"] {
+        hostile(|n| format!("a: ${{{{ {} name }}}}\n", link.repeat(n)));
+    }
+}
+
+#[test]
+fn endless_statements_are_refused() {
+    for block in ["<% if on %>\n", "#% for x in ports\n", "<% with %>\n", "<% filter upper %>\n"] {
+        hostile(|n| block.repeat(n));
+    }
+    hostile(|n| format!("<% if off %>\n{}<% endif %>\n", "<% elif off %>\n".repeat(n)));
+    hostile(|n| "<% raw %>\n".repeat(n));
+    hostile(|n| format!("a: ${{{{ {}", " ".repeat(n)));
+    hostile(|n| format!("a: ${{{{ x{} }}}}", "x".repeat(n)));
+}
+
 #[test]
 fn a_mark_in_the_users_own_text_does_no_harm() {
     let source = "a: \u{10fffc}\nb: ${{ name }}\n";

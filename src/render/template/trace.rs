@@ -1,5 +1,7 @@
 //! From text with marks to the way back.
 
+use std::collections::HashMap;
+
 use super::mark::{self, Mark};
 use super::scan::advance;
 use super::sources::Sources;
@@ -58,8 +60,9 @@ fn certain(source: &str, text: &str, stripped: &str, runs: &[Run]) -> Vec<Run> {
     let most = lines.len().min(others.len()) - head;
     let tail = lines.iter().rev().zip(others.iter().rev()).take(most).take_while(same).count();
     let mut certain = of_lines(runs, 0..head, 0);
+    let only = only_lines(source);
     for (at, line) in lines.iter().enumerate().take(lines.len() - tail).skip(head) {
-        certain.push(by_text(source, line, at));
+        certain.push(by_text(&only, line, at));
     }
     let moved = lines.len() as i64 - others.len() as i64;
     certain.extend(of_lines(runs, others.len() - tail..others.len(), moved));
@@ -76,19 +79,27 @@ fn of_lines(runs: &[Run], lines: std::ops::Range<usize>, moved: i64) -> Vec<Run>
     runs.iter().filter(on).map(shift).collect()
 }
 
+/// The lines of the source that are there once, by their text.
+fn only_lines(source: &str) -> HashMap<&str, Option<(usize, &str)>> {
+    let mut only = HashMap::new();
+    for (at, line) in source.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        only.entry(line.trim()).and_modify(|known| *known = None).or_insert(Some((at, line)));
+    }
+    only
+}
+
 /// The source line with the same text, if there is exactly one.
-fn by_text(source: &str, line: &str, at: usize) -> Run {
-    let start = (u32::try_from(at + 1).unwrap_or(u32::MAX), 1);
-    let mut found = source.lines().enumerate().filter(|(_, own)| own.trim() == line.trim());
-    let only = found.next().filter(|_| found.next().is_none() && !line.trim().is_empty());
-    match only {
-        Some((number, own)) => {
-            let indent = |text: &str| text.chars().take_while(|c| c.is_whitespace()).count() as u32;
-            let start = (start.0, indent(line) + 1);
-            let from = (u32::try_from(number + 1).unwrap_or(u32::MAX), indent(own) + 1);
-            Run { start, file: mark::MAIN, from, literal: true }
-        }
-        None => Run { start, file: mark::MAIN, from: (0, 0), literal: false },
+fn by_text(only: &HashMap<&str, Option<(usize, &str)>>, line: &str, at: usize) -> Run {
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let indent = |text: &str| count(text.chars().take_while(|c| c.is_whitespace()).count());
+    match only.get(line.trim()).copied().flatten() {
+        Some((number, own)) => Run {
+            start: (count(at + 1), indent(line) + 1),
+            file: mark::MAIN,
+            from: (count(number + 1), indent(own) + 1),
+            literal: true,
+        },
+        None => Run { start: (count(at + 1), 1), file: mark::MAIN, from: (0, 0), literal: false },
     }
 }
 

@@ -3,10 +3,11 @@
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
+use crate::config::Role;
 use crate::model::{BundleId, Person, PromotionId, RepoName, Stage};
 use crate::promote::{BundleRecord, Promotion};
 use crate::web::Site;
-use crate::web::auth::{Caller, Role};
+use crate::web::auth::Caller;
 use crate::web::board::{self, BundleBrief, Pipeline, PromotionCard, Square};
 use crate::web::compare::{self, Comparison};
 use crate::web::error::Fault;

@@ -10,8 +10,9 @@ use minijinja::{Environment, HtmlEscape, State, UndefinedBehavior, Value, contex
 use serde::Serialize;
 
 use super::assets;
+use crate::config::Role;
 use crate::telemetry::clock;
-use crate::web::auth::{Caller, Proof, Role};
+use crate::web::auth::{Caller, Proof};
 use crate::web::error::Fault;
 use crate::web::extract::{encode_path, encode_query};
 

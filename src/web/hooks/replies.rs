@@ -2,18 +2,22 @@
 //! answer, and is carried out once.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::chat::{Audience, Message};
 
 /// Slack gives up after 3 s; this leaves room for the way.
 const PATIENCE: Duration = Duration::from_millis(2_500);
-/// Requests that are remembered. At a few a minute this is hours, and a
-/// repeated delivery comes within minutes.
-const REMEMBER_MAX: usize = 2_000;
+/// Requests that are remembered, with a few KiB of answer each. At a few a
+/// minute this is hours, and a repeated delivery comes within minutes.
+const REMEMBER_MAX: usize = 500;
+
+/// Requests at work at once, late answers included. People type a few a
+/// minute; more than this is a flood or a reconciler that hangs.
+const AT_WORK_MAX: usize = 64;
 
 /// An answer, and who sees it.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,9 +29,16 @@ pub(super) struct Reply {
 }
 
 /// The requests of late, by key. The lock is never held across an await.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Replies {
     known: Mutex<Known>,
+    at_work: Arc<Semaphore>,
+}
+
+impl Default for Replies {
+    fn default() -> Self {
+        Self { known: Mutex::default(), at_work: Arc::new(Semaphore::new(AT_WORK_MAX)) }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -53,10 +64,13 @@ enum Answer {
 
 /// What claiming a key gave.
 pub(super) enum Claim {
-    /// The request is new: carry it out, then [`Slot::settle`].
-    New(Slot),
+    /// The request is new: carry it out, then [`Slot::settle`]. The permit
+    /// goes along until the answer is delivered.
+    New(Slot, OwnedSemaphorePermit),
     /// It came before; wait for the same answer.
     Known(Slot),
+    /// Too many are at work; nothing was remembered of this one.
+    Full,
 }
 
 impl Replies {
@@ -66,6 +80,7 @@ impl Replies {
         if let Some(slot) = known.slots.get(&key) {
             return Claim::Known(slot.clone());
         }
+        let Ok(permit) = self.at_work.clone().try_acquire_owned() else { return Claim::Full };
         let slot = Slot { answer: watch::Sender::new(Answer::Awaited) };
         known.slots.insert(key.clone(), slot.clone());
         known.order.push_back(key);
@@ -74,7 +89,7 @@ impl Replies {
         {
             known.slots.remove(&oldest);
         }
-        Claim::New(slot)
+        Claim::New(slot, permit)
     }
 
     /// Whether `key` was claimed.
@@ -122,8 +137,8 @@ mod tests {
 
     fn new(replies: &Replies, key: &str) -> Slot {
         match replies.claim(key.into()) {
-            Claim::New(slot) => slot,
-            Claim::Known(_) => panic!("{key} is known"),
+            Claim::New(slot, _) => slot,
+            _ => panic!("{key} is not new"),
         }
     }
 
@@ -145,6 +160,16 @@ mod tests {
         assert!(slot.settle(reply("done")));
         let Claim::Known(again) = replies.claim("a".into()) else { panic!("it is new") };
         assert_eq!(again.wait().await, Some(reply("done")));
+    }
+
+    #[test]
+    fn a_flood_is_turned_away_and_what_was_is_still_known() {
+        let replies = Replies::default();
+        let claims: Vec<_> = (0..AT_WORK_MAX).map(|n| replies.claim(n.to_string())).collect();
+        assert!(matches!(replies.claim("more".into()), Claim::Full));
+        assert!(matches!(replies.claim("0".into()), Claim::Known(_)));
+        drop(claims);
+        assert!(matches!(replies.claim("more".into()), Claim::New(..)));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::replies::{Claim, Reply, Slot};
 use super::{Hooks, SlackHooks, click, converse};
@@ -27,6 +28,8 @@ pub(super) enum Refused {
     NoSlack,
     /// It is not Slack's, or not new.
     Unauthorized(&'static str),
+    /// Too much at once. Slack shows an error; the person tries again.
+    Busy,
     /// It is Slack's and can't be read.
     Malformed(FormError),
 }
@@ -36,6 +39,10 @@ impl IntoResponse for Refused {
         let (status, error) = match self {
             Self::NoSlack => (StatusCode::NOT_FOUND, "slack is not configured".to_owned()),
             Self::Unauthorized(error) => (StatusCode::UNAUTHORIZED, error.to_owned()),
+            Self::Busy => {
+                tracing::warn!("slack: a request was refused: too many are at work");
+                (StatusCode::SERVICE_UNAVAILABLE, "too many requests are at work".to_owned())
+            }
             Self::Malformed(error) => {
                 tracing::warn!("slack: a signed request can't be read: {error}");
                 (StatusCode::BAD_REQUEST, error.to_string())
@@ -60,11 +67,12 @@ pub(super) async fn command(
     let team = command.caller.team.as_deref().unwrap_or_default();
     let key = key(&["command", team, &command.caller.user, &command.trigger_id]);
     let slot = match claim(&slack, key, delivery)? {
-        Claim::New(slot) => {
-            run_command(&hooks, slack, command, slot.clone());
+        Claim::New(slot, permit) => {
+            run_command(&hooks, slack, command, slot.clone(), permit);
             slot
         }
         Claim::Known(slot) => slot,
+        Claim::Full => return Err(Refused::Busy),
     };
     let reply = slot.wait().await;
     let reply =
@@ -72,13 +80,20 @@ pub(super) async fn command(
     Ok(Json(reply.message.answer(reply.audience)).into_response())
 }
 
-fn run_command(hooks: &Hooks, slack: Arc<SlackHooks>, command: SlashCommand, slot: Slot) {
+fn run_command(
+    hooks: &Hooks,
+    slack: Arc<SlackHooks>,
+    command: SlashCommand,
+    slot: Slot,
+    permit: OwnedSemaphorePermit,
+) {
     let desk = hooks.desk.clone();
     hooks.tasks.spawn("slack-command", async move {
         let reply = converse::answer(desk.as_ref(), &slack, &command).await;
         if slot.settle(reply.clone()) {
             respond(&slack, &command.response_url, &reply).await;
         }
+        drop(permit);
     });
 }
 
@@ -104,11 +119,12 @@ pub(super) async fn interactive(
     let Click { channel, message_ts, action_id, action_ts, caller, .. } = &click;
     let key = key(&["click", channel, message_ts, action_id, action_ts, &caller.user]);
     let slot = match claim(&slack, key, delivery)? {
-        Claim::New(slot) => {
-            run_click(&hooks, slack, click, slot.clone());
+        Claim::New(slot, permit) => {
+            run_click(&hooks, slack, click, slot.clone(), permit);
             slot
         }
         Claim::Known(slot) => slot,
+        Claim::Full => return Err(Refused::Busy),
     };
     // Acknowledged once it is durable or refused, so that a crash in between
     // shows as an error to the clicker.
@@ -118,7 +134,13 @@ pub(super) async fn interactive(
 
 /// Slack shows nothing of the HTTP answer to a click, so the answer always
 /// goes to the `response_url`.
-fn run_click(hooks: &Hooks, slack: Arc<SlackHooks>, click: Click, slot: Slot) {
+fn run_click(
+    hooks: &Hooks,
+    slack: Arc<SlackHooks>,
+    click: Click,
+    slot: Slot,
+    permit: OwnedSemaphorePermit,
+) {
     let desk = hooks.desk.clone();
     hooks.tasks.spawn("slack-click", async move {
         let message = click::answer(desk.as_ref(), &slack, &click).await;
@@ -128,6 +150,7 @@ fn run_click(hooks: &Hooks, slack: Arc<SlackHooks>, click: Click, slot: Slot) {
         if let (Some(_), Some(url)) = (message, &click.response_url) {
             respond(&slack, url, &reply).await;
         }
+        drop(permit);
     });
 }
 

@@ -102,7 +102,7 @@ pub(super) fn snapshot(stage: &str, group: &str, resources: &[(&str, &str)]) -> 
         let name = ResourceName((*name).into());
         let (version, any) = ((*body).into(), body.as_bytes().to_vec().into());
         let hash = ContentHash::of(body.as_bytes());
-        (name.clone(), Arc::new(Served { name, version, any, hash }))
+        (name.clone(), Arc::new(Served { name, version, any, hash, endpoints: None }))
     };
     let of_type =
         TypeSnapshot { version: "1".into(), resources: resources.iter().map(served).collect() };

@@ -1,7 +1,7 @@
 //! Programs that a test runs: to their end, or beside it until it ends.
 
 use std::ffi::OsStr;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -18,6 +18,17 @@ impl Beside {
     pub(crate) fn start(command: &mut Command) -> Self {
         let child = command.process_group(0).spawn();
         Self { child: child.unwrap_or_else(|error| panic!("{command:?}: {error}")) }
+    }
+}
+
+impl Beside {
+    /// Reads the first line of a server's output, `listening on PORT`.
+    pub(crate) fn listening_port(&mut self) -> u16 {
+        let mut first = String::new();
+        let stdout = self.child.stdout.take().expect("the output is piped");
+        BufReader::new(stdout).read_line(&mut first).expect("the server says where it listens");
+        let port = first.trim().strip_prefix("listening on ").and_then(|port| port.parse().ok());
+        port.unwrap_or_else(|| panic!("a server said {first:?}"))
     }
 }
 

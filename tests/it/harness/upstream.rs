@@ -96,11 +96,8 @@ impl Serve {
         }
         command.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let mut server = Beside::start(&mut command);
-        let mut first = String::new();
-        let stdout = server.child.stdout.take().expect("the output is piped");
-        BufReader::new(stdout).read_line(&mut first).expect("the server says where it listens");
-        let port = first.trim().strip_prefix("listening on ").and_then(|port| port.parse().ok());
-        (server, port.unwrap_or_else(|| panic!("the git server said {first:?}")))
+        let port = server.listening_port();
+        (server, port)
     }
 }
 

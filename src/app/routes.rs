@@ -1,0 +1,117 @@
+//! Everything that HTTP serves, put together.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::Context as _;
+
+use super::{Secrets, measure};
+use crate::chat::{Ingress, Links, People, Secret, Slack};
+use crate::config::{Config, PersonConfig, TokenConfig};
+use crate::model::Person;
+use crate::reconcile::Handle;
+use crate::render::Renderer;
+use crate::store::Store;
+use crate::tasks::Tasks;
+use crate::web::hooks::{self, GitHub, GitHubHook, Hooks, Replies, SlackHooks};
+use crate::web::{self, Auth, Token, Web};
+use crate::xds::Hub;
+
+/// What the routes are made from.
+pub(super) struct Routes<'a> {
+    pub(super) config: &'a Config,
+    pub(super) secrets: &'a Secrets,
+    pub(super) store: Store,
+    pub(super) handle: Handle,
+    pub(super) hub: Hub,
+    pub(super) renderer: Arc<Renderer>,
+    pub(super) ready: Arc<AtomicBool>,
+    pub(super) tasks: Tasks,
+}
+
+impl Routes<'_> {
+    /// The API, the console, health and the hooks.
+    pub(super) fn router(self, slack: Option<(Slack, Links)>) -> anyhow::Result<axum::Router> {
+        let hooks = hooks::routes(Hooks {
+            desk: Arc::new(self.handle.clone()),
+            slack: slack.map(|(client, links)| Arc::new(self.slack(client, links))),
+            github: Arc::new(GitHub::new(self.github())),
+            tasks: self.tasks.clone(),
+        });
+        // The pages answer whatever no hook has taken.
+        Ok(web::router(self.web()?).merge(hooks))
+    }
+
+    fn web(self) -> anyhow::Result<Web> {
+        let Self { config, secrets, store, handle, hub, renderer, ready, .. } = self;
+        let tokens = config.tokens.iter().map(token).collect();
+        let secure = config.base_url.starts_with("https://");
+        let work_dir = config.data.join("edits");
+        std::fs::create_dir_all(&work_dir).context("the folder for edits can't be made")?;
+        let (seen, measured, dev) = (handle.clone(), hub.clone(), config.insecure_dev);
+        Ok(Web {
+            store,
+            handle,
+            hub,
+            renderer,
+            auth: Auth::new(tokens, dev, secure).context("sessions can't be made")?,
+            base_url: config.base_url.as_str().into(),
+            upstreams: Arc::new(secrets.upstreams.clone()),
+            authors: Arc::new(authors(&config.people)),
+            work_dir: work_dir.into(),
+            metrics: Arc::new(move || measure::page(&seen, &measured, dev)),
+            ready,
+        })
+    }
+
+    fn slack(&self, client: Slack, links: Links) -> SlackHooks {
+        let signing = self.secrets.slack.iter().flat_map(|slack| &slack.signing);
+        let people = self
+            .config
+            .people
+            .iter()
+            .flat_map(|person| person.slack.iter().map(|id| (id.clone(), person.name.clone())));
+        SlackHooks {
+            ingress: Ingress::new(signing.map(|secret| Secret::new(secret.expose())).collect()),
+            people: People::new(people),
+            client,
+            links,
+            default_repo: None,
+            replies: Replies::default(),
+        }
+    }
+
+    fn github(&self) -> Vec<GitHubHook> {
+        let hook = |repository: &crate::config::RepositoryConfig| {
+            let (given, upstream) = (repository.webhook.as_ref()?, repository.upstream.as_ref()?);
+            let secrets = self.secrets.webhooks.get(&repository.name)?;
+            Some(GitHubHook {
+                repo: repository.name.clone(),
+                full_name: Some(given.full_name.clone()),
+                branch: upstream.branch.clone(),
+                secrets: secrets.iter().map(|secret| Secret::new(secret.expose())).collect(),
+            })
+        };
+        self.config.repositories.iter().filter_map(hook).collect()
+    }
+}
+
+fn token(config: &TokenConfig) -> Token {
+    Token {
+        name: config.name.clone(),
+        person: config.person.clone(),
+        hash: config.sha256,
+        role: config.role,
+    }
+}
+
+/// What each person's edits are committed as: an address that leads back to
+/// them, so that they can't approve their own change.
+fn authors(people: &[PersonConfig]) -> BTreeMap<Person, (String, String)> {
+    let author = |person: &PersonConfig| {
+        let mail = person.emails.first()?.clone();
+        Some((person.name.clone(), (person.name.to_string(), mail)))
+    };
+    people.iter().filter_map(author).collect()
+}
