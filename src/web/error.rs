@@ -202,9 +202,6 @@ impl From<StoreError> for Fault {
                 Self::busy("the store takes no writes until convoy was restarted")
             }
             StoreError::Failed { .. } => Self::internal(&error),
-            // What is left is said of what was sent, not of the store.
-            #[allow(unreachable_patterns, reason = "the store may learn more refusals")]
-            _ => Self::invalid(text, "mend what it names, then try again"),
         }
     }
 }
