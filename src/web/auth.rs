@@ -4,13 +4,11 @@
 //! or, once, through the login form, which trades it for a session. What a
 //! caller may do is the role; whom the record names is the person.
 
-use std::fmt;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 
 use super::error::Fault;

@@ -188,7 +188,8 @@ fn stage_card(view: &View, repo: &RepoName, manifest: &Manifest, spec: &StageSpe
 }
 
 /// The first stage takes the newest bundle, every other what the stage
-/// before it serves, unless it is served already or on its way.
+/// before it serves, unless it, or a bundle that renders to the same, is
+/// served already, or it is on its way.
 fn candidate<'a>(
     view: &'a View,
     repo: &RepoName,
@@ -202,7 +203,10 @@ fn candidate<'a>(
             view.state.bundles.get(&view.state.slot(repo, &previous.name).current?)?
         }
     };
-    let served = slot.current.as_ref() == Some(&bundle.id);
+    let live = slot.current.as_ref().and_then(|id| view.state.bundles.get(id));
+    let output = |bundle: &BundleRecord| bundle.render.get(stage).copied();
+    let same = |live: &BundleRecord| output(live).is_some() && output(live) == output(bundle);
+    let served = live.is_some_and(|live| live.id == bundle.id || same(live));
     let asked = view.state.open(repo, stage).iter().any(|open| open.bundle == bundle.id);
     (!served && !asked).then_some(bundle)
 }

@@ -265,6 +265,9 @@ from_rejection!(QueryRejection, "the API's table names every parameter");
 from_rejection!(PathRejection, "check the address");
 from_rejection!(FormRejection, "load the page again and repeat what you did");
 
+/// What axum puts before a mistake in a body, for programmers.
+const UNREADABLE: &str = "Failed to deserialize the JSON body into the target type: ";
+
 fn malformed(status: StatusCode, text: String, hint: &str) -> Fault {
     match status {
         StatusCode::PAYLOAD_TOO_LARGE => {
@@ -273,7 +276,7 @@ fn malformed(status: StatusCode, text: String, hint: &str) -> Fault {
         StatusCode::UNSUPPORTED_MEDIA_TYPE => {
             Fault::new(status, "unsupported", "the body's type is not taken", "send JSON")
         }
-        _ => Fault::invalid(text, hint),
+        _ => Fault::invalid(text.strip_prefix(UNREADABLE).unwrap_or(&text), hint),
     }
 }
 

@@ -16,3 +16,4 @@ mod sample;
 mod slack;
 mod smoke;
 mod store;
+mod web;
