@@ -1,9 +1,34 @@
-//! The xDS protocol.
+//! The xDS protocol: the latest snapshots in, streams of encoded bytes out,
+//! and what each Envoy said of them.
+//!
+//! ```text
+//! reconcile → Hub (latest snapshot per key, rules, who is connected)
+//!               ↓ watch                      ↑ answers
+//!             stream (one per gRPC stream) ⇄ Session (pure)
+//!               ↓ Outgoing: shared bytes + short tail
+//!             server (tonic)
+//! ```
+//!
+//! It knows nothing of YAML, Git, stages in order or promotion. A slow stream
+//! holds one pointer to the latest snapshot, never a queue.
 
+mod codec;
+mod counters;
 mod hub;
+mod identity;
+mod method;
+mod private;
+mod refusal;
+mod registry;
 mod server;
+mod session;
 mod status;
+mod stream;
+mod tokens;
 
+pub use counters::HubCounters;
 pub use hub::{Hub, Report};
+pub use private::{Private, listen_private};
+use refusal::Refusal;
 pub use server::{XdsError, serve};
 pub use status::{Nack, NodeStatus, TypeStatus};

@@ -1,12 +1,100 @@
 //! References between resources: what one names, another must be.
+//!
+//! Works over decoded messages of any type, `Any`s within `Any`s included, so
+//! that a filter nobody here has heard of is checked as soon as it names a
+//! cluster the way Envoy's messages do. What the names mean is in
+//! [`references/mention.rs`](mention); this file holds them against what is there.
+//! References whose config source is not this control plane are left alone.
+
+mod mention;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::model::{Problem, Resource};
+use prost_reflect::DynamicMessage;
+
+use self::mention::{Mention, mentions};
+use crate::model::{Problem, Resource, ResourceKind, TypeUrl};
 use crate::schema::Schema;
 
 /// Every reference that leads nowhere within `resources` (one node group's
 /// complete set): route → cluster, listener → route, cluster → endpoints,
 /// anything → secret …
-pub fn check(_schema: &Schema, _resources: &[Arc<Resource>]) -> Vec<Problem> {
-    todo!()
+pub fn check(schema: &Schema, resources: &[Arc<Resource>]) -> Vec<Problem> {
+    check_with(&|type_url, body| schema.decode(type_url, body).ok(), resources)
 }
+
+/// How a message is decoded; `None` where it can't be. Decoding is what others
+/// report on, so an unreadable message simply mentions nothing here.
+type Decode<'a> = dyn Fn(&TypeUrl, &[u8]) -> Option<DynamicMessage> + 'a;
+
+fn check_with(decode: &Decode<'_>, resources: &[Arc<Resource>]) -> Vec<Problem> {
+    let names = Names::of(resources);
+    let mut problems = BTreeSet::new();
+    for one in resources {
+        let Some(message) = decode(&one.type_url, &one.body) else { continue };
+        let missing = mentions(decode, &message).into_iter().filter(|m| !names.hold(m));
+        problems.extend(missing.map(|mention| problem(one, &mention, &names)));
+    }
+    problems.into_iter().collect()
+}
+
+/// The names that are there.
+struct Names<'a>(BTreeSet<(ResourceKind, &'a str)>);
+
+impl<'a> Names<'a> {
+    fn of(resources: &'a [Arc<Resource>]) -> Self {
+        let named = |one: &'a Arc<Resource>| Some((one.type_url.kind()?, &*one.name.0));
+        Self(resources.iter().filter_map(named).collect())
+    }
+
+    fn hold(&self, mention: &Mention) -> bool {
+        self.0.contains(&(mention.kind, mention.name.as_str()))
+    }
+
+    /// The name of the same kind that is most like `mention`'s.
+    fn nearest(&self, mention: &Mention) -> Option<&'a str> {
+        let same_kind = self.0.iter().filter(|(kind, _)| *kind == mention.kind);
+        let names: Vec<&str> = same_kind.map(|(_, name)| *name).collect();
+        similar::get_close_matches(mention.name.as_str(), &names, 1, 0.6).first().copied()
+    }
+}
+
+fn problem(one: &Resource, mention: &Mention, names: &Names<'_>) -> Problem {
+    let (rule, what) = match mention.kind {
+        ResourceKind::Clusters => ("missing-cluster", "cluster"),
+        ResourceKind::Endpoints => ("missing-endpoints", "endpoints"),
+        ResourceKind::Secrets => ("missing-secret", "secret"),
+        ResourceKind::ExtensionConfigs => ("missing-extension-config", "extension config"),
+        _ => ("missing-route", "route configuration"),
+    };
+    let user = match one.type_url.kind() {
+        Some(kind) => singular(kind),
+        None => one.type_url.message(),
+    };
+    let message =
+        format!("{user} `{}` names the {what} `{}`, which is not there", one.name, mention.name);
+    let hint = match names.nearest(mention) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("define it under resources/{}/", mention.kind.folder()),
+    };
+    Problem::new(one.place.clone(), rule, message).with_hint(hint)
+}
+
+/// What people call one resource of a kind.
+fn singular(kind: ResourceKind) -> &'static str {
+    match kind {
+        ResourceKind::Clusters => "cluster",
+        ResourceKind::Endpoints => "endpoints",
+        ResourceKind::Secrets => "secret",
+        ResourceKind::ExtensionConfigs => "extension config",
+        ResourceKind::Listeners => "listener",
+        ResourceKind::ScopedRoutes => "scoped route",
+        ResourceKind::Routes => "route configuration",
+        ResourceKind::VirtualHosts => "virtual host",
+        ResourceKind::Runtime => "runtime",
+    }
+}
+
+#[cfg(test)]
+mod tests;

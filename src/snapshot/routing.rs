@@ -1,5 +1,12 @@
 //! Which node gets which snapshot.
-use crate::model::{GroupRule, NodeIdentity, NodeRule, RepoName, SnapshotKey, Stage};
+//!
+//! Pure: a node's own words in, a key out. The manifest's globs are compiled
+//! once, when a bundle becomes active; `xds` asks once per stream and again
+//! whenever the rules change.
+
+use globset::{Glob, GlobSet, GlobSetBuilder};
+
+use crate::model::{GroupRule, NodeGroup, NodeIdentity, NodeRule, RepoName, SnapshotKey, Stage};
 
 /// The rules of one stage, taken from the bundle that is active in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,18 +24,176 @@ pub struct Route {
 /// The rules of every stage of every pipeline, in matching order.
 #[derive(Debug, Default)]
 pub struct Routing {
-    routes: Vec<Route>,
+    routes: Vec<CompiledRoute>,
 }
 
 impl Routing {
     /// Compiles the rules. A glob that can't be compiled matches nothing;
     /// `render` refuses it in a manifest before it comes here.
     pub fn new(routes: Vec<Route>) -> Self {
-        Self { routes }
+        Self { routes: routes.into_iter().map(CompiledRoute::new).collect() }
     }
+
     /// What `node` is served from; `None` where no stage matches it.
-    pub fn assign(&self, _node: &NodeIdentity) -> Option<SnapshotKey> {
-        let _ = &self.routes;
-        todo!()
+    pub fn assign(&self, node: &NodeIdentity) -> Option<SnapshotKey> {
+        let route = self.routes.iter().find(|route| any_matches(&route.nodes, node))?;
+        let group = route
+            .groups
+            .iter()
+            .find(|(_, rules)| rules.is_empty() || any_matches(rules, node))
+            .map_or_else(NodeGroup::default, |(name, _)| name.clone());
+        Some(SnapshotKey { repo: route.repo.clone(), stage: route.stage.clone(), group })
+    }
+}
+
+#[derive(Debug)]
+struct CompiledRoute {
+    repo: RepoName,
+    stage: Stage,
+    nodes: Vec<CompiledRule>,
+    groups: Vec<(NodeGroup, Vec<CompiledRule>)>,
+}
+
+impl CompiledRoute {
+    fn new(route: Route) -> Self {
+        let groups = route.groups.into_iter().map(|group| (group.name, compile(group.nodes)));
+        Self {
+            repo: route.repo,
+            stage: route.stage,
+            nodes: compile(route.nodes),
+            groups: groups.collect(),
+        }
+    }
+}
+
+/// A rule whose globs are compiled; a part that was not given is `None`.
+#[derive(Debug)]
+struct CompiledRule {
+    clusters: Option<GlobSet>,
+    ids: Option<GlobSet>,
+    metadata: Vec<(String, String)>,
+}
+
+impl CompiledRule {
+    fn matches(&self, node: &NodeIdentity) -> bool {
+        self.clusters.as_ref().is_none_or(|globs| globs.is_match(&node.cluster))
+            && self.ids.as_ref().is_none_or(|globs| globs.is_match(&*node.id.0))
+            && self.metadata.iter().all(|(key, value)| node.metadata.get(key) == Some(value))
+    }
+}
+
+fn compile(rules: Vec<NodeRule>) -> Vec<CompiledRule> {
+    let compiled = |rule: NodeRule| CompiledRule {
+        clusters: globs(&rule.clusters),
+        ids: globs(&rule.ids),
+        metadata: rule.metadata,
+    };
+    rules.into_iter().map(compiled).collect()
+}
+
+fn globs(patterns: &[String]) -> Option<GlobSet> {
+    if patterns.is_empty() {
+        return None;
+    }
+    let mut set = GlobSetBuilder::new();
+    for glob in patterns.iter().filter_map(|pattern| Glob::new(pattern).ok()) {
+        set.add(glob);
+    }
+    Some(set.build().unwrap_or_else(|_| GlobSet::empty()))
+}
+
+fn any_matches(rules: &[CompiledRule], node: &NodeIdentity) -> bool {
+    rules.iter().any(|rule| rule.matches(node))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::NodeId;
+
+    fn node(id: &str, cluster: &str, stage: &str) -> NodeIdentity {
+        NodeIdentity {
+            id: NodeId(id.into()),
+            cluster: cluster.into(),
+            metadata: [("stage".to_owned(), stage.to_owned())].into(),
+            envoy_version: None,
+            locality: String::new(),
+        }
+    }
+
+    fn of_stage(stage: &str) -> NodeRule {
+        NodeRule { metadata: vec![("stage".into(), stage.into())], ..NodeRule::default() }
+    }
+
+    fn ids(glob: &str) -> NodeRule {
+        NodeRule { ids: vec![glob.into()], ..NodeRule::default() }
+    }
+
+    fn route(stage: &str, nodes: Vec<NodeRule>, groups: Vec<(&str, Vec<NodeRule>)>) -> Route {
+        Route {
+            repo: RepoName::new("mesh/config").unwrap(),
+            stage: Stage::new(stage).unwrap(),
+            nodes,
+            groups: groups
+                .into_iter()
+                .map(|(name, nodes)| GroupRule { name: NodeGroup::new(name).unwrap(), nodes })
+                .collect(),
+        }
+    }
+
+    fn check(routes: Vec<Route>, node: &NodeIdentity, expected: Option<&str>) {
+        let key =
+            Routing::new(routes).assign(node).map(|key| format!("{}:{}", key.stage, key.group));
+        assert_eq!(key.as_deref(), expected);
+    }
+
+    #[test]
+    fn the_first_stage_whose_rule_matches_wins() {
+        let routes = || {
+            vec![
+                route("beta", vec![of_stage("beta"), ids("odd-*")], vec![]),
+                route("release", vec![of_stage("release")], vec![]),
+            ]
+        };
+        check(routes(), &node("a", "web", "beta"), Some("beta:default"));
+        check(routes(), &node("odd-1", "web", "release"), Some("beta:default"));
+        check(routes(), &node("a", "web", "release"), Some("release:default"));
+        check(routes(), &node("a", "web", "nowhere"), None);
+    }
+
+    #[test]
+    fn a_stage_without_rules_matches_no_node() {
+        check(vec![route("beta", vec![], vec![])], &node("a", "web", "beta"), None);
+    }
+
+    #[test]
+    fn the_first_group_whose_rule_matches_wins() {
+        let groups = || {
+            let edge = NodeRule { clusters: vec!["edge*".into()], ..NodeRule::default() };
+            vec![("edge", vec![edge]), ("ones", vec![ids("*-1")]), ("rest", vec![])]
+        };
+        let routes = || vec![route("beta", vec![of_stage("beta")], groups())];
+        check(routes(), &node("a-1", "edge-eu", "beta"), Some("beta:edge"));
+        check(routes(), &node("a-1", "web", "beta"), Some("beta:ones"));
+        check(routes(), &node("a-2", "web", "beta"), Some("beta:rest"));
+    }
+
+    #[test]
+    fn every_part_of_a_rule_must_hold() {
+        let rule = || NodeRule {
+            clusters: vec!["web".into(), "api".into()],
+            ids: vec!["a-*".into()],
+            metadata: vec![("stage".into(), "beta".into())],
+        };
+        let routes = || vec![route("beta", vec![rule()], vec![])];
+        check(routes(), &node("a-1", "api", "beta"), Some("beta:default"));
+        check(routes(), &node("b-1", "api", "beta"), None);
+        check(routes(), &node("a-1", "db", "beta"), None);
+        check(routes(), &node("a-1", "api", "staging"), None);
+    }
+
+    #[test]
+    fn a_broken_glob_matches_nothing_rather_than_everything() {
+        check(vec![route("beta", vec![ids("a-[")], vec![])], &node("a-[", "web", "beta"), None);
     }
 }

@@ -1,8 +1,20 @@
-//! A snapshot at rest: one `DeltaDiscoveryResponse`, readable by any protobuf tool.
-use bytes::Bytes;
+//! A snapshot at rest: one `DeltaDiscoveryResponse`, readable by any protobuf
+//! tool. Also the few lines of protobuf that serving shares with storing.
+//!
+//! Written by hand over `prost::encoding`, because generated messages would
+//! copy every body into a vector of its own, once per stream.
 
-use super::Snapshot;
-use crate::model::SnapshotKey;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use prost::encoding::{
+    DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint,
+    encoded_len_varint, key_len, skip_field,
+};
+
+use super::{Served, Snapshot};
+use crate::model::{ContentHash, ResourceName, SnapshotKey, TypeUrl};
 
 /// Why stored bytes are not a snapshot.
 #[derive(Debug, thiserror::Error)]
@@ -14,16 +26,254 @@ pub struct WireError {
     pub detail: String,
 }
 
+// Field numbers of envoy.service.discovery.v3.DeltaDiscoveryResponse,
+// its Resource, and google.protobuf.Any.
+const RESPONSE_VERSION: u32 = 1;
+const RESPONSE_RESOURCES: u32 = 2;
+const RESOURCE_VERSION: u32 = 1;
+const RESOURCE_BODY: u32 = 2;
+const RESOURCE_NAME: u32 = 3;
+const ANY_TYPE_URL: u32 = 1;
+const ANY_VALUE: u32 = 2;
+
 impl Snapshot {
     /// The snapshot's stored form; equal snapshots give equal bytes.
     pub fn to_bytes(&self) -> Bytes {
-        todo!()
+        let version = self.version.to_string();
+        let resources = || self.types.values().flat_map(|one| one.resources.values());
+        let len = field_len(RESPONSE_VERSION, version.len())
+            + resources().map(|one| entry_len(one)).sum::<usize>();
+        let mut bytes = BytesMut::with_capacity(len);
+        put_field(RESPONSE_VERSION, version.as_bytes(), &mut bytes);
+        resources().for_each(|one| put_entry(one, &mut bytes));
+        bytes.freeze()
     }
-    /// Reads the stored form back, hashing every resource anew.
+
+    /// Reads the stored form back, hashing every resource anew. The bodies are
+    /// slices of `bytes`, not copies.
     ///
     /// # Errors
     /// The bytes are no such message, or a content does not fit its version.
-    pub fn from_bytes(_key: SnapshotKey, _bytes: &Bytes) -> Result<Self, WireError> {
-        todo!()
+    pub fn from_bytes(key: SnapshotKey, bytes: &Bytes) -> Result<Self, WireError> {
+        let damaged = |detail: String| WireError { key: key.to_string(), detail };
+        let stored = read(bytes).map_err(damaged)?;
+        let snapshot = Self::of(key.clone(), stored.types);
+        if snapshot.version.to_string() != stored.version {
+            return Err(damaged(format!(
+                "its contents hash to {}, not to the stored {}",
+                snapshot.version, stored.version
+            )));
+        }
+        Ok(snapshot)
+    }
+}
+
+struct Stored {
+    version: String,
+    types: BTreeMap<TypeUrl, BTreeMap<ResourceName, Arc<Served>>>,
+}
+
+fn read(bytes: &Bytes) -> Result<Stored, String> {
+    let mut stored = Stored { version: String::new(), types: BTreeMap::new() };
+    for field in Fields::of(bytes) {
+        match field? {
+            (RESPONSE_VERSION, version) => stored.version = text(version)?,
+            (RESPONSE_RESOURCES, entry) => {
+                let (type_url, served) = read_entry(&entry)?;
+                let same_type = stored.types.entry(type_url.clone()).or_default();
+                let name = served.name.clone();
+                if same_type.insert(name.clone(), Arc::new(served)).is_some() {
+                    return Err(format!("{} `{name}` is there twice", type_url.message()));
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(stored)
+}
+
+fn read_entry(entry: &Bytes) -> Result<(TypeUrl, Served), String> {
+    let (mut name, mut version, mut any) = (String::new(), String::new(), Bytes::new());
+    for field in Fields::of(entry) {
+        match field? {
+            (RESOURCE_NAME, value) => name = text(value)?,
+            (RESOURCE_VERSION, value) => version = text(value)?,
+            (RESOURCE_BODY, value) => any = value,
+            _ => {}
+        }
+    }
+    let (type_url, body) = split_any(&any)?;
+    let type_url = TypeUrl(text(type_url)?.into());
+    let hash = ContentHash::of(&body);
+    if hash.short() != version {
+        return Err(format!("{} `{name}` does not fit its version {version}", type_url.message()));
+    }
+    let served = Served::wrapped(&type_url, ResourceName(name.into()), any, &body, hash);
+    Ok((type_url, served))
+}
+
+fn text(bytes: Bytes) -> Result<String, String> {
+    String::from_utf8(bytes.into()).map_err(|_| "a text in it is not UTF-8".into())
+}
+
+/// The type URL and the message of an encoded `Any`.
+pub(super) fn split_any(any: &Bytes) -> Result<(Bytes, Bytes), String> {
+    let (mut type_url, mut body) = (Bytes::new(), Bytes::new());
+    for field in Fields::of(any) {
+        match field? {
+            (ANY_TYPE_URL, value) => type_url = value,
+            (ANY_VALUE, value) => body = value,
+            _ => {}
+        }
+    }
+    Ok((type_url, body))
+}
+
+/// How many bytes [`put_any`] writes.
+pub(super) fn any_len(type_url: &TypeUrl, body: &[u8]) -> usize {
+    field_len(ANY_TYPE_URL, type_url.0.len()) + field_len(ANY_VALUE, body.len())
+}
+
+/// Writes an `Any`.
+pub(super) fn put_any(type_url: &TypeUrl, body: &[u8], to: &mut impl BufMut) {
+    put_field(ANY_TYPE_URL, type_url.0.as_bytes(), to);
+    put_field(ANY_VALUE, body, to);
+}
+
+/// How many bytes [`put_entry`] writes.
+pub fn entry_len(served: &Served) -> usize {
+    field_len(RESPONSE_RESOURCES, resource_len(served))
+}
+
+/// Writes `served` as one entry of `DeltaDiscoveryResponse.resources`.
+pub fn put_entry(served: &Served, to: &mut impl BufMut) {
+    encode_key(RESPONSE_RESOURCES, WireType::LengthDelimited, to);
+    encode_varint(resource_len(served) as u64, to);
+    put_field(RESOURCE_VERSION, served.version.as_bytes(), to);
+    put_field(RESOURCE_BODY, &served.any, to);
+    put_field(RESOURCE_NAME, served.name.0.as_bytes(), to);
+}
+
+fn resource_len(served: &Served) -> usize {
+    field_len(RESOURCE_VERSION, served.version.len())
+        + field_len(RESOURCE_BODY, served.any.len())
+        + field_len(RESOURCE_NAME, served.name.0.len())
+}
+
+/// How many bytes [`put_field`] writes for `len` bytes of content.
+pub fn field_len(number: u32, len: usize) -> usize {
+    key_len(number) + encoded_len_varint(len as u64) + len
+}
+
+/// Writes one length-delimited field.
+pub fn put_field(number: u32, content: &[u8], to: &mut impl BufMut) {
+    encode_key(number, WireType::LengthDelimited, to);
+    encode_varint(content.len() as u64, to);
+    to.put_slice(content);
+}
+
+fn malformed(error: prost::DecodeError) -> String {
+    error.to_string()
+}
+
+/// The length-delimited fields of a message, as slices of it. Fields of other
+/// wire types are skipped.
+struct Fields {
+    rest: Bytes,
+}
+
+impl Fields {
+    fn of(message: &Bytes) -> Self {
+        Self { rest: message.clone() }
+    }
+
+    fn read(&mut self) -> Result<Option<(u32, Bytes)>, String> {
+        while self.rest.has_remaining() {
+            let (number, wire_type) = decode_key(&mut self.rest).map_err(malformed)?;
+            if wire_type != WireType::LengthDelimited {
+                skip_field(wire_type, number, &mut self.rest, DecodeContext::default())
+                    .map_err(malformed)?;
+                continue;
+            }
+            let len = decode_varint(&mut self.rest).map_err(malformed)?;
+            let len = usize::try_from(len).unwrap_or(usize::MAX);
+            if len > self.rest.remaining() {
+                return Err("a field is longer than the message".into());
+            }
+            return Ok(Some((number, self.rest.split_to(len))));
+        }
+        Ok(None)
+    }
+}
+
+impl Iterator for Fields {
+    type Item = Result<(u32, Bytes), String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let field = self.read().transpose();
+        if matches!(field, Some(Err(_))) {
+            self.rest.clear();
+        }
+        field
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryResponse;
+    use prost::Message;
+
+    use super::*;
+    use crate::model::ResourceKind;
+    use crate::snapshot::build;
+    use crate::snapshot::testing::{cluster, key, resource};
+
+    fn sample() -> Snapshot {
+        let route = resource(ResourceKind::Routes, "r", b"route");
+        build(key("beta"), &[cluster("b", 2), route, cluster("a", 1)])
+    }
+
+    #[test]
+    fn the_stored_form_reads_back_the_same() {
+        let snapshot = sample();
+        let bytes = snapshot.to_bytes();
+        assert_eq!(Snapshot::from_bytes(key("beta"), &bytes).unwrap(), snapshot);
+        assert_eq!(bytes, snapshot.to_bytes());
+        let empty = build(key("beta"), &[]);
+        assert_eq!(Snapshot::from_bytes(key("beta"), &empty.to_bytes()).unwrap(), empty);
+    }
+
+    #[test]
+    fn any_protobuf_tool_reads_the_stored_form() {
+        let snapshot = sample();
+        let read = DeltaDiscoveryResponse::decode(snapshot.to_bytes()).unwrap();
+        assert_eq!(read.system_version_info, snapshot.version.to_string());
+        let names: Vec<_> = read.resources.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names, ["a", "b", "r"]);
+        assert_eq!(read.encode_to_vec(), snapshot.to_bytes());
+    }
+
+    #[test]
+    fn bodies_are_slices_of_the_stored_bytes() {
+        let bytes = sample().to_bytes();
+        let read = Snapshot::from_bytes(key("beta"), &bytes).unwrap();
+        let within = bytes.as_ptr_range();
+        for served in read.types.values().flat_map(|one| one.resources.values()) {
+            assert!(within.contains(&served.any.as_ptr()));
+        }
+    }
+
+    #[test]
+    fn damage_is_found_wherever_it_is() {
+        let bytes = sample().to_bytes();
+        for at in 0..bytes.len() {
+            let mut broken = bytes.to_vec();
+            broken[at] ^= 0x41;
+            let read = Snapshot::from_bytes(key("beta"), &broken.into());
+            assert!(read.is_err(), "byte {at} was changed unnoticed");
+        }
+        let cut = bytes.slice(..bytes.len() - 1);
+        let error = Snapshot::from_bytes(key("beta"), &cut).unwrap_err();
+        assert!(error.to_string().starts_with("the stored snapshot of mesh/config:beta:default"));
     }
 }

@@ -1,55 +1,285 @@
 //! The latest snapshots, who is connected, and what they said.
-use std::sync::Arc;
+//!
+//! A switchboard, not an actor: publishing swaps a pointer in a watch channel
+//! and wakes the streams, which look for themselves. The one lock guards small
+//! tables and is never held while anything is awaited or written to a stream.
 
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 
-use super::NodeStatus;
-use crate::model::{NodeId, SnapshotKey, TypeUrl};
+use super::counters::Counts;
+use super::registry::Registry;
+use super::session::{Answer, Outgoing};
+use super::{HubCounters, NodeStatus, TypeStatus};
+use crate::model::{NodeId, NodeIdentity, SnapshotKey, TypeUrl};
 use crate::snapshot::{Routing, Snapshot};
+use crate::telemetry::clock;
+
+/// How many refusals are remembered.
+const MAX_REFUSALS: usize = 256;
 
 /// What a node's answer means to the rest of the program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
     /// The node took `version` of a type.
-    Acked { key: SnapshotKey, node: NodeId, type_url: TypeUrl, version: Arc<str> },
+    Acked {
+        /// What the node is served from.
+        key: SnapshotKey,
+        /// The node.
+        node: NodeId,
+        /// The type.
+        type_url: TypeUrl,
+        /// The type's version.
+        version: Arc<str>,
+    },
     /// The node refused it, in Envoy's own words.
-    Nacked { key: SnapshotKey, node: NodeId, type_url: TypeUrl, version: Arc<str>, message: String },
+    Nacked {
+        /// What the node is served from.
+        key: SnapshotKey,
+        /// The node.
+        node: NodeId,
+        /// The type.
+        type_url: TypeUrl,
+        /// The type's version.
+        version: Arc<str>,
+        /// Envoy's own words.
+        message: String,
+    },
     /// A node came, went, or was assigned anew.
     Changed,
 }
 
 /// The switchboard between snapshots and streams; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Hub {}
+pub struct Hub {
+    shared: Arc<Shared>,
+}
+
+/// What a stream follows.
+pub(super) type Latest = watch::Receiver<Option<Arc<Snapshot>>>;
+
+#[derive(Debug)]
+struct Shared {
+    tables: Mutex<Tables>,
+    routing: watch::Sender<Arc<Routing>>,
+    /// Serves every node from this key, whatever the rules say.
+    everyone: Option<SnapshotKey>,
+    reports: mpsc::Sender<Report>,
+    changes: watch::Sender<u64>,
+    streams: AtomicU64,
+    counts: Counts,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    snapshots: HashMap<SnapshotKey, watch::Sender<Option<Arc<Snapshot>>>>,
+    registry: Registry,
+    refusals: VecDeque<(TypeUrl, String)>,
+}
 
 impl Hub {
     /// A hub that knows no snapshot. Reports go to `reports`; when it is full
     /// they are dropped (the reconciler looks at [`Hub::nodes`] on each tick).
-    pub fn new(_reports: mpsc::Sender<Report>) -> Self {
-        todo!()
+    pub fn new(reports: mpsc::Sender<Report>) -> Self {
+        Self::with(reports, None)
     }
+
+    /// A hub that serves `snapshot` to every node.
+    pub fn serving(snapshot: Arc<Snapshot>, reports: mpsc::Sender<Report>) -> Self {
+        let hub = Self::with(reports, Some(snapshot.key.clone()));
+        hub.publish(snapshot);
+        hub
+    }
+
+    fn with(reports: mpsc::Sender<Report>, everyone: Option<SnapshotKey>) -> Self {
+        let shared = Shared {
+            tables: Mutex::default(),
+            routing: watch::Sender::default(),
+            everyone,
+            reports,
+            changes: watch::Sender::default(),
+            streams: AtomicU64::default(),
+            counts: Counts::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
     /// Serves `snapshot` from now on. The same version again changes nothing.
-    pub fn publish(&self, _snapshot: Arc<Snapshot>) {
-        todo!()
+    pub fn publish(&self, snapshot: Arc<Snapshot>) {
+        let sender = self.sender(&snapshot.key);
+        let news = sender.send_if_modified(|latest| {
+            let news = latest.as_ref().is_none_or(|known| known.version != snapshot.version);
+            if news {
+                *latest = Some(snapshot.clone());
+            }
+            news
+        });
+        if news {
+            tracing::info!(key = %snapshot.key, version = %snapshot.version.short(), "published");
+        }
     }
+
     /// Stops serving a key: its streams are sent nothing more.
-    pub fn withdraw(&self, _key: &SnapshotKey) {
-        todo!()
+    pub fn withdraw(&self, key: &SnapshotKey) {
+        if self.sender(key).send_replace(None).is_some() {
+            tracing::info!(key = %key, "withdrawn");
+        }
+        // A key that nobody follows needs no channel.
+        self.tables()
+            .snapshots
+            .retain(|_, sender| sender.receiver_count() > 0 || sender.borrow().is_some());
     }
+
     /// What is served for `key`.
-    pub fn snapshot(&self, _key: &SnapshotKey) -> Option<Arc<Snapshot>> {
-        todo!()
+    pub fn snapshot(&self, key: &SnapshotKey) -> Option<Arc<Snapshot>> {
+        self.tables().snapshots.get(key).and_then(|sender| sender.borrow().clone())
     }
+
     /// Replaces the rules; open streams are assigned anew.
-    pub fn route(&self, _routing: Arc<Routing>) {
-        todo!()
+    pub fn route(&self, routing: Arc<Routing>) {
+        self.shared.routing.send_replace(routing);
     }
+
     /// Every connected node, sorted by id.
     pub fn nodes(&self) -> Vec<NodeStatus> {
-        todo!()
+        self.tables().registry.nodes()
     }
+
     /// A counter that moves whenever [`Hub::nodes`] would give something else.
     pub fn changes(&self) -> watch::Receiver<u64> {
-        todo!()
+        self.shared.changes.subscribe()
+    }
+
+    /// What was counted so far.
+    pub fn counters(&self) -> HubCounters {
+        self.shared.counts.read()
+    }
+
+    /// The newest refusals, oldest first, at most 256: type and Envoy's words.
+    pub fn refusals(&self) -> Vec<(TypeUrl, String)> {
+        self.tables().refusals.iter().cloned().collect()
+    }
+
+    /// The rules, to be followed.
+    pub(super) fn routing(&self) -> watch::Receiver<Arc<Routing>> {
+        self.shared.routing.subscribe()
+    }
+
+    /// What `node` is served from under the rules as they are.
+    pub(super) fn assign(&self, node: &NodeIdentity) -> Option<SnapshotKey> {
+        let everyone = self.shared.everyone.clone();
+        everyone.or_else(|| self.shared.routing.borrow().assign(node))
+    }
+
+    /// The snapshots of `key`, to be followed; it need not have one yet.
+    pub(super) fn follow(&self, key: &SnapshotKey) -> Latest {
+        self.tables().snapshots.entry(key.clone()).or_default().subscribe()
+    }
+
+    /// A stream introduced itself. Gives its number.
+    pub(super) fn joined(&self, node: &NodeIdentity, key: Option<&SnapshotKey>) -> u64 {
+        let stream = self.shared.streams.fetch_add(1, Ordering::Relaxed);
+        self.tables().registry.joined(stream, node.clone(), key.cloned(), clock::now());
+        self.shared.counts.opened.add(1);
+        self.report(Report::Changed);
+        self.changed();
+        stream
+    }
+
+    /// A stream ended.
+    pub(super) fn left(&self, stream: u64, node: &NodeId) {
+        self.tables().registry.left(stream, node);
+        self.shared.counts.closed.add(1);
+        self.report(Report::Changed);
+        self.changed();
+    }
+
+    /// A node's streams are served from `key` now.
+    pub(super) fn assigned(&self, node: &NodeId, key: Option<&SnapshotKey>) {
+        if self.tables().registry.assigned(node, key) {
+            self.report(Report::Changed);
+            self.changed();
+        }
+    }
+
+    /// A stream stands so now.
+    pub(super) fn stands(&self, stream: u64, node: &NodeId, types: Vec<TypeStatus>) {
+        if self.tables().registry.stands(stream, node, types) {
+            self.changed();
+        }
+    }
+
+    /// A request came, perhaps with an answer in it.
+    pub(super) fn answered(
+        &self,
+        node: &NodeId,
+        key: Option<&SnapshotKey>,
+        type_url: &TypeUrl,
+        answer: Option<Answer>,
+    ) {
+        let counts = &self.shared.counts;
+        counts.requests.add(1);
+        let (node, type_url) = (node.clone(), type_url.clone());
+        match (answer, key.cloned()) {
+            (Some(Answer::Acked { version }), key) => {
+                counts.acks.add(1);
+                if let Some(key) = key {
+                    self.report(Report::Acked { key, node, type_url, version });
+                }
+            }
+            (Some(Answer::Nacked { version, message }), key) => {
+                counts.nacks.add(1);
+                tracing::warn!(node.id = %node, %type_url, %version, %message, "an update was refused");
+                self.remember(&type_url, &message);
+                if let Some(key) = key {
+                    self.report(Report::Nacked { key, node, type_url, version, message });
+                }
+            }
+            (None, _) => {}
+        }
+    }
+
+    /// A response is about to be written.
+    pub(super) fn pushed(&self, outgoing: &Outgoing) {
+        let counts = &self.shared.counts;
+        counts.pushes.add(1);
+        counts.resources.add(outgoing.resources.len() as u64);
+        counts.bytes.add(outgoing.encoded_len() as u64);
+    }
+
+    /// A stream was refused, or ended for a reason of ours.
+    pub(super) fn refused(&self) {
+        self.shared.counts.refused.add(1);
+    }
+
+    fn remember(&self, type_url: &TypeUrl, message: &str) {
+        let refusals = &mut self.tables().refusals;
+        if refusals.len() == MAX_REFUSALS {
+            refusals.pop_front();
+        }
+        refusals.push_back((type_url.clone(), message.to_owned()));
+    }
+
+    fn report(&self, report: Report) {
+        if let Err(TrySendError::Full(_)) = self.shared.reports.try_send(report) {
+            self.shared.counts.reports_dropped.add(1);
+        }
+    }
+
+    fn changed(&self) {
+        self.shared.changes.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    fn sender(&self, key: &SnapshotKey) -> watch::Sender<Option<Arc<Snapshot>>> {
+        self.tables().snapshots.entry(key.clone()).or_default().clone()
+    }
+
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        // The tables hold plain data that is whole after every statement.
+        self.shared.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

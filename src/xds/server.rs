@@ -1,9 +1,38 @@
-//! The thin gRPC server.
+//! The thin gRPC server: finds the method, checks the token, and hands the
+//! stream over. It decides nothing about resources.
+
+use std::convert::Infallible;
 use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
 
+use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
+use prost::Message;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tonic::body::Body;
+use tonic::server::Grpc;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Response, Status, Streaming};
 
-use super::Hub;
+use super::codec::XdsCodec;
+use super::method::Method;
+use super::session::Protocol;
+use super::stream::{Incoming, answer};
+use super::tokens::Tokens;
+use super::{Hub, Refusal};
+
+/// The largest request: the initial versions of some 500,000 resources.
+const MAX_REQUEST_BYTES: usize = 64 << 20;
+/// How often a silent connection is asked whether it lives, and how long it
+/// may take to say so. Half-open connections are gone after both.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// An Envoy that does not aggregate opens one stream per name.
+const MAX_STREAMS_PER_CONNECTION: u32 = 10_000;
+/// How long streams may take to end.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Why the server ended.
 #[derive(Debug, thiserror::Error)]
@@ -13,11 +42,87 @@ pub struct XdsError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 /// Serves xDS on `listener` until `shutdown`, then closes streams in order.
 /// With `tokens`, a stream must carry one of them (hashed with SHA-256) as
 /// `authorization: Bearer …`.
+///
+/// # Errors
+/// The server could not go on accepting connections.
 pub async fn serve(
-    _listener: TcpListener,
-    _hub: Hub,
-    _tokens: Vec<crate::model::ContentHash>,
-    _shutdown: impl Future<Output = ()> + Send + 'static,
+    listener: TcpListener,
+    hub: Hub,
+    tokens: Vec<crate::model::ContentHash>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), XdsError> {
-    todo!()
+    let stop = watch::Sender::new(false);
+    let state = Arc::new(State { hub, tokens: Tokens::new(tokens), stopping: stop.subscribe() });
+    let service = tower::service_fn(move |request| {
+        let state = state.clone();
+        async move { Ok::<_, Infallible>(state.call(request).await) }
+    });
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let signal = async {
+        shutdown.await;
+        // Streams end first; then the connections say goodbye and close.
+        stop.send_replace(true);
+    };
+    let mut stopping = stop.subscribe();
+    let grace = async {
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+        tokio::time::sleep(GRACE).await;
+    };
+    let served = Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
+        .serve_with_incoming_shutdown(service, incoming, signal);
+    tokio::select! {
+        served = served => served.map_err(|error| XdsError(error.into())),
+        () = grace => {
+            tracing::warn!("connections did not end in time and are dropped");
+            Ok(())
+        }
+    }
+}
+
+/// What every request sees.
+struct State {
+    hub: Hub,
+    tokens: Tokens,
+    stopping: watch::Receiver<bool>,
+}
+
+impl State {
+    async fn call(&self, request: http::Request<Body>) -> http::Response<Body> {
+        match self.admit(&request) {
+            Ok(method) => match method.protocol {
+                Protocol::Sotw => self.stream::<DiscoveryRequest>(method, request).await,
+                Protocol::Delta => self.stream::<DeltaDiscoveryRequest>(method, request).await,
+            },
+            Err(refusal) => {
+                self.hub.refused();
+                Status::from(refusal).into_http()
+            }
+        }
+    }
+
+    fn admit(&self, request: &http::Request<Body>) -> Result<Method, Refusal> {
+        if !self.tokens.allow(request.headers()) {
+            return Err(Refusal::Unauthenticated);
+        }
+        Method::at(request.uri().path())
+    }
+
+    async fn stream<R: Incoming + Message + Default>(
+        &self,
+        method: Method,
+        request: http::Request<Body>,
+    ) -> http::Response<Body> {
+        let open = tower::service_fn(|request: tonic::Request<Streaming<R>>| {
+            let (hub, stopping) = (self.hub.clone(), self.stopping.clone());
+            let stream = answer(hub, method.clone(), request.into_inner(), stopping);
+            std::future::ready(Ok::<_, Status>(Response::new(stream)))
+        });
+        Grpc::new(XdsCodec::<R>::default())
+            .max_decoding_message_size(MAX_REQUEST_BYTES)
+            .streaming(open, request)
+            .await
+    }
 }

@@ -1,4 +1,4 @@
-//! What we know of each node, for people.
+//! What we know of each node, for people. Plain data; the hub fills it in.
 use std::sync::Arc;
 
 use jiff::Timestamp;

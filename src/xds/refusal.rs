@@ -1,0 +1,60 @@
+//! Why a stream is refused or ended, and the gRPC status that says so: the
+//! one place that knows tonic's codes.
+
+use tonic::Status;
+
+/// Why a stream can't go on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refusal {
+    /// There is no such method.
+    #[error("no such method: {0}")]
+    UnknownMethod(String),
+    /// The method exists in Envoy's interface, and not here.
+    #[error("{0} is not served; use the streaming method of the same service")]
+    NotServed(&'static str),
+    /// No token, or a wrong one.
+    #[error("a valid bearer token is required")]
+    Unauthenticated,
+    /// The first message did not say who the client is.
+    #[error("the first message of a stream must carry node.id")]
+    NoNode,
+    /// The stream opened and said nothing.
+    #[error("no message came within {0} s of the stream's start")]
+    Silent(u64),
+    /// A message on an aggregated stream did not say which type it is about.
+    #[error("type_url is required on an aggregated stream")]
+    NoType,
+    /// A message on a stream for one type was about another.
+    #[error("this stream is for {expected}, not for {given}")]
+    OtherType {
+        /// The stream's type.
+        expected: String,
+        /// The message's.
+        given: String,
+    },
+    /// More types than anybody needs.
+    #[error("too many resource types on one stream")]
+    TooManyTypes,
+    /// More names than we keep for one stream.
+    #[error("too many resource names on one stream")]
+    TooManyNames,
+    /// We stop.
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        let text = refusal.to_string();
+        match refusal {
+            Refusal::UnknownMethod(_) | Refusal::NotServed(_) => Self::unimplemented(text),
+            Refusal::Unauthenticated => Self::unauthenticated(text),
+            Refusal::NoNode | Refusal::NoType | Refusal::OtherType { .. } => {
+                Self::invalid_argument(text)
+            }
+            Refusal::Silent(_) => Self::deadline_exceeded(text),
+            Refusal::TooManyTypes | Refusal::TooManyNames => Self::resource_exhausted(text),
+            Refusal::Stopping => Self::unavailable(text),
+        }
+    }
+}

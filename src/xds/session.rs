@@ -1,0 +1,307 @@
+//! One xDS stream as a pure state machine: messages and snapshots in, messages
+//! out. No task, no clock (`now` is the age of the stream), no IO.
+//!
+//! Obeys the [xDS protocol](https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol)
+//! in both variants, for any type. `stream` feeds it. What one type needs is
+//! `session/channel.rs`; this file gives the types their turns:
+//!
+//! 1. *make*: suppliers (clusters, endpoints, secrets …) are sent first; users
+//!    (listeners, routes …) follow once the client took the suppliers. Envoy
+//!    answers a cluster update when its clusters are warm.
+//! 2. *break*: what suppliers lose is removed last, once the client took the
+//!    users that no longer name it. A client that refused those keeps the old
+//!    ones at work, so what they name stays too.
+//!
+//! Waiting for one another ends after [`HOLD`], whatever the client does.
+
+mod channel;
+mod holding;
+mod order;
+mod subscription;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use self::channel::{Channel, Sending};
+use self::order::{Role, place, role};
+use super::{Refusal, TypeStatus};
+use crate::model::{ResourceKind, ResourceName, TypeUrl};
+use crate::snapshot::{Served, Snapshot, TypeSnapshot};
+
+/// How long types wait for one another's answers.
+const HOLD: Duration = Duration::from_secs(5);
+/// How many types one stream may ask for; Envoy knows nine.
+const MAX_TYPES: usize = 64;
+/// How many names one stream may ask for within a type.
+const MAX_NAMES: usize = 500_000;
+
+/// Which of the two variants a stream speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// State of the world.
+    Sotw,
+    /// Incremental.
+    Delta,
+}
+
+/// A client's message, without the envelope.
+#[derive(Debug, Clone)]
+pub(super) struct Request {
+    pub(super) type_url: TypeUrl,
+    /// Of the response it answers; empty where it answers none.
+    pub(super) nonce: String,
+    /// Why it refuses that response. Nothing else makes a refusal.
+    pub(super) error: Option<String>,
+    pub(super) ask: Ask,
+    /// When it came.
+    pub(super) at: Timestamp,
+}
+
+/// What a message asks for.
+#[derive(Debug, Clone)]
+pub(super) enum Ask {
+    /// All names, and the version the client has.
+    Sotw { names: Vec<String>, version: String },
+    /// Names to add and to drop, and the versions of a reconnecting client.
+    Delta { subscribe: Vec<String>, unsubscribe: Vec<String>, initial: Vec<(String, String)> },
+}
+
+/// A message to the client. Its resources are shared with every stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Outgoing {
+    pub(super) protocol: Protocol,
+    pub(super) type_url: TypeUrl,
+    pub(super) version: Arc<str>,
+    pub(super) nonce: String,
+    pub(super) resources: Vec<Arc<Served>>,
+    /// Delta only.
+    pub(super) removed: Vec<ResourceName>,
+    /// Whether it is the first of its type on the stream, which says who we are.
+    pub(super) introduces: bool,
+}
+
+/// What a client's message said of the response it answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Answer {
+    Acked { version: Arc<str> },
+    Nacked { version: Arc<str>, message: String },
+}
+
+/// One stream.
+#[derive(Debug)]
+pub(super) struct Session {
+    protocol: Protocol,
+    snapshot: Option<Arc<Snapshot>>,
+    /// In sending order.
+    channels: BTreeMap<(Option<ResourceKind>, TypeUrl), Channel>,
+    nonces: u64,
+    /// Since when something waits for another type's answer.
+    held_since: Option<Duration>,
+    /// Endpoints of clusters that were sent before endpoints were asked for:
+    /// a cluster that warms needs them even if the client has the version.
+    awaited: BTreeSet<ResourceName>,
+    /// What a type without resources is compared with.
+    nothing: Arc<TypeSnapshot>,
+}
+
+impl Session {
+    /// A stream on which nothing was said.
+    pub(super) fn new(protocol: Protocol) -> Self {
+        Self {
+            protocol,
+            snapshot: None,
+            channels: BTreeMap::new(),
+            nonces: 0,
+            held_since: None,
+            awaited: BTreeSet::new(),
+            nothing: Arc::new(TypeSnapshot::new(BTreeMap::new())),
+        }
+    }
+
+    /// Takes a client's message.
+    pub(super) fn on_request(
+        &mut self,
+        request: Request,
+        now: Duration,
+    ) -> Result<(Option<Answer>, Vec<Outgoing>), Refusal> {
+        let place = place(&request.type_url);
+        if self.channels.len() >= MAX_TYPES && !self.channels.contains_key(&place) {
+            return Err(Refusal::TooManyTypes);
+        }
+        let current = self.snapshot.as_ref().map(|_| self.current(&request.type_url));
+        let new = || Channel::new(request.type_url.clone(), self.protocol);
+        let channel = self.channels.entry(place.clone()).or_insert_with(new);
+        let answer = channel.on_request(request, current.as_ref());
+        if channel.subscription.names.len() > MAX_NAMES {
+            return Err(Refusal::TooManyNames);
+        }
+        if place.0 == Some(ResourceKind::Endpoints) {
+            let awaited = std::mem::take(&mut self.awaited);
+            awaited.iter().filter(|n| channel.subscription.covers(n)).for_each(|name| {
+                channel.holding.owe(name);
+            });
+        }
+        Ok((answer, self.pump(now)))
+    }
+
+    /// Serves `snapshot` from now on, whatever was served before; with `None`
+    /// the client keeps what it has.
+    pub(super) fn on_snapshot(
+        &mut self,
+        snapshot: Option<Arc<Snapshot>>,
+        now: Duration,
+    ) -> Vec<Outgoing> {
+        self.snapshot = snapshot;
+        self.pump(now)
+    }
+
+    /// When [`Session::on_timeout`] wants to be called.
+    pub(super) fn next_timeout(&self) -> Option<Duration> {
+        let held = self.held_since.map(|since| since + HOLD);
+        self.channels.values().filter_map(Channel::timeout).chain(held).min()
+    }
+
+    /// Stops waiting for what is overdue.
+    pub(super) fn on_timeout(&mut self, now: Duration) -> Vec<Outgoing> {
+        self.channels.values_mut().for_each(|channel| channel.on_timeout(now));
+        self.pump(now)
+    }
+
+    /// Every type as people see it, in sending order.
+    pub(super) fn statuses(&self) -> Vec<TypeStatus> {
+        self.channels.values().map(Channel::status).collect()
+    }
+
+    /// Sends what may be sent now.
+    fn pump(&mut self, now: Duration) -> Vec<Outgoing> {
+        if self.snapshot.is_none() {
+            return Vec::new();
+        }
+        let patient = self.held_since.is_none_or(|since| now < since + HOLD);
+        let mut out = Vec::new();
+        let made = self.make(patient, now, &mut out);
+        let broke = self.break_off(patient, now, &mut out);
+        self.held_since = match made || broke {
+            true => self.held_since.or(Some(now)),
+            false => None,
+        };
+        out
+    }
+
+    /// Sends additions and changes, in order. True where something waits.
+    fn make(&mut self, patient: bool, now: Duration, out: &mut Vec<Outgoing>) -> bool {
+        let hold_removals = self.users_lag();
+        let (mut suppliers_busy, mut waits) = (false, false);
+        for place in self.places() {
+            let current = self.current(&place.1);
+            let Some(channel) = self.channels.get_mut(&place) else { continue };
+            let role = role(place.0);
+            let gated = role == Role::User && suppliers_busy && patient && !channel.is_urgent();
+            if gated && !channel.is_busy() && !channel.lack(&current).is_none() {
+                waits = true;
+            } else if !channel.is_busy() {
+                let hold = role == Role::Supplier && hold_removals;
+                self.send(&place, &current, hold, now, out);
+            }
+            let busy = self.channels.get(&place).is_some_and(Channel::is_busy);
+            suppliers_busy |= role == Role::Supplier && busy;
+        }
+        waits
+    }
+
+    /// Sends the removals that were held back, in reverse order. True where
+    /// something waits.
+    fn break_off(&mut self, patient: bool, now: Duration, out: &mut Vec<Outgoing>) -> bool {
+        let refused = self.users().any(|(_, channel)| channel.holding.has_refusals());
+        let lag = self.users_lag();
+        let mut waits = false;
+        for place in self.places().into_iter().rev() {
+            let current = self.current(&place.1);
+            let Some(channel) = self.channels.get(&place) else { continue };
+            let ready = role(place.0) == Role::Supplier && !channel.is_busy();
+            if !ready || channel.lack(&current).gone.is_empty() {
+                continue;
+            }
+            if lag && patient {
+                // A refusal is no lag: it may stand for days, without a timer.
+                waits |= self.users_move();
+            } else if !refused {
+                self.send(&place, &current, false, now, out);
+            }
+        }
+        waits
+    }
+
+    fn send(
+        &mut self,
+        place: &(Option<ResourceKind>, TypeUrl),
+        current: &Arc<TypeSnapshot>,
+        hold_removals: bool,
+        now: Duration,
+        out: &mut Vec<Outgoing>,
+    ) {
+        let Some(channel) = self.channels.get_mut(place) else { return };
+        let nonces = &mut self.nonces;
+        let nonce = || {
+            *nonces += 1;
+            format!("{nonces:x}")
+        };
+        let Some(Sending { outgoing, news }) = channel.next(current, hold_removals, nonce, now)
+        else {
+            return;
+        };
+        out.push(outgoing);
+        if place.0 == Some(ResourceKind::Clusters) {
+            self.owe_endpoints(&news);
+        }
+    }
+
+    /// A cluster that was sent anew warms until its endpoints come, even if
+    /// they did not change, and not every client asks for them again.
+    fn owe_endpoints(&mut self, clusters: &[Arc<Served>]) {
+        let names = clusters.iter().filter_map(|cluster| cluster.endpoints.as_ref());
+        let endpoints = (Some(ResourceKind::Endpoints), ResourceKind::Endpoints.type_url());
+        match self.channels.get_mut(&endpoints) {
+            Some(channel) => names.for_each(|name| {
+                if channel.subscription.covers(name) {
+                    channel.holding.owe(name);
+                }
+            }),
+            None if self.protocol == Protocol::Delta => self.awaited.extend(names.cloned()),
+            None => {}
+        }
+    }
+
+    /// Whether some listener or route still has to reach the client.
+    fn users_lag(&self) -> bool {
+        self.users_move() || self.users().any(|(_, channel)| channel.holding.has_refusals())
+    }
+
+    fn users_move(&self) -> bool {
+        self.users().any(|((_, type_url), channel)| {
+            channel.is_busy() || !channel.lack(&self.current(type_url)).is_none()
+        })
+    }
+
+    fn users(&self) -> impl Iterator<Item = (&(Option<ResourceKind>, TypeUrl), &Channel)> {
+        self.channels.iter().filter(|((kind, _), _)| role(*kind) == Role::User)
+    }
+
+    fn places(&self) -> Vec<(Option<ResourceKind>, TypeUrl)> {
+        let (alone, known): (Vec<_>, Vec<_>) =
+            self.channels.keys().cloned().partition(|(kind, _)| kind.is_none());
+        known.into_iter().chain(alone).collect()
+    }
+
+    /// What the snapshot holds of a type.
+    fn current(&self, type_url: &TypeUrl) -> Arc<TypeSnapshot> {
+        let types = self.snapshot.as_ref().map(|snapshot| &snapshot.types);
+        types.and_then(|types| types.get(type_url)).unwrap_or(&self.nothing).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests;

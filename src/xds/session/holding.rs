@@ -1,0 +1,244 @@
+//! What the client at the other end holds of one type, as far as we can know.
+//!
+//! Kept as a pointer to the type's snapshot that was sent last, plus the
+//! exceptions from it, so that a stream in step costs a pointer whatever the
+//! number of resources. Compares itself with what the client should hold;
+//! knows no protocol, no nonce, no order.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::subscription::{Change, Subscription};
+use crate::model::ResourceName;
+use crate::snapshot::{Served, TypeSnapshot};
+
+/// The client's side of one type.
+#[derive(Debug, Default)]
+pub(super) struct Holding {
+    /// What was compared with last; where nothing else is said, the client
+    /// holds what it asks for of this.
+    base: Option<Arc<TypeSnapshot>>,
+    /// Where the client differs from `base`.
+    except: BTreeMap<ResourceName, Exception>,
+    /// Held by the client, gone from `base`: removals that wait.
+    kept: BTreeMap<ResourceName, Arc<Served>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Exception {
+    /// It has this version.
+    Has(Arc<str>),
+    /// It must be told, whatever it has.
+    Owed,
+    /// It refused this version; what it has instead is its own affair.
+    Refused(Arc<str>),
+}
+
+/// What the client lacks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Lack {
+    /// To be sent.
+    pub(super) send: Vec<Arc<Served>>,
+    /// Held, and gone from the snapshot.
+    pub(super) gone: Vec<ResourceName>,
+    /// Asked for, and not there; the client was not told so far.
+    pub(super) unknown: Vec<ResourceName>,
+}
+
+impl Lack {
+    /// Whether the client is in step.
+    pub(super) fn is_none(&self) -> bool {
+        self.send.is_empty() && self.gone.is_empty() && self.unknown.is_empty()
+    }
+}
+
+impl Holding {
+    /// Takes in what a message changed in the subscription.
+    pub(super) fn subscribed(&mut self, change: &Change, subscription: &Subscription) {
+        if change.everything {
+            *self = Self::default();
+        }
+        if change.not_everything {
+            self.except.retain(|name, _| subscription.covers(name));
+            self.kept.retain(|name, _| subscription.covers(name));
+        }
+        for name in &change.dropped {
+            self.except.remove(name);
+            if subscription.wildcard {
+                // The client may think it gone, so it must hear of it.
+                self.except.insert(name.clone(), Exception::Owed);
+            } else {
+                self.kept.remove(name);
+            }
+        }
+        change.added.iter().for_each(|name| self.owe(name));
+    }
+
+    /// Notes that `name` is to be sent even if its version is known.
+    pub(super) fn owe(&mut self, name: &ResourceName) {
+        self.except.insert(name.clone(), Exception::Owed);
+    }
+
+    /// Takes a client's word that it has `versions` from an earlier stream.
+    pub(super) fn resume(
+        &mut self,
+        versions: impl IntoIterator<Item = (String, String)>,
+        subscription: &Subscription,
+    ) {
+        for (name, version) in versions {
+            let name = ResourceName(name.into());
+            if subscription.covers(&name) {
+                self.except.insert(name, Exception::Has(version.into()));
+            }
+        }
+    }
+
+    /// Takes a client's word that it has all of `snapshot` already.
+    pub(super) fn resume_all(&mut self, snapshot: Arc<TypeSnapshot>) {
+        *self = Self { base: Some(snapshot), ..Self::default() };
+    }
+
+    /// Notes that the client refused `resources`.
+    pub(super) fn refused(&mut self, resources: &[Arc<Served>], subscription: &Subscription) {
+        for one in resources.iter().filter(|one| subscription.covers(&one.name)) {
+            let refused = Exception::Refused(one.version.clone());
+            self.except.entry(one.name.clone()).or_insert(refused);
+        }
+    }
+
+    /// Whether something must be told whatever the versions say.
+    pub(super) fn owes(&self) -> bool {
+        self.except.values().any(|one| *one == Exception::Owed)
+    }
+
+    /// Whether the client refused something that still stands.
+    pub(super) fn has_refusals(&self) -> bool {
+        self.except.values().any(|one| matches!(one, Exception::Refused(_)))
+    }
+
+    /// The resources that the client still holds and that are to go.
+    pub(super) fn kept(&self) -> impl Iterator<Item = &Arc<Served>> {
+        self.kept.values()
+    }
+
+    /// What the client lacks of `now`. What it refused goes along with a
+    /// change of something else, because it may have taken nothing of that
+    /// response; by itself it is never sent again.
+    pub(super) fn lack(&self, subscription: &Subscription, now: &Arc<TypeSnapshot>) -> Lack {
+        let mut lack = Lack::default();
+        let (mut refused, mut changed) = (Vec::new(), false);
+        for name in self.candidates(subscription, now) {
+            let held = self.held(name);
+            match (now.resources.get(name), held) {
+                (Some(new), Held::Has(version)) if *new.version == *version => {}
+                (Some(new), Held::Refused(version)) if *new.version == *version => {
+                    refused.push(new.clone());
+                }
+                (Some(new), held) => {
+                    changed |= held != Held::Owed;
+                    lack.send.push(new.clone());
+                }
+                (None, Held::Has(_) | Held::Refused(_)) => lack.gone.push(name.clone()),
+                (None, Held::Owed) => lack.unknown.push(name.clone()),
+                (None, Held::Nothing) => {}
+            }
+        }
+        if changed || !lack.gone.is_empty() {
+            lack.send.append(&mut refused);
+            lack.send.sort_by(|a, b| a.name.cmp(&b.name));
+        }
+        lack
+    }
+
+    /// Notes that the client was sent what it lacked of `now`: all of it, or
+    /// all but the removals.
+    pub(super) fn sent(&mut self, lack: &Lack, now: Arc<TypeSnapshot>, removals: bool) {
+        for name in &lack.gone {
+            if removals {
+                self.kept.remove(name);
+                self.except.remove(name);
+            } else if !matches!(self.except.get(name), Some(Exception::Refused(_))) {
+                // What we know only by the client's word stays an exception.
+                if let Some(served) = self.known(name).cloned() {
+                    self.kept.insert(name.clone(), served);
+                    self.except.remove(name);
+                }
+            }
+        }
+        for name in lack.send.iter().map(|one| &one.name).chain(&lack.unknown) {
+            self.except.remove(name);
+            self.kept.remove(name);
+        }
+        // A version the client told of needs no note once `now` has it too.
+        self.except.retain(|name, exception| match (exception, now.resources.get(name)) {
+            (Exception::Has(version), Some(new)) => *new.version != **version,
+            _ => true,
+        });
+        self.base = Some(now);
+    }
+
+    /// The names that can possibly differ, each once, sorted.
+    fn candidates<'a>(
+        &'a self,
+        subscription: &'a Subscription,
+        now: &'a Arc<TypeSnapshot>,
+    ) -> Vec<&'a ResourceName> {
+        let noted = self.except.keys().chain(self.kept.keys());
+        let noted = noted.filter(|name| subscription.covers(name));
+        let mut names: Vec<_> = match &self.base {
+            Some(base) if Arc::ptr_eq(base, now) => noted.collect(),
+            _ if !subscription.wildcard => return subscription.names.iter().collect(),
+            Some(base) => noted.chain(changed(base, now)).collect(),
+            None => noted.chain(now.resources.keys()).collect(),
+        };
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    fn held(&self, name: &ResourceName) -> Held<'_> {
+        match self.except.get(name) {
+            Some(Exception::Has(version)) => Held::Has(version),
+            Some(Exception::Owed) => Held::Owed,
+            Some(Exception::Refused(version)) => Held::Refused(version),
+            None => match self.known(name) {
+                Some(served) => Held::Has(&served.version),
+                None => Held::Nothing,
+            },
+        }
+    }
+
+    fn known(&self, name: &ResourceName) -> Option<&Arc<Served>> {
+        let base = || self.base.as_ref().and_then(|base| base.resources.get(name));
+        self.kept.get(name).or_else(base)
+    }
+}
+
+/// The names whose content differs between two snapshots of a type.
+fn changed<'a>(from: &'a TypeSnapshot, to: &'a TypeSnapshot) -> Vec<&'a ResourceName> {
+    let (mut old, mut new) = (from.resources.iter().peekable(), to.resources.iter().peekable());
+    let mut names = Vec::new();
+    loop {
+        let order = match (old.peek(), new.peek()) {
+            (None, None) => return names,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some((a, _)), Some((b, _))) => a.cmp(b),
+        };
+        let before = if order.is_le() { old.next() } else { None };
+        let after = if order.is_ge() { new.next() } else { None };
+        let same = |(a, b): (&Arc<Served>, &Arc<Served>)| Arc::ptr_eq(a, b) || a.hash == b.hash;
+        if !before.zip(after).is_some_and(|((_, a), (_, b))| same((a, b))) {
+            names.extend(before.or(after).map(|(name, _)| name));
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Held<'a> {
+    Has(&'a str),
+    Refused(&'a str),
+    Owed,
+    Nothing,
+}
