@@ -175,8 +175,7 @@ fn a_reconnecting_wildcard_client_in_step_is_sent_nothing() {
 
 #[test]
 fn sotw_wildcards_end_with_the_first_names() {
-    let mut client =
-        Client::sotw(&snapshot([static_cluster("a", 1), static_cluster("b", 1)]));
+    let mut client = Client::sotw(&snapshot([static_cluster("a", 1), static_cluster("b", 1)]));
     assert_eq!(client.ask(Kind::Clusters, &[]), ["CDS a=1 b=1"]);
     client.ack(Kind::Clusters);
     assert_eq!(client.ask(Kind::Clusters, &["*", "a"]), ["CDS a=1 b=1"]);
@@ -494,10 +493,7 @@ fn types_are_sent_in_order_whatever_order_they_were_asked_for_in() {
         client.subscribe(kind, &["x"]);
     }
     client.ack_all();
-    assert_eq!(
-        client.publish(&all(2)),
-        ["CDS x=2", "EDS x=2", "SDS x=2", "ECDS x=2", "RTDS x=2"]
-    );
+    assert_eq!(client.publish(&all(2)), ["CDS x=2", "EDS x=2", "SDS x=2", "ECDS x=2", "RTDS x=2"]);
     assert_eq!(client.ack_all(), ["LDS x=2", "SRDS x=2", "RDS x=2", "VHDS x=2"]);
 }
 

@@ -145,7 +145,12 @@ impl Client {
         self.ask_with_nonce(kind, names, &nonce)
     }
 
-    pub(super) fn ask_with_nonce(&mut self, kind: Kind, names: &[&str], nonce: &str) -> Vec<String> {
+    pub(super) fn ask_with_nonce(
+        &mut self,
+        kind: Kind,
+        names: &[&str],
+        nonce: &str,
+    ) -> Vec<String> {
         self.names.insert(kind, own(names));
         self.say(kind, nonce, None, own(names), vec![], vec![])
     }
@@ -271,9 +276,7 @@ impl Client {
     ) -> Vec<String> {
         let version = self.last.get(&kind).map(|last| last.version.to_string());
         let ask = match self.session.protocol {
-            Protocol::Sotw => {
-                Ask::Sotw { names: subscribe, version: version.unwrap_or_default() }
-            }
+            Protocol::Sotw => Ask::Sotw { names: subscribe, version: version.unwrap_or_default() },
             Protocol::Delta => Ask::Delta { subscribe, unsubscribe, initial },
         };
         let request = Request {

@@ -1,0 +1,1 @@
+//! A random walk against a model client follows.
