@@ -17,3 +17,4 @@ mod slack;
 mod smoke;
 mod store;
 mod web;
+mod xds;
