@@ -104,8 +104,23 @@ impl Model {
     }
 
     fn publish(&mut self, snapshot: Option<Arc<Snapshot>>) {
+        if let (Some(snapshot), Protocol::Sotw) = (&snapshot, self.session.protocol) {
+            self.forget(snapshot);
+        }
         let sent = self.session.on_snapshot(snapshot, self.now);
         self.take(sent);
+    }
+
+    /// State of the world can't say that endpoints or routes are gone, so
+    /// they come again when they are back.
+    fn forget(&mut self, snapshot: &Snapshot) {
+        for (kind, side) in self.sides.iter_mut().filter(|(kind, _)| !wildcard(**kind)) {
+            let there = |name: &str| {
+                let of_kind = snapshot.types.get(&kind.type_url());
+                of_kind.is_some_and(|one| one.resources.contains_key(&ResourceName(name.into())))
+            };
+            side.asked.extend(side.has.keys().filter(|name| !there(name)).cloned());
+        }
     }
 
     fn wait(&mut self, seconds: u64) {
