@@ -1,18 +1,63 @@
 //! Versioned repositories: bare Git repositories behind one journal.
+//!
+//! A commit is prepared in memory (`commit`), appended to the journal with
+//! everybody else's and made durable by one fdatasync (`writer`), and only
+//! then applied, acknowledged and told to watchers. Checkpoints move what is
+//! durable into the Git folders, where stock `git` reads it. After a crash
+//! the journal is replayed (`open`); a torn tail was never acknowledged.
+//!
+//! Not here: fetching from an upstream (`mirror`), what the files mean
+//! (`render`), who may write (`web`, `reconcile`). The index in sled is a
+//! cache of what Git says and may be deleted while the store is closed.
+
+mod cache;
+mod checkpoint;
+mod commit;
+mod edit;
+mod error;
+mod files;
+mod history;
+mod import;
+mod index;
+mod journal;
+mod line;
+mod object;
+mod open;
+mod pack;
+mod record;
+mod refs;
+mod repository;
+#[cfg(test)]
+mod sim;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod writer;
+
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::model::{
     Change, CommitId, CommitInfo, Fetched, FilePath, Problem, RepoName, Revision, SourceTree,
 };
 
+pub use error::StoreError;
+use files::RealFiles;
+use import::Diverging;
+use open::{Inner, Tuning};
+use writer::Message;
+
 /// A handle on the store; cheap to clone. Reads block on the disk for at most
-/// a few milliseconds; writes wait for the journal.
+/// a few milliseconds; writes wait for the journal. The folder is free again
+/// when the last handle is dropped.
 #[derive(Debug, Clone)]
-pub struct Store {}
+pub struct Store {
+    inner: Arc<Inner>,
+}
 
 /// Bounds and tuning of a store.
 #[derive(Debug, Clone)]
@@ -29,39 +74,6 @@ impl Default for StoreOptions {
     fn default() -> Self {
         Self { file_bytes_max: 4 << 20, files_max: 50_000, checkpoint_bytes: 64 << 20 }
     }
-}
-
-/// Why the store could not.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// No such repository.
-    #[error("no repository `{0}`")]
-    NoRepository(RepoName),
-    /// No such revision.
-    #[error("`{repo}` has no revision {revision}")]
-    NoRevision { repo: RepoName, revision: Revision },
-    /// No such file.
-    #[error("`{path}` is not in revision {revision} of `{repo}`")]
-    NoFile { repo: RepoName, revision: Revision, path: FilePath },
-    /// The head is not what the writer thought.
-    #[error("`{repo}` is at revision {actual}, not {expected}")]
-    Conflict { repo: RepoName, expected: Revision, actual: Revision },
-    /// Nothing would change.
-    #[error("the commit changes nothing in `{0}`")]
-    Empty(RepoName),
-    /// A bound was passed.
-    #[error("{0}")]
-    Limit(String),
-    /// The disk or Git's data failed.
-    #[error("{what}")]
-    Failed {
-        what: String,
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// An fsync failed; nothing is acknowledged any more.
-    #[error("the journal can't be written; restart to recover")]
-    Halted,
 }
 
 /// Where a repository stands.
@@ -97,7 +109,12 @@ pub enum Import {
     UpToDate,
     /// The branch no longer contains what we hold as its head: a force-push
     /// or rewind. Nothing was changed.
-    Diverged { ours: CommitId, theirs: CommitId },
+    Diverged {
+        /// Our head.
+        ours: CommitId,
+        /// The fetched branch's head.
+        theirs: CommitId,
+    },
 }
 
 /// The content of one revision, and what was left out of it by rule.
@@ -117,91 +134,159 @@ impl Store {
     ///
     /// # Errors
     /// The folder can't be used, or what is in it is damaged.
-    pub fn open(_dir: &Path, _options: StoreOptions) -> Result<Self, StoreError> {
-        todo!()
+    pub fn open(dir: &Path, options: StoreOptions) -> Result<Self, StoreError> {
+        Self::open_with(dir, options, Tuning::default(), Arc::new(RealFiles::default()))
     }
+
+    fn open_with(
+        dir: &Path,
+        options: StoreOptions,
+        tuning: Tuning,
+        files: Arc<dyn files::Files>,
+    ) -> Result<Self, StoreError> {
+        Ok(Self { inner: Arc::new(open::open(dir, options, tuning, files)?) })
+    }
+
     /// Creates a repository; no harm if it is there.
-    pub async fn create(&self, _repo: &RepoName) -> Result<(), StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// The journal can't be written.
+    pub async fn create(&self, repo: &RepoName) -> Result<(), StoreError> {
+        commit::create(&self.inner, repo).await
     }
+
     /// Every repository, sorted.
     pub fn repositories(&self) -> Vec<RepoName> {
-        todo!()
+        self.inner.shared.names()
     }
+
     /// Where a repository stands.
-    pub fn head(&self, _repo: &RepoName) -> Result<Head, StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// There is no such repository.
+    pub fn head(&self, repo: &RepoName) -> Result<Head, StoreError> {
+        Ok(self.inner.shared.repository(repo)?.head())
     }
+
     /// The commit of a revision.
-    pub fn info(&self, _repo: &RepoName, _revision: Revision) -> Result<CommitInfo, StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// There is no such repository or revision, or Git's data is damaged.
+    pub fn info(&self, repo: &RepoName, revision: Revision) -> Result<CommitInfo, StoreError> {
+        history::info(&self.inner.shared, repo, revision)
     }
-    /// The revision of a commit, where it is one of the repository's.
-    pub fn revision_of(&self, _repo: &RepoName, _commit: &CommitId) -> Option<Revision> {
-        todo!()
+
+    /// The newest revision of a commit, where it is one of the repository's.
+    pub fn revision_of(&self, repo: &RepoName, commit: &CommitId) -> Option<Revision> {
+        self.inner.shared.repository(repo).ok()?.with_line(|line| line.revision(commit))
     }
+
     /// The newest `limit` revisions up to and including `from` (default the
     /// head), newest first; with `path`, only those that changed it.
+    ///
+    /// # Errors
+    /// There is no such repository or revision, or Git's data is damaged.
     pub fn history(
         &self,
-        _repo: &RepoName,
-        _from: Option<Revision>,
-        _path: Option<&FilePath>,
-        _limit: usize,
+        repo: &RepoName,
+        from: Option<Revision>,
+        path: Option<&FilePath>,
+        limit: usize,
     ) -> Result<Vec<CommitInfo>, StoreError> {
-        todo!()
+        history::history(&self.inner.shared, repo, from, path, limit)
     }
+
     /// All files of a revision.
-    pub fn tree(&self, _repo: &RepoName, _revision: Revision) -> Result<TreeAt, StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// There is no such repository or revision, the tree passes a bound, or
+    /// Git's data is damaged.
+    pub fn tree(&self, repo: &RepoName, revision: Revision) -> Result<TreeAt, StoreError> {
+        tree::tree(&self.inner.shared, repo, revision)
     }
-    /// Paths and sizes in bytes of a revision's files below `folder` (empty: all).
+
+    /// Paths and sizes in bytes of a revision's files below `folder` (empty:
+    /// all), sorted. A folder that is not there has none.
+    ///
+    /// # Errors
+    /// As [`Self::tree`].
     pub fn list(
         &self,
-        _repo: &RepoName,
-        _revision: Revision,
-        _folder: &str,
+        repo: &RepoName,
+        revision: Revision,
+        folder: &str,
     ) -> Result<Vec<(FilePath, u64)>, StoreError> {
-        todo!()
+        tree::list(&self.inner.shared, repo, revision, folder)
     }
+
     /// One file of a revision.
+    ///
+    /// # Errors
+    /// There is no such repository, revision or file, or it is too large.
     pub fn read(
         &self,
-        _repo: &RepoName,
-        _revision: Revision,
-        _path: &FilePath,
+        repo: &RepoName,
+        revision: Revision,
+        path: &FilePath,
     ) -> Result<Bytes, StoreError> {
-        todo!()
+        tree::read(&self.inner.shared, repo, revision, path)
     }
+
     /// Makes a commit; returns when it is durable.
-    pub async fn commit(&self, _repo: &RepoName, _new: NewCommit) -> Result<Head, StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// The head is not `expected`, nothing would change, a change doesn't fit
+    /// the tree or passes a bound, or the journal can't be written.
+    pub async fn commit(&self, repo: &RepoName, new: NewCommit) -> Result<Head, StoreError> {
+        commit::commit(&self.inner, repo, new).await
     }
+
     /// Takes a fetched branch over: every commit on its first-parent line
     /// becomes one revision. Durable when it returns; idempotent.
-    pub async fn import(&self, _repo: &RepoName, _fetched: &Fetched) -> Result<Import, StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// Something is missing from what was fetched, or the disk failed.
+    pub async fn import(&self, repo: &RepoName, fetched: &Fetched) -> Result<Import, StoreError> {
+        import::import(&self.inner, repo, fetched, Diverging::Report).await
     }
+
     /// Takes a diverged branch over on a person's word: the commits since the
     /// fork (or, where it is a rewind, the branch's head again) become new
     /// revisions; the old ones stay readable.
-    pub async fn adopt(&self, _repo: &RepoName, _fetched: &Fetched) -> Result<Import, StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// As [`Self::import`].
+    pub async fn adopt(&self, repo: &RepoName, fetched: &Fetched) -> Result<Import, StoreError> {
+        import::import(&self.inner, repo, fetched, Diverging::Adopt).await
     }
+
     /// Follows a repository's head; the newest value is always there.
-    pub fn watch(&self, _repo: &RepoName) -> Result<watch::Receiver<Head>, StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// There is no such repository.
+    pub fn watch(&self, repo: &RepoName) -> Result<watch::Receiver<Head>, StoreError> {
+        Ok(self.inner.shared.repository(repo)?.watch.subscribe())
     }
-    /// The bare Git folder of a repository, for reading with stock `git`.
-    pub fn git_dir(&self, _repo: &RepoName) -> PathBuf {
-        todo!()
+
+    /// The bare Git folder of a repository, for reading with stock `git`. It
+    /// shows a revision as soon as a checkpoint wrote it: a moment after
+    /// writes pause, a few seconds after the write at the latest.
+    pub fn git_dir(&self, repo: &RepoName) -> PathBuf {
+        repository::git_dir(&self.inner.shared.dir, repo)
     }
+
     /// The sled database for caches: everything in it may vanish at any time.
     pub fn cache(&self) -> sled::Db {
-        todo!()
+        self.inner.shared.index.db()
     }
+
     /// Writes a checkpoint and waits for it, before a clean stop.
+    ///
+    /// # Errors
+    /// The checkpoint can't be written; the journal still has everything.
     pub async fn close(&self) -> Result<(), StoreError> {
-        todo!()
+        let (done, waiting) = oneshot::channel();
+        self.inner.send(Message::Checkpoint(done))?;
+        commit::answer(waiting).await
     }
 }

@@ -1,1 +1,2 @@
 //! The one integration binary: the real thing, over real parts.
+mod store;

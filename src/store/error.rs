@@ -1,0 +1,93 @@
+//! Why the store could not: one error for every call, with the noun that
+//! failed in it. Nothing here decides what a user is shown; `web` does.
+
+use std::fmt;
+
+use crate::model::{FilePath, RepoName, Revision};
+
+/// Why the store could not.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No such repository.
+    #[error("no repository `{0}`")]
+    NoRepository(RepoName),
+    /// No such revision.
+    #[error("`{repo}` has no revision {revision}")]
+    NoRevision {
+        /// The repository that was asked.
+        repo: RepoName,
+        /// The revision that it lacks.
+        revision: Revision,
+    },
+    /// No such file.
+    #[error("`{path}` is not in revision {revision} of `{repo}`")]
+    NoFile {
+        /// The repository that was asked.
+        repo: RepoName,
+        /// The revision that was asked.
+        revision: Revision,
+        /// The file that it lacks.
+        path: FilePath,
+    },
+    /// The head is not what the writer thought.
+    #[error("`{repo}` is at revision {actual}, not {expected}")]
+    Conflict {
+        /// The repository that was written to.
+        repo: RepoName,
+        /// The head that the writer thought of.
+        expected: Revision,
+        /// The head.
+        actual: Revision,
+    },
+    /// Nothing would change.
+    #[error("the commit changes nothing in `{0}`")]
+    Empty(RepoName),
+    /// What was asked for can't be done to this tree: a folder where a file
+    /// is, a removal of what is not there, a name that Git refuses.
+    #[error("{0}")]
+    Invalid(String),
+    /// A bound was passed.
+    #[error("{0}")]
+    Limit(String),
+    /// The disk or Git's data failed.
+    #[error("{what}")]
+    Failed {
+        /// What was being done, with the file or object it was done to.
+        what: String,
+        /// What the system said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// An fsync failed; nothing is acknowledged any more.
+    #[error("the journal can't be written; restart to recover")]
+    Halted,
+}
+
+impl StoreError {
+    /// Data that contradicts itself: nothing that trying again would mend.
+    pub(crate) fn damaged(what: impl fmt::Display, why: impl fmt::Display) -> Self {
+        Self::Failed { what: what.to_string(), source: why.to_string().into() }
+    }
+}
+
+/// Turns a cause into [`StoreError::Failed`], for `map_err`.
+pub(crate) fn failed<E>(what: impl fmt::Display) -> impl FnOnce(E) -> StoreError
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    move |source| StoreError::Failed { what: what.to_string(), source: source.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_carry_the_noun_that_failed() {
+        let repo = RepoName::state();
+        let conflict = StoreError::Conflict { repo, expected: Revision(3), actual: Revision(5) };
+        assert_eq!(conflict.to_string(), "`@convoy/state` is at revision 5, not 3");
+        let failed = StoreError::damaged("reading `x`", "it is short");
+        assert_eq!(failed.to_string(), "reading `x`");
+    }
+}

@@ -1,0 +1,137 @@
+//! A repository's refs, kept in `packed-refs` alone: one file, replaced whole,
+//! so that the head and the marks of its segments never disagree.
+//!
+//! `refs/heads/main` is the head. `refs/convoy/begin/<revision>` is the first
+//! commit of each first-parent line the repository has followed, and
+//! `refs/convoy/end/<revision>` the last commit of each that was replaced:
+//! together they let revisions be counted from Git alone, and keep replaced
+//! commits from being collected as rubbish. Refs of other names are left as
+//! they are.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use super::files::{self, Files};
+use super::line::Line;
+use crate::model::{CommitId, Revision};
+
+const MAIN: &str = "refs/heads/main";
+const BEGIN: &str = "refs/convoy/begin/";
+const END: &str = "refs/convoy/end/";
+
+/// The refs that say which revisions there are.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Refs {
+    pub(crate) main: Option<CommitId>,
+    /// First commits of segments by their revision.
+    pub(crate) begins: BTreeMap<u64, CommitId>,
+    /// Last commits of replaced segments by their revision.
+    pub(crate) ends: BTreeMap<u64, CommitId>,
+    /// Lines that are not ours.
+    others: BTreeMap<String, String>,
+}
+
+impl Refs {
+    /// Reads the refs of the Git folder `git_dir`.
+    pub(crate) fn read(files: &dyn Files, git_dir: &Path) -> io::Result<Self> {
+        match files.read(&git_dir.join("packed-refs")) {
+            Ok(bytes) => Ok(Self::parse(&String::from_utf8_lossy(&bytes))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn parse(text: &str) -> Self {
+        let mut refs = Self::default();
+        let mut last = None;
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            // A line `^id` tells what the annotated tag before it points to.
+            if line.starts_with('^') {
+                if let Some(other) = last.as_ref().and_then(|name| refs.others.get_mut(name)) {
+                    other.push('\n');
+                    other.push_str(line);
+                }
+                continue;
+            }
+            let Some((id, name)) = line.split_once(' ') else { continue };
+            last = None;
+            let commit = id.parse().ok();
+            let numbered = |prefix| name.strip_prefix(prefix).and_then(|n: &str| n.parse().ok());
+            match (commit, numbered(BEGIN), numbered(END)) {
+                (Some(commit), ..) if name == MAIN => refs.main = Some(commit),
+                (Some(commit), Some(revision), _) => {
+                    refs.begins.insert(revision, commit);
+                }
+                (Some(commit), _, Some(revision)) => {
+                    refs.ends.insert(revision, commit);
+                }
+                _ => {
+                    refs.others.insert(name.into(), line.into());
+                    last = Some(name.to_owned());
+                }
+            }
+        }
+        refs
+    }
+
+    /// The refs that `line` asks for, and the others as they are.
+    pub(crate) fn of(line: &Line, others: Self) -> Self {
+        let mut refs = Self { main: line.head().commit, ..Self::default() };
+        refs.others = others.others;
+        for begin in line.begins() {
+            let mut mark = |marks: fn(&mut Self) -> &mut BTreeMap<u64, CommitId>, at: u64| {
+                if let Some(commit) = line.commit(Revision(at)) {
+                    marks(&mut refs).insert(at, commit);
+                }
+            };
+            mark(|refs| &mut refs.begins, *begin);
+            if *begin > 1 {
+                mark(|refs| &mut refs.ends, *begin - 1);
+            }
+        }
+        refs
+    }
+
+    /// Writes the refs durably.
+    pub(crate) fn write(&self, files: &dyn Files, git_dir: &Path) -> io::Result<()> {
+        files::replace(files, &git_dir.join("packed-refs"), self.text().as_bytes())
+    }
+
+    /// The refs as Git writes them: sorted by name.
+    pub(crate) fn text(&self) -> String {
+        let mut lines = self.others.clone();
+        let mut put = |name: String, id: &CommitId| {
+            let line = format!("{id} {name}");
+            lines.insert(name, line);
+        };
+        if let Some(main) = &self.main {
+            put(MAIN.into(), main);
+        }
+        self.begins.iter().for_each(|(revision, id)| put(format!("{BEGIN}{revision}"), id));
+        self.ends.iter().for_each(|(revision, id)| put(format!("{END}{revision}"), id));
+        let mut text = String::from("# pack-refs with: peeled fully-peeled sorted \n");
+        for line in lines.values() {
+            text.push_str(line);
+            text.push('\n');
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refs_round_trip_and_keep_what_others_put_there() {
+        let id = |n: u8| CommitId([n; 20]);
+        let line = Line::new(vec![id(1), id(2), id(1)], vec![1, 3]);
+        let tag = format!("{} refs/tags/v1\n^{}\n", id(8), id(9));
+        let refs = Refs::of(&line, Refs::parse(&tag));
+        assert_eq!(refs.begins, BTreeMap::from([(1, id(1)), (3, id(1))]));
+        assert_eq!(refs.ends, BTreeMap::from([(2, id(2))]));
+        assert_eq!(Refs::parse(&refs.text()), refs);
+        assert!(refs.text().ends_with(&tag), "{}", refs.text());
+    }
+}

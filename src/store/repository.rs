@@ -1,0 +1,322 @@
+//! One repository: its Git folder, the objects that are not in the folder
+//! yet, and its revisions. Whoever reads, reads through [`Reader`].
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use bytes::Bytes;
+use gix::objs::{Exists as _, Find as _};
+use tokio::sync::watch;
+
+use super::Head;
+use super::cache::ObjectCache;
+use super::error::{StoreError, failed};
+use super::files::{self, Files};
+use super::index::Index;
+use super::line::Line;
+use super::object::{self, Commit, Entry, Kind, Object, Oid};
+use super::refs::Refs;
+use crate::model::{CommitId, RepoName, Revision};
+
+/// Packs that gix may know at once. Checkpoints merge packs, so that their
+/// number grows with the logarithm of what the repository holds.
+const PACKS_MAX: u16 = 512;
+
+const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n\
+                      [gc]\n\tauto = 0\n";
+
+/// A repository that is open.
+pub(crate) struct Repository {
+    pub(crate) name: RepoName,
+    pub(crate) git_dir: PathBuf,
+    /// Follows what is applied.
+    pub(crate) watch: watch::Sender<Head>,
+    git: RwLock<Arc<gix::odb::Store>>,
+    /// Objects that are not in the Git folder yet.
+    overlay: RwLock<HashMap<Oid, Object>>,
+    /// The head that the next commit builds on: durable soon, or never.
+    prepared: Mutex<Head>,
+    line: RwLock<Line>,
+}
+
+impl fmt::Debug for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Repository").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// The Git folder of `name` below the store's folder `dir`.
+pub(crate) fn git_dir(dir: &Path, name: &RepoName) -> PathBuf {
+    dir.join("repositories").join(name.project()).join(format!("{}.git", name.repository()))
+}
+
+/// Makes the Git folder of a repository durably. `HEAD` comes last: a folder
+/// that has one is whole.
+pub(crate) fn create_folder(files: &dyn Files, dir: &Path, name: &RepoName) -> std::io::Result<()> {
+    let git_dir = git_dir(dir, name);
+    let project = dir.join("repositories").join(name.project());
+    files.create_dir(&project)?;
+    files.create_dir(&git_dir)?;
+    for folder in ["objects", "objects/info", "objects/pack", "refs", "refs/heads", "refs/tags"] {
+        files.create_dir(&git_dir.join(folder))?;
+    }
+    files.sync_dir(&git_dir.join("objects"))?;
+    files.sync_dir(&git_dir.join("refs"))?;
+    files::replace(files, &git_dir.join("config"), CONFIG.as_bytes())?;
+    files::replace(files, &git_dir.join("HEAD"), b"ref: refs/heads/main\n")?;
+    files.sync_dir(&project)?;
+    files.sync_dir(&dir.join("repositories"))
+}
+
+fn open_git(git_dir: &Path) -> Result<Arc<gix::odb::Store>, StoreError> {
+    let options = gix::odb::store::init::Options {
+        slots: gix::odb::store::init::Slots::Given(PACKS_MAX),
+        ..Default::default()
+    };
+    let objects = git_dir.join("objects");
+    let what = failed(format!("opening `{}`", objects.display()));
+    gix::odb::Store::at_opts(objects, gix::hash::Kind::Sha1, &mut std::iter::empty(), options)
+        .map(Arc::new)
+        .map_err(what)
+}
+
+impl Repository {
+    /// Opens the Git folder of `name`, which must be there, and counts its
+    /// revisions.
+    pub(crate) fn open(
+        files: &dyn Files,
+        dir: &Path,
+        name: &RepoName,
+        index: &Index,
+    ) -> Result<Self, StoreError> {
+        let git_dir = git_dir(dir, name);
+        let what = || format!("opening `{}`", git_dir.display());
+        let refs = Refs::read(files, &git_dir).map_err(failed(what()))?;
+        let pack_dir = git_dir.join("objects/pack");
+        for name in files.list(&pack_dir).map_err(failed(what()))? {
+            if name.starts_with("tmp_pack_convoy") {
+                files.remove(&pack_dir.join(name)).map_err(failed(what()))?;
+            }
+        }
+        let mut repository = Self {
+            name: name.clone(),
+            git: RwLock::new(open_git(&git_dir)?),
+            git_dir,
+            watch: watch::Sender::default(),
+            overlay: RwLock::default(),
+            prepared: Mutex::default(),
+            line: RwLock::default(),
+        };
+        let line = match index.load(name, &refs) {
+            Some(line) => line,
+            None => repository.count(&refs)?,
+        };
+        repository.watch.send_replace(line.head());
+        *repository.prepared.get_mut().unwrap_or_else(PoisonError::into_inner) = line.head();
+        repository.line = RwLock::new(line);
+        Ok(repository)
+    }
+
+    /// Counts revisions from Git alone.
+    fn count(&self, refs: &Refs) -> Result<Line, StoreError> {
+        let cache = ObjectCache::new(0);
+        let mut reader = self.reader(&cache);
+        let mut commits = Vec::new();
+        let nexts = refs.begins.keys().skip(1).map(|next| Some(*next)).chain([None]);
+        for ((first, begin), next) in refs.begins.iter().zip(nexts) {
+            let end = match next {
+                Some(next) => refs.ends.get(&(next - 1)).copied(),
+                None => refs.main,
+            };
+            let what = || format!("counting the revisions of `{}`", self.name);
+            let end = end.ok_or_else(|| StoreError::damaged(what(), "a ref is missing"))?;
+            let segment = reader.first_parents(end, |commit| commit == *begin)?;
+            if segment.last() != Some(begin) || *first != commits.len() as u64 + 1 {
+                return Err(StoreError::damaged(what(), "the refs contradict the commits"));
+            }
+            commits.extend(segment.into_iter().rev());
+        }
+        Ok(Line::new(commits, refs.begins.keys().copied().collect()))
+    }
+
+    /// Reads objects of this repository.
+    pub(crate) fn reader<'r>(&'r self, cache: &'r ObjectCache) -> Reader<'r> {
+        Reader { repo: self, cache, git: self.handle(), buffer: Vec::new() }
+    }
+
+    fn handle(&self) -> gix::odb::HandleArc {
+        let git = self.git.read().unwrap_or_else(PoisonError::into_inner);
+        gix::odb::Cache::from(git.to_handle_arc())
+    }
+
+    /// Forgets what gix knows of the folder, after packs were removed from it.
+    pub(crate) fn reopen_git(&self) -> Result<(), StoreError> {
+        let fresh = open_git(&self.git_dir)?;
+        *self.git.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+
+    /// Where the repository stands.
+    pub(crate) fn head(&self) -> Head {
+        self.with_line(Line::head)
+    }
+
+    /// Looks at the revisions.
+    pub(crate) fn with_line<T>(&self, look: impl FnOnce(&Line) -> T) -> T {
+        look(&self.line.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The commit of a revision.
+    pub(crate) fn commit(&self, revision: Revision) -> Result<CommitId, StoreError> {
+        self.with_line(|line| line.commit(revision))
+            .ok_or_else(|| StoreError::NoRevision { repo: self.name.clone(), revision })
+    }
+
+    /// The head that the next write builds on, held still.
+    pub(crate) fn prepare(&self) -> MutexGuard<'_, Head> {
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets objects be read before the folder has them.
+    pub(crate) fn lend(&self, objects: &[(Oid, Object)]) {
+        let mut overlay = self.overlay.write().unwrap_or_else(PoisonError::into_inner);
+        overlay.extend(objects.iter().cloned());
+    }
+
+    /// The folder has them now.
+    pub(crate) fn settle(&self, objects: &[(Oid, Object)]) {
+        let mut overlay = self.overlay.write().unwrap_or_else(PoisonError::into_inner);
+        objects.iter().for_each(|(id, _)| {
+            overlay.remove(id);
+        });
+        overlay.shrink_to_fit();
+    }
+
+    /// Adds durable revisions; `None` if they contradict what is there.
+    /// Watchers are told apart, after the writer was answered.
+    pub(crate) fn apply(&self, first: u64, begins: bool, commits: &[CommitId]) -> Option<Head> {
+        let mut line = self.line.write().unwrap_or_else(PoisonError::into_inner);
+        line.extend(first, begins, commits).then(|| line.head())
+    }
+
+    /// Whether the folder or the overlay has the object.
+    pub(crate) fn has(&self, id: &Oid) -> bool {
+        self.borrowed(id).is_some() || {
+            let mut git = self.handle();
+            // A miss is the usual answer, and looking for packs again at each
+            // would cost more than packing an object twice.
+            git.refresh_never();
+            git.exists(&gix::ObjectId::Sha1(*id))
+        }
+    }
+
+    fn borrowed(&self, id: &Oid) -> Option<Object> {
+        self.overlay.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+}
+
+/// Reads objects: from what was used lately, from the overlay, from Git.
+pub(crate) struct Reader<'r> {
+    pub(crate) repo: &'r Repository,
+    cache: &'r ObjectCache,
+    git: gix::odb::HandleArc,
+    buffer: Vec<u8>,
+}
+
+impl Reader<'_> {
+    /// An object that must be there.
+    pub(crate) fn object(&mut self, id: &Oid) -> Result<Object, StoreError> {
+        if let Some(object) = self.cache.get(id).or_else(|| self.repo.borrowed(id)) {
+            return Ok(object);
+        }
+        let object = match self.in_git(id)? {
+            Some(object) => object,
+            // Between the two looks a checkpoint may have moved it, or merged
+            // the pack it was in.
+            None => {
+                self.git = self.repo.handle();
+                self.in_git(id)?.ok_or_else(|| self.missing(id))?
+            }
+        };
+        self.cache.put(*id, &object);
+        Ok(object)
+    }
+
+    fn missing(&self, id: &Oid) -> StoreError {
+        let what = format!("reading object {} of `{}`", CommitId(*id), self.repo.name);
+        StoreError::damaged(what, "it is not there")
+    }
+
+    fn in_git(&mut self, id: &Oid) -> Result<Option<Object>, StoreError> {
+        let found = self.git.try_find(&gix::ObjectId::Sha1(*id), &mut self.buffer);
+        let found = found.map_err(|error| {
+            let what = format!("reading object {} of `{}`", CommitId(*id), self.repo.name);
+            StoreError::damaged(what, error)
+        })?;
+        Ok(found.map(|data| Object {
+            kind: Kind::from(data.kind),
+            data: Bytes::copy_from_slice(data.data),
+        }))
+    }
+
+    /// The size of an object, without reading it where Git can tell.
+    pub(crate) fn size(&mut self, id: &Oid) -> Result<u64, StoreError> {
+        if let Some(object) = self.cache.get(id).or_else(|| self.repo.borrowed(id)) {
+            return Ok(object.data.len() as u64);
+        }
+        match gix::odb::Header::try_header(&self.git, &gix::ObjectId::Sha1(*id)) {
+            Ok(Some(header)) => Ok(header.size()),
+            _ => Ok(self.object(id)?.data.len() as u64),
+        }
+    }
+
+    /// A commit.
+    pub(crate) fn commit(&mut self, id: CommitId) -> Result<Commit, StoreError> {
+        object::parse_commit(&self.object(&id.0)?.data)
+    }
+
+    /// A tree's entries.
+    pub(crate) fn tree(&mut self, id: &Oid) -> Result<Vec<Entry>, StoreError> {
+        object::parse_tree(&self.object(id)?.data)
+    }
+
+    /// The entry at `path` below the tree `root`.
+    pub(crate) fn entry(&mut self, root: &Oid, path: &str) -> Result<Option<Entry>, StoreError> {
+        let mut folder = *root;
+        let mut parts = path.split('/').peekable();
+        while let Some(part) = parts.next() {
+            let entries = self.tree(&folder)?;
+            let found = entries.into_iter().find(|entry| entry.name == part.as_bytes());
+            match found {
+                Some(entry) if parts.peek().is_none() => return Ok(Some(entry)),
+                Some(entry) if entry.mode == object::Mode::Folder => folder = entry.id,
+                _ => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first-parent line from `from` back to the commit that is `last`,
+    /// or to a commit without parents, newest first.
+    pub(crate) fn first_parents(
+        &mut self,
+        from: CommitId,
+        last: impl Fn(CommitId) -> bool,
+    ) -> Result<Vec<CommitId>, StoreError> {
+        let mut line = vec![from];
+        let mut at = from;
+        while !last(at) {
+            match self.commit(at)?.parents.first() {
+                Some(parent) => at = *parent,
+                None => break,
+            }
+            line.push(at);
+        }
+        Ok(line)
+    }
+}
+
+/// The repositories by name.
+pub(crate) type Repositories = BTreeMap<RepoName, Arc<Repository>>;

@@ -1,0 +1,230 @@
+//! Files that log every operation, and the states that a crash after any of
+//! them may leave. For tests.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::Head;
+use super::files::{Files, RealFiles};
+use crate::model::RepoName;
+
+/// What was done, with paths below the store's folder.
+#[derive(Debug, Clone)]
+pub(crate) enum Op {
+    CreateDir(PathBuf),
+    Append(PathBuf, Vec<u8>),
+    Sync(PathBuf),
+    Rename(PathBuf, PathBuf),
+    Remove(PathBuf),
+    SyncDir(PathBuf),
+    /// Not an operation: from here on the test relies on this head.
+    Acknowledged(RepoName, Head),
+}
+
+/// Real files, with a log.
+#[derive(Debug)]
+pub(crate) struct SimFiles {
+    root: PathBuf,
+    real: RealFiles,
+    log: Mutex<Vec<Op>>,
+    pub(crate) syncs: AtomicUsize,
+    /// While set, syncs fail.
+    pub(crate) broken: AtomicBool,
+    /// While held, syncs wait.
+    pub(crate) gate: Mutex<()>,
+}
+
+impl SimFiles {
+    pub(crate) fn new(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            real: RealFiles::default(),
+            log: Mutex::default(),
+            syncs: AtomicUsize::new(0),
+            broken: AtomicBool::new(false),
+            gate: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn note(&self, op: Op) {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).push(op);
+    }
+
+    pub(crate) fn log(&self) -> Vec<Op> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn below(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(&self.root).unwrap().to_owned()
+    }
+
+    fn check(&self) -> io::Result<()> {
+        let broken = self.broken.load(Ordering::SeqCst);
+        if broken { Err(io::Error::other("the disk is broken")) } else { Ok(()) }
+    }
+}
+
+impl Files for SimFiles {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.real.create_dir(path)?;
+        self.note(Op::CreateDir(self.below(path)));
+        Ok(())
+    }
+
+    fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.real.append(path, bytes)?;
+        self.note(Op::Append(self.below(path), bytes.to_vec()));
+        Ok(())
+    }
+
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        drop(self.gate.lock().unwrap_or_else(PoisonError::into_inner));
+        self.check()?;
+        self.syncs.fetch_add(1, Ordering::SeqCst);
+        self.note(Op::Sync(self.below(path)));
+        Ok(())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.real.rename(from, to)?;
+        self.note(Op::Rename(self.below(from), self.below(to)));
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.real.remove(path)?;
+        self.note(Op::Remove(self.below(path)));
+        Ok(())
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.check()?;
+        self.note(Op::SyncDir(self.below(path)));
+        Ok(())
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.real.read(path)
+    }
+
+    fn len(&self, path: &Path) -> io::Result<u64> {
+        self.real.len(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        self.real.list(path)
+    }
+}
+
+/// What a crash does with what was not synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// Nothing is lost: the process was killed.
+    None,
+    /// All of it, names and content.
+    All,
+    /// Names stay, content goes: a file is renamed before it is written.
+    Content,
+    /// Names stay, content is cut in the middle and its last byte is wrong.
+    Torn,
+}
+
+pub(crate) const LOSSES: [Loss; 4] = [Loss::None, Loss::All, Loss::Content, Loss::Torn];
+
+#[derive(Debug, Default, Clone)]
+struct Node {
+    content: Vec<u8>,
+    synced: usize,
+}
+
+type Names = BTreeMap<PathBuf, usize>;
+
+/// A disk, as far as `ops` tell.
+#[derive(Debug, Default)]
+pub(crate) struct Disk {
+    nodes: Vec<Node>,
+    live: Names,
+    durable: Names,
+    dirs: BTreeSet<PathBuf>,
+    durable_dirs: BTreeSet<PathBuf>,
+}
+
+impl Disk {
+    pub(crate) fn after(ops: &[Op]) -> Self {
+        let mut disk = Self::default();
+        ops.iter().for_each(|op| disk.apply(op));
+        disk
+    }
+
+    fn apply(&mut self, op: &Op) {
+        match op {
+            Op::CreateDir(path) => {
+                self.dirs.insert(path.clone());
+            }
+            Op::Append(path, bytes) => {
+                let fresh = self.nodes.len();
+                let at = *self.live.entry(path.clone()).or_insert(fresh);
+                if at == fresh {
+                    self.nodes.push(Node::default());
+                }
+                self.nodes[at].content.extend_from_slice(bytes);
+            }
+            Op::Sync(path) => {
+                let node = &mut self.nodes[self.live[path]];
+                node.synced = node.content.len();
+            }
+            Op::Rename(from, to) => {
+                let at = self.live.remove(from).unwrap();
+                self.live.insert(to.clone(), at);
+            }
+            Op::Remove(path) => {
+                self.live.remove(path).unwrap();
+            }
+            Op::SyncDir(folder) => {
+                let within = |path: &Path| path.parent() == Some(folder);
+                self.durable.retain(|path, _| !within(path));
+                let live = self.live.iter().filter(|(path, _)| within(path));
+                self.durable.extend(live.map(|(path, at)| (path.clone(), *at)));
+                self.durable_dirs.extend(self.dirs.iter().filter(|path| within(path)).cloned());
+            }
+            Op::Acknowledged(..) => {}
+        }
+    }
+
+    /// Writes what a crash leaves into `root`.
+    pub(crate) fn write(&self, root: &Path, loss: Loss) {
+        let (names, dirs) = match loss {
+            Loss::All => (&self.durable, &self.durable_dirs),
+            _ => (&self.live, &self.dirs),
+        };
+        for dir in dirs {
+            // A folder whose parent was lost is lost with it.
+            let _ = std::fs::create_dir(root.join(dir));
+        }
+        for (path, at) in names {
+            let node = &self.nodes[*at];
+            let content = match loss {
+                Loss::None => node.content.clone(),
+                Loss::All | Loss::Content => node.content[..node.synced].to_vec(),
+                Loss::Torn => torn(node),
+            };
+            if root.join(path).parent().is_some_and(Path::is_dir) {
+                std::fs::write(root.join(path), content).unwrap();
+            }
+        }
+    }
+}
+
+fn torn(node: &Node) -> Vec<u8> {
+    let unsynced = node.content.len() - node.synced;
+    let mut content = node.content[..node.synced + unsynced.div_ceil(2)].to_vec();
+    if unsynced > 0
+        && let Some(last) = content.last_mut()
+    {
+        *last ^= 0x55;
+    }
+    content
+}

@@ -1,0 +1,284 @@
+//! The store as a whole over simulated files: crashes at every operation,
+//! group commit, compare-and-set, a broken disk.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use super::files::Files;
+use super::open::Tuning;
+use super::sim::{Disk, LOSSES, Loss, Op, SimFiles};
+use super::{Head, Import, NewCommit, Store, StoreError, StoreOptions};
+use crate::model::{Change, CommitId, Fetched, FilePath, RepoName, Revision};
+
+fn path(text: &str) -> FilePath {
+    FilePath::new(text).unwrap()
+}
+
+fn write(file: &str, content: &str) -> NewCommit {
+    NewCommit {
+        expected: None,
+        changes: vec![Change::Upsert(path(file), Bytes::copy_from_slice(content.as_bytes()))],
+        author: ("Ada".into(), "ada@example.com".into()),
+        time: Timestamp::from_second(1_700_000_000).unwrap(),
+        message: format!("write {file}"),
+    }
+}
+
+fn patient() -> Tuning {
+    Tuning { checkpoint_idle: Duration::from_secs(3600), checkpoint_age: Duration::from_secs(3600) }
+}
+
+fn open_sim(dir: &Path) -> (Store, Arc<SimFiles>) {
+    let files = Arc::new(SimFiles::new(dir));
+    let as_files: Arc<dyn Files> = Arc::clone(&files) as Arc<dyn Files>;
+    let store = Store::open_with(dir, StoreOptions::default(), patient(), as_files).unwrap();
+    (store, files)
+}
+
+fn git(dir: &Path, args: &[&str]) -> String {
+    let output = Command::new("git")
+        .args(["-c", "user.name=Up", "-c", "user.email=up@example.com"])
+        .args(args)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+fn head_of(upstream: &Path) -> Fetched {
+    let head = git(upstream, &["rev-parse", "HEAD"]).parse().unwrap();
+    Fetched { git_dir: upstream.join(".git"), head }
+}
+
+/// An upstream with three commits on its first-parent line, one a merge.
+fn upstream(dir: &Path) -> PathBuf {
+    let up = dir.join("up");
+    std::fs::create_dir(&up).unwrap();
+    git(&up, &["init", "-q", "-b", "main"]);
+    std::fs::write(up.join("a"), "a").unwrap();
+    git(&up, &["add", "."]);
+    git(&up, &["commit", "-qm", "one"]);
+    git(&up, &["checkout", "-qb", "side"]);
+    std::fs::write(up.join("side"), "s").unwrap();
+    git(&up, &["add", "."]);
+    git(&up, &["commit", "-qm", "side"]);
+    git(&up, &["checkout", "-q", "main"]);
+    git(&up, &["commit", "-q", "--allow-empty", "-m", "two"]);
+    git(&up, &["merge", "-q", "--no-ff", "-m", "three", "side"]);
+    up
+}
+
+/// Uses everything that writes, and notes every head it was promised.
+async fn work(dir: &Path, outside: &Path) -> Vec<Op> {
+    let (store, files) = open_sim(dir);
+    let (state, mirrored) = (RepoName::state(), RepoName::new("mesh/config").unwrap());
+    let commit = async |n: u32| {
+        let head = store.commit(&state, write(&format!("d/{n}.json"), &"x".repeat(3))).await;
+        files.note(Op::Acknowledged(state.clone(), head.unwrap()));
+    };
+    let take = async |fetched: Fetched| {
+        assert!(matches!(store.adopt(&mirrored, &fetched).await.unwrap(), Import::Imported(_)));
+        files.note(Op::Acknowledged(mirrored.clone(), store.head(&mirrored).unwrap()));
+    };
+    commit(1).await;
+    commit(2).await;
+    store.create(&mirrored).await.unwrap();
+    files.note(Op::Acknowledged(mirrored.clone(), Head::default()));
+    let up = upstream(outside);
+    take(head_of(&up)).await;
+    commit(3).await;
+    store.close().await.unwrap();
+    git(&up, &["reset", "-q", "--hard", "HEAD~1"]);
+    take(head_of(&up)).await;
+    git(&up, &["commit", "-q", "--allow-empty", "-m", "another"]);
+    take(head_of(&up)).await;
+    for n in 4..8 {
+        commit(n).await;
+        store.close().await.unwrap();
+    }
+    commit(8).await;
+    drop(store);
+    files.log()
+}
+
+fn check_after_crash(ops: &[Op], loss: Loss, fsck: bool) {
+    let dir = tempfile::tempdir().unwrap();
+    Disk::after(ops).write(dir.path(), loss);
+    let last = ops.last();
+    let store = Store::open(dir.path(), StoreOptions::default())
+        .unwrap_or_else(|error| panic!("{} {last:?} {loss:?}: {error:?}", ops.len()));
+    for op in ops {
+        let Op::Acknowledged(repo, head) = op else { continue };
+        let kept = store.head(repo).unwrap();
+        assert!(kept.revision >= head.revision, "{} {last:?} {loss:?}: {head:?}", ops.len());
+        if let Some(commit) = head.commit {
+            assert_eq!(store.info(repo, head.revision).unwrap().commit, commit);
+        }
+    }
+    for repo in store.repositories() {
+        for revision in 1..=store.head(&repo).unwrap().revision.0 {
+            store.tree(&repo, Revision(revision)).unwrap();
+        }
+    }
+    if fsck {
+        for repo in store.repositories() {
+            git(&store.git_dir(&repo), &["fsck", "--strict", "--no-dangling"]);
+        }
+    }
+}
+
+#[test]
+fn a_crash_after_any_operation_loses_nothing_that_was_acknowledged() {
+    let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let ops = runtime.block_on(work(dir.path(), outside.path()));
+    let is_note = |op: Option<&Op>| matches!(op, Some(Op::Acknowledged(..)));
+    // A note changes nothing on disk: only the state that all of them describe.
+    let prefixes: Vec<usize> = (0..=ops.len()).filter(|n| !is_note(ops.get(*n))).collect();
+    assert!(prefixes.len() > 100, "{}", prefixes.len());
+    let threads = 4;
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            let (ops, prefixes) = (&ops, &prefixes);
+            scope.spawn(move || {
+                for n in prefixes.iter().skip(thread).step_by(threads) {
+                    for loss in LOSSES {
+                        check_after_crash(&ops[..*n], loss, n % 16 == 0);
+                    }
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn writers_that_wait_share_one_sync() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, files) = open_sim(dir.path());
+    let repo = RepoName::state();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let before = files.syncs.load(Ordering::SeqCst);
+    let gate = files.gate.lock().unwrap();
+    let writers: Vec<_> = (0..64)
+        .map(|n| {
+            let (store, repo) = (store.clone(), repo.clone());
+            runtime.spawn(async move { store.commit(&repo, write(&format!("{n}"), "x")).await })
+        })
+        .collect();
+    let open = store.inner.shared.repository(&repo).unwrap();
+    while open.prepare().revision < Revision(64) {
+        std::thread::yield_now();
+    }
+    assert_eq!(store.head(&repo).unwrap().revision, Revision(0), "nothing is durable yet");
+    drop(gate);
+    let mut revisions: Vec<u64> = writers
+        .into_iter()
+        .map(|writer| runtime.block_on(writer).unwrap().unwrap().revision.0)
+        .collect();
+    revisions.sort_unstable();
+    assert_eq!(revisions, (1..=64).collect::<Vec<_>>());
+    let syncs = files.syncs.load(Ordering::SeqCst) - before;
+    assert!(syncs <= 2, "64 commits took {syncs} syncs");
+    assert_eq!(store.tree(&repo, Revision(64)).unwrap().source.files.len(), 64);
+}
+
+#[tokio::test]
+async fn only_one_of_two_writers_with_one_expectation_wins() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open_sim(dir.path());
+    let repo = RepoName::state();
+    let expecting =
+        |n: u64, file: &str| NewCommit { expected: Some(Revision(n)), ..write(file, "x") };
+    let (a, b) = tokio::join!(
+        store.commit(&repo, expecting(0, "a")),
+        store.commit(&repo, expecting(0, "b"))
+    );
+    let lost = if a.is_ok() { b } else { a };
+    let Err(StoreError::Conflict { expected, actual, .. }) = lost else { panic!("{lost:?}") };
+    assert_eq!((expected, actual), (Revision(0), Revision(1)));
+    assert_eq!(store.commit(&repo, expecting(1, "c")).await.unwrap().revision, Revision(2));
+}
+
+#[tokio::test]
+async fn a_failed_sync_halts_writes_and_reads_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, files) = open_sim(dir.path());
+    let repo = RepoName::state();
+    let mut watch = store.watch(&repo).unwrap();
+    let head = store.commit(&repo, write("a", "1")).await.unwrap();
+    assert_eq!(*watch.borrow_and_update(), head);
+    files.broken.store(true, Ordering::SeqCst);
+    assert!(matches!(store.commit(&repo, write("b", "2")).await, Err(StoreError::Halted)));
+    files.broken.store(false, Ordering::SeqCst);
+    assert!(matches!(store.commit(&repo, write("c", "3")).await, Err(StoreError::Halted)));
+    let other = RepoName::new("a/b").unwrap();
+    assert!(matches!(store.create(&other).await, Err(StoreError::Halted)));
+    assert!(matches!(store.close().await, Err(StoreError::Halted)));
+    assert!(!watch.has_changed().unwrap());
+    assert_eq!(store.head(&repo).unwrap(), head);
+    assert_eq!(store.read(&repo, head.revision, &path("a")).unwrap(), "1");
+    drop(store);
+    let store = Store::open(dir.path(), StoreOptions::default()).unwrap();
+    assert_eq!(store.info(&repo, Revision(1)).unwrap().commit, head.commit.unwrap());
+}
+
+#[tokio::test]
+async fn many_checkpoints_leave_few_packs() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open_sim(dir.path());
+    let repo = RepoName::state();
+    for n in 0..100 {
+        store.commit(&repo, write(&format!("{n}"), &format!("{n}"))).await.unwrap();
+        store.close().await.unwrap();
+    }
+    let packs = std::fs::read_dir(store.git_dir(&repo).join("objects/pack")).unwrap();
+    let packs = packs.filter(|e| e.as_ref().unwrap().path().extension().unwrap() == "pack");
+    assert!(packs.count() <= 10);
+    assert_eq!(store.tree(&repo, Revision(100)).unwrap().source.files.len(), 100);
+    git(&store.git_dir(&repo), &["fsck", "--strict"]);
+    assert_eq!(git(&store.git_dir(&repo), &["rev-list", "--count", "main"]), "100");
+}
+
+#[tokio::test]
+async fn a_commit_costs_by_its_depth_and_not_by_the_number_of_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, files) = open_sim(dir.path());
+    let repo = RepoName::state();
+    let upsert = |n: u32| Change::Upsert(path(&format!("d{}/{n}", n / 50)), Bytes::from("x"));
+    let many = NewCommit { changes: (0..2000).map(upsert).collect(), ..write("a", "") };
+    store.commit(&repo, many).await.unwrap();
+    let before = files.log().len();
+    store.commit(&repo, write("d7/new", "y")).await.unwrap();
+    let written: usize = files.log()[before..]
+        .iter()
+        .map(|op| if let Op::Append(_, bytes) = op { bytes.len() } else { 0 })
+        .sum();
+    // One folder of 51 files, the root of 40 folders, a blob, a commit.
+    assert!(written < 5000, "{written}");
+}
+
+#[tokio::test]
+async fn revisions_are_counted_in_git_alone_when_the_index_is_gone() {
+    let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    drop(work(dir.path(), outside.path()).await);
+    let look = || {
+        let store = Store::open(dir.path(), StoreOptions::default()).unwrap();
+        let commits = |repo: &RepoName| -> Vec<CommitId> {
+            store.history(repo, None, None, 1000).unwrap().iter().map(|i| i.commit).collect()
+        };
+        store.repositories().iter().map(commits).collect::<Vec<_>>()
+    };
+    let before = look();
+    std::fs::remove_dir_all(dir.path().join("index")).unwrap();
+    assert_eq!(look(), before);
+    assert_eq!(before.iter().map(Vec::len).collect::<Vec<_>>(), [8, 5]);
+}
