@@ -410,6 +410,10 @@ slack:
             if seen != release:
                 raise SystemExit(f"{stage} answers with release {seen}, not {release}")
 
+    def cards_posted(self):
+        log = json.loads(urllib.request.urlopen(self.slack + "/_log", timeout=5).read())
+        return sum(1 for call in log if call["method"] == "chat.postMessage" and call["status"] == 200)
+
     def summary(self):
         title("summary")
         board = self.board()
@@ -418,10 +422,11 @@ slack:
             fleet = one["fleet"]
             say(f"   {stage:8} serves {one['live']['id']} (revision {one['live']['revision']}, "
                 f"{one['live']['subject']!r}), {fleet['acked']} of {fleet['nodes']} nodes in step")
+        wait_for("the last card", lambda: self.cards_posted() == len(
+            self.get("/api/v1/promotions?repo=mesh/config")["promotions"]))
         log = json.loads(urllib.request.urlopen(self.slack + "/_log", timeout=5).read())
-        posted = sum(1 for call in log if str(call.get("method", call)).endswith("chat.postMessage"))
-        edited = sum(1 for call in log if str(call.get("method", call)).endswith("chat.update"))
-        say(f"   Slack: {posted} cards posted, {edited} edits in place")
+        edited = sum(1 for call in log if call["method"] == "chat.update")
+        say(f"   Slack: {self.cards_posted()} cards posted, {edited} edits in place")
         say("   done: pushed, proved, promoted through four stages, answered by real Envoys")
 
 
@@ -429,12 +434,19 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--convoy", required=True)
     parser.add_argument("--envoys", required=True)
-    parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--keep", action="store_true", help="leave everything up until Ctrl-C")
+    parser.add_argument("--then", metavar="COMMAND",
+                        help="run this at the end, with CONVOY_URL set, and fail if it fails")
     demo = Demo(parser.parse_args())
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     failed = True
     try:
         demo.run()
+        if demo.args.then:
+            title(demo.args.then)
+            env = dict(demo.env, CONVOY_URL=demo.url)
+            if subprocess.run(demo.args.then, shell=True, env=env).returncode != 0:
+                raise SystemExit(f"{demo.args.then} failed")
         failed = False
         if demo.args.keep:
             say(f"\nStill up: console {demo.url} · xDS 127.0.0.1:{demo.xds} · upstream {demo.upstream}\n"

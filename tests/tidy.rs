@@ -49,7 +49,7 @@ const CRATES: [(&str, &[&str]); 9] = [
 const IMPURE: [&str; 7] = [
     "tokio::",
     "std::fs",
-    "std::net",
+    "std::net::Tcp",
     "std::process",
     "std::env::var",
     "Timestamp::now",

@@ -258,10 +258,7 @@ impl Owner {
         let (store, events) = (self.parts.store.clone(), self.events.clone());
         let quarantine = self.parts.settings.quarantine.clone();
         self.parts.tasks.spawn("sync", async move {
-            let began = Instant::now();
             let result = sync(&store, &repository, seen, &quarantine, mode).await;
-            tracing::debug!(repo = %repository.name, sync_ms = began.elapsed().as_millis() as u64,
-                "looked at the upstream");
             let adopt = replies.pop();
             let _ = events.send(Event::Synced { repo: repository.name, result, adopt }).await;
         });

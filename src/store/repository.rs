@@ -231,13 +231,13 @@ impl Reader<'_> {
         if let Some(object) = self.cache.get(id).or_else(|| self.repo.borrowed(id)) {
             return Ok(object);
         }
-        let object = match self.from_git(id)? {
+        let object = match self.in_git(id)? {
             Some(object) => object,
             // Between the two looks a checkpoint may have moved it, or merged
             // the pack it was in.
             None => {
                 self.git = self.repo.handle();
-                self.from_git(id)?.ok_or_else(|| self.missing(id))?
+                self.in_git(id)?.ok_or_else(|| self.missing(id))?
             }
         };
         self.cache.put(*id, &object);
@@ -249,7 +249,7 @@ impl Reader<'_> {
         StoreError::damaged(what, "it is not there")
     }
 
-    fn from_git(&mut self, id: &Oid) -> Result<Option<Object>, StoreError> {
+    fn in_git(&mut self, id: &Oid) -> Result<Option<Object>, StoreError> {
         let found = self.git.try_find(&gix::ObjectId::Sha1(*id), &mut self.buffer);
         let found = found.map_err(|error| {
             let what = format!("reading object {} of `{}`", CommitId(*id), self.repo.name);

@@ -267,7 +267,7 @@ async fn a_commit_costs_by_its_depth_and_not_by_the_number_of_files() {
 }
 
 #[tokio::test]
-async fn revisions_are_counted_from_git_alone_when_the_index_is_gone() {
+async fn revisions_are_counted_in_git_alone_when_the_index_is_gone() {
     let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     drop(work(dir.path(), outside.path()).await);
     let look = || {

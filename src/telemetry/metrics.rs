@@ -64,7 +64,7 @@ mod tests {
         page.counter("xds_nacks", "Refused updates", &[], 3);
         let text = page.text();
         assert!(text.contains("convoy_xds_nodes{stage=\"beta\"} 2.0\n"), "{text}");
-        assert!(text.contains("convoy_xds_nacks_total 3\n"), "{text}");
+        assert!(text.contains("convoy_xds_nacks_total{} 3\n"), "{text}");
         assert!(text.ends_with("# EOF\n"));
     }
 }

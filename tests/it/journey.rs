@@ -204,6 +204,7 @@ fn slack_carries_a_promotion_from_request_to_card() {
 #[test]
 fn a_rewritten_upstream_changes_nothing_until_a_person_adopts_it() {
     let mesh = Mesh::start(None);
+    mesh.push("zeroth");
     let first = mesh.push("first");
     mesh.convoy.wait_served("beta", &first);
     let forced = listener("forced");

@@ -1,3 +1,5 @@
+//! Manifests, right and wrong.
+
 use bytes::Bytes;
 
 use super::*;

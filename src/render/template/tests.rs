@@ -1,3 +1,5 @@
+//! Templates, what they make, and where mistakes in them lie.
+
 use bytes::Bytes;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What becomes of a snapshot before it is booted.
+
 use prost_reflect::SerializeOptions;
 use serde_json::{Value as Json, json};
 

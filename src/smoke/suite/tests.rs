@@ -1,3 +1,5 @@
+//! Checks, right and wrong.
+
 use super::*;
 
 fn tree(files: &[(&str, &str)]) -> SourceTree {
