@@ -205,7 +205,7 @@ fn slack(config: &Config, secrets: &Secrets) -> anyhow::Result<Option<Slack>> {
         return Ok(None);
     };
     let client = Slack::new(&crate::chat::SlackConfig {
-        token: crate::chat::Secret::new(given.bot_token.expose()),
+        token: given.bot_token.clone(),
         api_url: Some(settings.api_url.clone()),
     });
     client.map(Some).context("Slack can't be used")

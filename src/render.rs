@@ -15,7 +15,6 @@ mod manifest;
 mod memo;
 mod merge;
 mod mistakes;
-mod nearest;
 mod rendered;
 mod stage;
 mod template;

@@ -3,7 +3,7 @@
 use super::Failure;
 use super::output::Output;
 use crate::config::secrets;
-use crate::model::FilePath;
+use crate::model::{FilePath, Secret};
 use crate::render;
 
 #[derive(Debug, clap::Args)]
@@ -70,7 +70,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), Failure> {
         "xds_host": host.trim_matches(['[', ']']),
         "xds_port": port,
         "delta": !args.sotw,
-        "token": token.as_ref().map(secrets::Secret::expose),
+        "token": token.as_ref().map(Secret::expose),
         "runtime_layers": args.runtime,
         "admin_port": args.admin_port,
     });

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::Failure;
 use super::output::Output;
 use crate::smoke::install;
+use crate::telemetry::chain;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Args {
@@ -55,7 +56,7 @@ pub(super) async fn run(args: &Args, output: &Output) -> Result<(), Failure> {
                 output.progress(&format!("installing Envoy {version} …"));
                 let installed = install::install(version, &place.folder()).await;
                 let installed =
-                    installed.map_err(|error| Failure::new(Failure::FAILED, error.to_string()))?;
+                    installed.map_err(|error| Failure::new(Failure::FAILED, chain(&error)))?;
                 let one = Installed { version: version.clone(), path: installed.path };
                 output.result(&one, || format!("{} {}\n", one.version, one.path.display()));
             }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::error::nearest;
 use super::{ConfigError, Role};
-use crate::model::{ContentHash, Person, RepoName};
+use crate::model::{ContentHash, Person, RepoName, did_you_mean};
+use crate::schema::mistake;
 use crate::telemetry::logs::LogFormat;
 
 /// The file's keys; every one is optional.
@@ -170,35 +170,12 @@ pub(super) fn parse(name: &str, text: &str) -> Result<File, ConfigError> {
 }
 
 fn explain(name: &str, error: &serde_saphyr::Error) -> ConfigError {
-    let place = match error.location() {
-        Some(location) if location.line() > 0 => {
-            format!("{name}:{}:{}", location.line(), location.column())
-        }
-        _ => name.to_owned(),
-    };
-    let text = error.without_snippet().to_string();
-    let text = strip_place(&text);
-    match unknown_key(text) {
-        Some((key, known)) => {
-            let error = ConfigError::at(place, format!("unknown key `{key}`"));
-            match nearest(key, known.iter().copied()) {
-                Some(meant) => error.with_hint(format!("did you mean `{meant}`?")),
-                None => error.with_hint(format!("the keys here are {}", known.join(", "))),
-            }
-        }
-        None => ConfigError::at(place, text),
-    }
-}
-
-/// The parser's text without its own statement of the place.
-fn strip_place(text: &str) -> &str {
-    let text = text.lines().next().unwrap_or(text);
-    let at = text.rfind(" at line ").filter(|_| text.contains(", column "));
-    let text = at.map_or(text, |at| &text[..at]);
-    match text.strip_prefix("error: line ").and_then(|rest| rest.split_once(": ")) {
-        Some((_, rest)) => rest,
-        None => text,
-    }
+    let ((line, column), text) = mistake(error);
+    let place = if line > 0 { format!("{name}:{line}:{column}") } else { name.to_owned() };
+    let Some((key, known)) = unknown_key(&text) else { return ConfigError::at(place, text) };
+    let hint = did_you_mean(key, known.iter().copied());
+    ConfigError::at(place, format!("unknown key `{key}`"))
+        .with_hint(hint.unwrap_or_else(|| format!("the keys here are {}", known.join(", "))))
 }
 
 fn unknown_key(text: &str) -> Option<(&str, Vec<&str>)> {

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::error::nearest;
 use super::file::{File, PersonEntry, Repository, Slack, TokenEntry, UpstreamEntry};
 use super::{
     Config, ConfigError, LimitsConfig, PersonConfig, RepositoryConfig, SlackConfig, StoreConfig,
     TokenConfig, UpstreamConfig, WebhookConfig,
 };
+use crate::model::did_you_mean;
 use crate::telemetry::logs::LogFormat;
 
 /// What the command line gave.
@@ -154,10 +154,8 @@ impl Environment<'_> {
             Some(name) => {
                 let error = ConfigError::at(name, "no such environment variable is read");
                 let names = VARIABLES.iter().map(|(known, _)| *known);
-                Err(match nearest(name, names) {
-                    Some(meant) => error.with_hint(format!("did you mean {meant}?")),
-                    None => error.with_hint("unset it"),
-                })
+                let hint = did_you_mean(name, names);
+                Err(error.with_hint(hint.unwrap_or_else(|| "unset it".into())))
             }
         }
     }

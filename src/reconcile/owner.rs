@@ -31,7 +31,7 @@ use crate::smoke::{self, Smoke, Suite};
 use crate::snapshot::{Route, Routing};
 use crate::store::{Import, Store, StoreError};
 use crate::tasks::Tasks;
-use crate::telemetry::clock;
+use crate::telemetry::{chain, clock};
 use crate::xds::{Hub, Report};
 
 /// Events that wait; a nudge beyond it is lost, everything else waits.
@@ -355,7 +355,7 @@ impl Owner {
             let event = match work.await {
                 Ok(Ok(made)) => Event::Rendered { repo, revision, made: made.map(Box::new) },
                 Ok(Err(error)) => Event::RenderFailed { repo, revision, detail: chain(&error) },
-                Err(error) => Event::RenderFailed { repo, revision, detail: error.to_string() },
+                Err(error) => Event::RenderFailed { repo, revision, detail: chain(&error) },
             };
             let _ = events.send(event).await;
         });
@@ -772,16 +772,4 @@ fn sentence(promotion: &Promotion) -> String {
             format!("{id}: {} ({reason})", status.word())
         }
     }
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

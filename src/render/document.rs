@@ -9,9 +9,10 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{Error, Location, Spanned};
+use serde_saphyr::{Error, Spanned};
 
 use crate::model::{FilePath, Place, Problem};
+use crate::schema::{mistake, position};
 
 /// The largest file of this sort, in bytes. Values of a large mesh are far
 /// below; above it a file is data that belongs elsewhere.
@@ -107,7 +108,7 @@ fn options() -> serde_saphyr::Options {
 }
 
 fn problem(file: &FilePath, error: &Error) -> Problem {
-    let (line, column) = error.location().map_or((0, 0), |location| at(&location));
+    let ((line, column), words) = mistake(error);
     let place = Place { file: file.clone(), line, column };
     match root(error) {
         Error::DuplicateMappingKey { key, .. } => {
@@ -122,7 +123,7 @@ fn problem(file: &FilePath, error: &Error) -> Problem {
             "yaml-budget",
             "the document is larger, deeper or repeats more than is read",
         ),
-        other => Problem::new(place, "yaml-syntax", sentence(&other.to_string())),
+        _ => Problem::new(place, "yaml-syntax", words),
     }
 }
 
@@ -134,22 +135,10 @@ fn root(error: &Error) -> &Error {
     }
 }
 
-/// The parser's words without its position, which the place carries.
-fn sentence(text: &str) -> String {
-    let text = text.lines().next().unwrap_or("not YAML");
-    let cut = [" at line ", " (line "].iter().filter_map(|mark| text.find(mark)).min();
-    text[..cut.unwrap_or(text.len())].trim_end_matches(['.', ',', ':']).to_owned()
-}
-
-fn at(location: &Location) -> (u32, u32) {
-    let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-    (small(location.line()), small(location.column()))
-}
-
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Value>::deserialize(deserializer)?;
-        Ok(Self { at: at(&spanned.referenced), value: spanned.value })
+        Ok(Self { at: position(&spanned.referenced), value: spanned.value })
     }
 }
 
@@ -212,7 +201,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
         let mut map = Vec::new();
         while let Some(key) = entries.next_key::<Spanned<String>>()? {
             let node = entries.next_value()?;
-            map.push(Entry { at: at(&key.referenced), key: key.value, node });
+            map.push(Entry { at: position(&key.referenced), key: key.value, node });
         }
         Ok(Value::Map(map))
     }
@@ -268,10 +257,5 @@ mod tests {
         assert_eq!(problem.rule, "yaml-budget", "{problem}");
         assert!(read(&"[".repeat(100_000)).is_err());
         assert_eq!(read(&" ".repeat(BYTES_MAX + 1)).unwrap_err().2, "file-too-large");
-    }
-
-    #[test]
-    fn a_parser_message_loses_its_position() {
-        assert_eq!(sentence("bad thing at line 3, column 4"), "bad thing");
     }
 }

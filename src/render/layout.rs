@@ -4,9 +4,8 @@
 //! folders, begins with `_` or `.` is left out, and so is every folder that
 //! Convoy gives no meaning.
 
-use super::nearest;
 use crate::model::{
-    FilePath, Manifest, NodeGroup, Place, Problem, ResourceKind, SourceTree, Stage,
+    FilePath, Manifest, NodeGroup, Place, Problem, ResourceKind, SourceTree, Stage, suggestion,
 };
 
 /// A file to render.
@@ -81,7 +80,7 @@ fn resources<'t>(
 fn unknown_kind(path: &FilePath, folder: &str) -> Problem {
     let known = ResourceKind::ALL.map(ResourceKind::folder);
     let message = format!("`{folder}` is not a kind of resource");
-    problem(path, "unknown-kind", message).with_hint(nearest::suggestion(folder, &known))
+    problem(path, "unknown-kind", message).with_hint(suggestion(folder, &known))
 }
 
 fn of_group<'t>(
@@ -102,7 +101,7 @@ fn of_group<'t>(
 fn unknown_group(path: &FilePath, manifest: &Manifest, name: &str) -> Problem {
     let known: Vec<&str> = manifest.groups.iter().map(|rule| rule.name.as_str()).collect();
     problem(path, "unknown-group", format!("the manifest has no group `{name}`"))
-        .with_hint(nearest::suggestion(name, &known))
+        .with_hint(suggestion(name, &known))
 }
 
 fn values(path: &FilePath, manifest: &Manifest, parts: &[&str]) -> Result<(), Problem> {
@@ -139,7 +138,7 @@ fn unknown_stage(path: &FilePath, stem: &str, stages: &[&str]) -> Problem {
     let mut known = vec!["common"];
     known.extend(stages);
     problem(path, "unknown-stage", format!("the manifest has no stage `{name}`"))
-        .with_hint(nearest::suggestion(name, &known))
+        .with_hint(suggestion(name, &known))
 }
 
 fn problem(path: &FilePath, rule: &str, message: impl Into<String>) -> Problem {

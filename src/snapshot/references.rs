@@ -14,7 +14,7 @@ use std::sync::Arc;
 use prost_reflect::DynamicMessage;
 
 use self::mention::{Mention, mentions};
-use crate::model::{Problem, Resource, ResourceKind, TypeUrl};
+use crate::model::{Problem, Resource, ResourceKind, TypeUrl, did_you_mean};
 use crate::schema::Schema;
 
 /// Every reference that leads nowhere within `resources` (one node group's
@@ -52,11 +52,10 @@ impl<'a> Names<'a> {
         self.0.contains(&(mention.kind, mention.name.as_str()))
     }
 
-    /// The name of the same kind that is most like `mention`'s.
-    fn nearest(&self, mention: &Mention) -> Option<&'a str> {
+    /// A hint at the name of the same kind that is most like `mention`'s.
+    fn hint(&self, mention: &Mention) -> Option<String> {
         let same_kind = self.0.iter().filter(|(kind, _)| *kind == mention.kind);
-        let names: Vec<&str> = same_kind.map(|(_, name)| *name).collect();
-        similar::get_close_matches(mention.name.as_str(), &names, 1, 0.6).first().copied()
+        did_you_mean(&mention.name, same_kind.map(|(_, name)| *name))
     }
 }
 
@@ -74,10 +73,9 @@ fn problem(one: &Resource, mention: &Mention, names: &Names<'_>) -> Problem {
     };
     let message =
         format!("{user} `{}` names the {what} `{}`, which is not there", one.name, mention.name);
-    let hint = match names.nearest(mention) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("define it under resources/{}/", mention.kind.folder()),
-    };
+    let hint = names
+        .hint(mention)
+        .unwrap_or_else(|| format!("define it under resources/{}/", mention.kind.folder()));
     Problem::new(one.place.clone(), rule, message).with_hint(hint)
 }
 

@@ -12,6 +12,7 @@ use crate::mirror::MirrorError;
 use crate::model::{IdError, PathError};
 use crate::promote::{Refusal, RefusalKind};
 use crate::store::StoreError;
+use crate::telemetry::chain;
 
 /// A refusal or failure as the caller sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -135,11 +136,6 @@ impl Fault {
             "try again; if it stays, give the request id to whoever runs convoy",
         )
     }
-}
-
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 impl IntoResponse for Fault {

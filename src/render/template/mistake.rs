@@ -5,8 +5,7 @@ use minijinja::{Error, ErrorKind};
 
 use super::scan::advance;
 use super::sources::Sources;
-use crate::model::{FilePath, Place, Problem};
-use crate::render::nearest;
+use crate::model::{FilePath, Place, Problem, did_you_mean, nearest};
 
 /// What the bounded output says when it is full.
 pub(super) const TOO_LONG: &str = "the output is longer than 8 MiB";
@@ -96,7 +95,7 @@ fn near(expression: &str, values: &Value) -> Option<String> {
         let inner = scope.get_attr(part).ok()?;
         if inner.is_undefined() {
             let keys: Vec<String> = scope.try_iter().ok()?.map(|key| key.to_string()).collect();
-            let near = nearest::nearest(part, keys.iter().map(String::as_str))?;
+            let near = nearest(part, keys.iter().map(String::as_str))?;
             return Some(format!("{path}{near}"));
         }
         path = format!("{path}{part}.");
@@ -108,10 +107,9 @@ fn near(expression: &str, values: &Value) -> Option<String> {
 fn missing(place: Place, detail: &str, sources: &Sources) -> Problem {
     let name = Sources::full_name(detail.split(['"', '\'']).nth(1).unwrap_or(detail));
     let problem = Problem::new(place, "template-missing", format!("there is no template `{name}`"));
-    match nearest::nearest(&name, sources.names()) {
-        Some(near) => problem.with_hint(format!("did you mean `{near}`?")),
-        None => problem.with_hint("templates to import or include lie under `templates/`"),
-    }
+    let hint = did_you_mean(&name, sources.names());
+    let folder = || "templates to import or include lie under `templates/`".into();
+    problem.with_hint(hint.unwrap_or_else(folder))
 }
 
 fn sentence(text: &str) -> String {

@@ -7,7 +7,8 @@ use serde_saphyr::{Location, Spanned};
 
 use super::node::{Item, Node};
 use super::{Ask, Check, Expect, Pattern};
-use crate::model::{FilePath, Place, Problem};
+use crate::model::{FilePath, Place, Problem, suggestion};
+use crate::schema::{mistake, position};
 
 /// A file of checks is written by hand.
 const MAX_BYTES: usize = 1 << 20;
@@ -68,10 +69,8 @@ impl Reader<'_> {
         match serde_saphyr::from_str_with_options(text, options) {
             Ok(root) => Some(root),
             Err(error) => {
-                let place = error.location().map(|location| self.place(location));
-                let place = place.unwrap_or_else(|| Place::file(self.file.clone()));
-                let message = error.without_snippet().to_string();
-                let message = message.lines().next().unwrap_or_default().to_owned();
+                let ((line, column), message) = mistake(&error);
+                let place = Place { file: self.file.clone(), line, column };
                 self.problems.push(Problem::new(place, "check-syntax", message));
                 None
             }
@@ -333,11 +332,7 @@ impl Reader<'_> {
     fn unknown(&mut self, key: &Spanned<String>, known: &[&str]) {
         let place = self.place(key.defined);
         let message = format!("there is no key `{}` here", key.value);
-        let close = similar::get_close_matches(key.value.as_str(), known, 1, 0.6);
-        let hint = match close.first() {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("the keys are {}", known.join(", ")),
-        };
+        let hint = suggestion(&key.value, known);
         self.problems.push(Problem::new(place, "unknown-field", message).with_hint(hint));
     }
 
@@ -352,8 +347,8 @@ impl Reader<'_> {
     }
 
     fn place(&self, at: Location) -> Place {
-        let number = |n: u64| u32::try_from(n).unwrap_or(0);
-        Place { file: self.file.clone(), line: number(at.line()), column: number(at.column()) }
+        let (line, column) = position(&at);
+        Place { file: self.file.clone(), line, column }
     }
 }
 
