@@ -180,7 +180,9 @@ fn explain(name: &str, error: &serde_saphyr::Error) -> ConfigError {
 
 fn unknown_key(text: &str) -> Option<(&str, Vec<&str>)> {
     let rest = &text[text.find("unknown field")?..];
-    let mut quoted = rest.split('`').skip(1).step_by(2);
-    let key = quoted.next()?;
-    Some((key, quoted.collect()))
+    let (_, rest) = rest.split_once('`')?;
+    let (key, rest) = rest.split_once('`')?;
+    let known = rest.split_once("expected one of ").map_or("", |(_, known)| known);
+    let known = known.split(", ").map(|name| name.trim_matches('`'));
+    Some((key, known.filter(|name| !name.is_empty()).collect()))
 }

@@ -329,6 +329,11 @@ fn rollback_target(
     stage: &Stage,
     to: Option<BundleId>,
 ) -> Result<BundleId, Refusal> {
+    let mut bundles = state.bundles.values().filter(|bundle| &bundle.repo == repo);
+    if !bundles.any(|bundle| bundle.manifest.stage(stage).is_some()) {
+        let message = format!("{repo} has no stage {stage}");
+        return Err(Refusal::new(RefusalKind::NotFound, message, "`status` lists the stages"));
+    }
     let slot = state.slot(repo, stage);
     let target = match to {
         Some(id) => Some(find_bundle(state, &id)?.id.clone()),

@@ -491,6 +491,12 @@ impl Owner {
     }
 
     fn adopt(&mut self, repo: RepoName, reply: Reply) {
+        if !self.mirrors.contains_key(&repo) {
+            let message = format!("{repo} follows no upstream");
+            let hint = "name a repository that the configuration gives an upstream";
+            let _ = reply.send(Err(Refusal::new(RefusalKind::NotFound, message, hint)));
+            return;
+        }
         let mirror = self.mirrors.get_mut(&repo);
         match mirror.filter(|mirror| matches!(mirror.state, MirrorState::Diverged { .. })) {
             Some(mirror) => {

@@ -8,6 +8,9 @@ use crate::model::{
     FilePath, Manifest, NodeGroup, Place, Problem, ResourceKind, SourceTree, Stage, suggestion,
 };
 
+/// The folders that Convoy gives a meaning.
+const FOLDERS: [&str; 6] = ["resources", "groups", "discovery", "values", "templates", "checks"];
+
 /// A file to render.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Found<'t> {
@@ -26,6 +29,17 @@ pub(crate) enum Holds {
     Resources(Option<ResourceKind>),
     /// Hosts, from which endpoints are made.
     Inventory,
+}
+
+impl Holds {
+    /// The kinds that may come out of the file.
+    pub(crate) fn kinds(self) -> Vec<ResourceKind> {
+        match self {
+            Self::Resources(Some(kind)) => vec![kind],
+            Self::Resources(None) => ResourceKind::ALL.to_vec(),
+            Self::Inventory => vec![ResourceKind::Endpoints],
+        }
+    }
 }
 
 /// The files to render, those for all groups first, and every file whose
@@ -54,6 +68,29 @@ pub(crate) fn find<'t>(
         }
     }
     (found, problems)
+}
+
+/// Files that look as if they were meant to count, and don't: what resources
+/// and values lie in is YAML, in folders of a known name.
+pub fn overlooked(tree: &SourceTree) -> Vec<Problem> {
+    tree.files.keys().filter_map(overlooked_file).collect()
+}
+
+fn overlooked_file(path: &FilePath) -> Option<Problem> {
+    let (folder, rest) = path.as_str().split_once('/')?;
+    if rest.split('/').any(|part| part.starts_with(['_', '.'])) {
+        return None;
+    }
+    if FOLDERS.contains(&folder) {
+        let counts = folder == "templates" || folder == "checks" || is_yaml(path);
+        return (!counts && !path.as_str().ends_with(".md")).then(|| {
+            problem(path, "not-read", "the file is not read: its name does not end in .yaml")
+                .with_hint("rename it; a name that begins with `_` is left out silently")
+        });
+    }
+    let near = nearest::nearest(folder, FOLDERS).filter(|_| is_yaml(path))?;
+    let message = format!("the file is not read: Convoy gives the folder `{folder}` no meaning");
+    Some(problem(path, "not-read", message).with_hint(format!("did you mean `{near}/`?")))
 }
 
 fn is_yaml(path: &FilePath) -> bool {
@@ -211,6 +248,29 @@ mod tests {
             "values/v1.2.default.yaml",
         ] {
             assert_eq!(check(path), Ok(None), "{path}");
+        }
+    }
+
+    #[test]
+    fn files_that_look_as_if_they_counted_are_pointed_out() {
+        for (path, hint) in [
+            ("resources/clusters/a.json", Some("rename it")),
+            ("values/beta.yaml.bak", Some("rename it")),
+            ("resource/clusters/a.yaml", Some("did you mean `resources/`?")),
+            ("check/a.yaml", Some("did you mean `checks/`?")),
+            ("resources/clusters/a.yaml", None),
+            ("resources/clusters/_a.json", None),
+            ("resources/README.md", None),
+            ("checks/host.py", None),
+            ("docs/a.yaml", None),
+            ("convoy.yaml", None),
+        ] {
+            let found = overlooked(&tree(&[path]).0);
+            let hints: Vec<_> = found.iter().filter_map(|one| one.hint.as_deref()).collect();
+            match hint {
+                Some(hint) => assert!(hints[0].starts_with(hint), "{path}: {hints:?}"),
+                None => assert_eq!(hints, [""; 0], "{path}"),
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Reading only; running them is `check`'s and `script`'s.
 
+mod fit;
 mod node;
 mod reader;
 
