@@ -64,7 +64,7 @@ impl Fault {
 
     /// Too many logins failed; `left` is how long that lasts.
     pub(crate) fn too_many_logins(left: Duration) -> Self {
-        let seconds = left.as_secs() + 1;
+        let seconds = left.as_secs().max(1);
         Self {
             retry_after: Some(seconds),
             ..Self::new(

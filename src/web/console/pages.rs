@@ -192,6 +192,19 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn quoted_parts_are_set_as_code() {
+        for (text, html) in [
+            ("no `a<b` here", "no <code>a&lt;b</code> here"),
+            ("`a` and `b`", "<code>a</code> and <code>b</code>"),
+            ("a lone ` mark", "a lone ` mark"),
+            ("`a` and a ` mark", "<code>a</code> and a ` mark"),
+            ("", ""),
+        ] {
+            assert_eq!(ticks(text).to_string(), html, "{text}");
+        }
+    }
+
+    #[test]
     fn moments_are_told_as_distances() {
         for (seconds, text) in [
             (-10, "just now"),
