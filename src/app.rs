@@ -16,6 +16,7 @@ mod ports;
 mod routes;
 mod secrets;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -173,7 +174,8 @@ impl App {
     ) -> impl Future<Output = ()> + Send + use<> {
         let (router, stopping) = (self.router.clone(), tasks.stopping());
         async move {
-            let served = axum::serve(listener, router).with_graceful_shutdown(stopping).await;
+            let service = router.into_make_service_with_connect_info::<SocketAddr>();
+            let served = axum::serve(listener, service).with_graceful_shutdown(stopping).await;
             if let Err(error) = served {
                 tracing::error!(%error, "the HTTP server ended");
             }

@@ -21,6 +21,8 @@ pub(crate) struct Pipeline {
     pub(crate) mirror: Option<MirrorView>,
     /// The newest bundle, of any status.
     pub(crate) newest: Option<BundleBrief>,
+    /// The newest bundle's cells, as long as its matrix is not complete.
+    pub(crate) proving: Vec<Square>,
     /// In promotion order.
     pub(crate) stages: Vec<StageCard>,
 }
@@ -156,10 +158,13 @@ pub(crate) fn pipelines(view: &View) -> Vec<Pipeline> {
 /// One pipeline.
 pub(crate) fn pipeline(view: &View, repo: &RepoName, manifest: &Manifest) -> Pipeline {
     let stages = manifest.stages.iter().map(|spec| stage_card(view, repo, manifest, spec));
+    let newest = view.state.newest(repo);
+    let proving = newest.filter(|bundle| bundle.status == BundleStatus::Checking);
     Pipeline {
         repo: repo.clone(),
         mirror: view.mirrors.get(repo).cloned(),
-        newest: view.state.newest(repo).map(BundleBrief::of),
+        newest: newest.map(BundleBrief::of),
+        proving: proving.map(|bundle| all_squares(view, bundle)).unwrap_or_default(),
         stages: stages.collect(),
     }
 }

@@ -2,6 +2,8 @@
 //! public message, hint. What only we should know is logged here, once, and
 //! not sent. `edge` writes the body, as JSON or as a page.
 
+use std::time::Duration;
+
 use axum::extract::rejection::{FormRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -25,6 +27,9 @@ pub(crate) struct Fault {
     pub(crate) message: String,
     /// What to do next; empty where there is nothing to say.
     pub(crate) hint: String,
+    /// Seconds after which it may be tried again, where that is known.
+    #[serde(skip)]
+    pub(crate) retry_after: Option<u64>,
 }
 
 impl Fault {
@@ -34,7 +39,8 @@ impl Fault {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) -> Self {
-        Self { status, code, message: message.into(), hint: hint.into() }
+        let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(2);
+        Self { status, code, message: message.into(), hint: hint.into(), retry_after }
     }
 
     /// No token, or one that nobody knows.
@@ -55,6 +61,20 @@ impl Fault {
             "this token is not known, or may not read",
             "check that it was copied whole; an administrator can make a new one",
         )
+    }
+
+    /// Too many logins failed; `left` is how long that lasts.
+    pub(crate) fn too_many_logins(left: Duration) -> Self {
+        let seconds = left.as_secs().max(1);
+        Self {
+            retry_after: Some(seconds),
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_logins",
+                "too many logins failed from your address",
+                format!("wait {seconds} s, then try again"),
+            )
+        }
     }
 
     /// The caller's role is too small.
@@ -147,8 +167,8 @@ impl IntoResponse for Fault {
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         response.extensions_mut().insert(self);
         response
