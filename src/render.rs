@@ -32,7 +32,6 @@ use crate::schema::Schema;
 
 pub use layout::overlooked;
 pub use merge::unite;
-pub(crate) use nearest::suggestion;
 pub use rendered::{Origin, RenderedFile, SourceMap};
 pub use typed::decode;
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::Failure;
 use super::output::Output;
 use crate::smoke::install::{self, InstallError};
+use crate::telemetry::chain;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Args {
@@ -93,7 +94,5 @@ fn refused(error: InstallError) -> Failure {
         InstallError::Unknown { .. } => Failure::NOT_FOUND,
         _ => Failure::FAILED,
     };
-    let causes = std::iter::successors(std::error::Error::source(&error), |one| one.source());
-    let causes: String = causes.map(|one| format!(": {one}")).collect();
-    Failure::new(code, format!("{error}{causes}"))
+    Failure::new(code, chain(&error))
 }

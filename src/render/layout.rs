@@ -5,7 +5,8 @@
 //! Convoy gives no meaning.
 
 use crate::model::{
-    FilePath, Manifest, NodeGroup, Place, Problem, ResourceKind, SourceTree, Stage, suggestion,
+    FilePath, Manifest, NodeGroup, Place, Problem, ResourceKind, SourceTree, Stage, nearest,
+    suggestion,
 };
 
 /// The folders that Convoy gives a meaning.
@@ -88,7 +89,7 @@ fn overlooked_file(path: &FilePath) -> Option<Problem> {
                 .with_hint("rename it; a name that begins with `_` is left out silently")
         });
     }
-    let near = nearest::nearest(folder, FOLDERS).filter(|_| is_yaml(path))?;
+    let near = nearest(folder, FOLDERS).filter(|_| is_yaml(path))?;
     let message = format!("the file is not read: Convoy gives the folder `{folder}` no meaning");
     Some(problem(path, "not-read", message).with_hint(format!("did you mean `{near}/`?")))
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::{Check, Suite};
+use crate::model::suggestion;
 use crate::model::{Manifest, Problem, ResourceKind, Resources, SourceTree};
-use crate::render::suggestion;
 
 /// What a pipeline has, in any of its stages.
 struct Known {

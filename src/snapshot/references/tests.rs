@@ -28,7 +28,7 @@ fn check_one(kind: ResourceKind, yaml: &str, beside: &[Arc<Resource>], expected:
     let schema = Schema::load();
     let mut resources = vec![written(&schema, kind, "x", yaml)];
     resources.extend_from_slice(beside);
-    let found: Vec<_> = check(&schema, &resources)
+    let found: Vec<_> = check(&schema, &resources, &BTreeSet::new())
         .into_iter()
         .map(|p| format!("{}: {} ({})", p.rule, p.message, p.hint.unwrap_or_default()))
         .collect();
@@ -214,5 +214,5 @@ fn a_message_that_cannot_be_read_mentions_nothing() {
     let good = resource_of(ResourceKind::Clusters, "x", Cluster::default().encode_to_vec());
     let name = ResourceName("t".into());
     let odd = Resource::new(type_url, name, vec![0xff].into(), good.place.clone());
-    assert_eq!(check(&Schema::load(), &[good, Arc::new(odd)]), []);
+    assert_eq!(check(&Schema::load(), &[good, Arc::new(odd)], &BTreeSet::new()), []);
 }
