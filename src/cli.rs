@@ -45,7 +45,7 @@ pub struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes: 0 done · 1 failed (diff: something differs) · 2 wrong usage or configuration ·
 3 problems in the configuration repository · 4 not allowed · 5 not found · 6 conflict ·
-7 no answer in time · 130 interrupted";
+7 no answer, or not in time · 130 interrupted";
 
 #[derive(Debug, Subcommand)]
 enum Command {

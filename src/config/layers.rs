@@ -17,13 +17,13 @@ use crate::telemetry::logs::LogFormat;
 /// What the command line gave.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
 pub struct Flags {
-    /// The folder that holds everything durable
+    /// The folder that holds everything durable [default: convoy-data]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Where to serve API, console and hooks
+    /// Where to serve API, console and hooks [default: 127.0.0.1:7400]
     #[arg(long, value_name = "IP:PORT")]
     pub listen: Option<SocketAddr>,
-    /// Where to serve xDS
+    /// Where to serve xDS [default: 127.0.0.1:7401]
     #[arg(long, value_name = "IP:PORT")]
     pub xds_listen: Option<SocketAddr>,
     /// How people reach the console, for links

@@ -264,7 +264,6 @@ mod tests {
             ("resources/README.md", None),
             ("checks/host.py", None),
             ("docs/a.yaml", None),
-            ("convoy.yaml", None),
         ] {
             let found = overlooked(&tree(&[path]).0);
             let hints: Vec<_> = found.iter().filter_map(|one| one.hint.as_deref()).collect();
