@@ -193,7 +193,7 @@ pub(crate) mod tests {
         let ids: Vec<_> = nodes(&[quiet, node("b")], None)
             .nodes
             .into_iter()
-            .map(|node| node.identity.id.0)
+            .map(|node| node.identity.id.to_string())
             .collect();
         assert_eq!(ids, ["b", "a"]);
     }
