@@ -124,7 +124,7 @@ impl Handle {
             let hint = "`status` lists the bundles that are known";
             return Err(Refusal::new(RefusalKind::NotFound, message, hint));
         };
-        self.records.bundle(record).map_err(|error| {
+        self.records.bundle(record).await.map_err(|error| {
             tracing::error!(bundle = %id, error = %error, "a bundle can't be read");
             let message = format!("{id} can't be read");
             Refusal::new(RefusalKind::Unavailable, message, "the log has the reason")
