@@ -93,8 +93,12 @@ pub async fn start(parts: Parts) -> Result<Handle, StartError> {
     let (state, shown) = records.load().map_err(fail)?;
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
     let (view, watching) = watch::channel(Arc::new(View::default()));
-    let handle =
-        Handle { events: events.clone(), view: watching.clone(), records: records.clone() };
+    let handle = Handle {
+        events: events.clone(),
+        view: watching.clone(),
+        records: records.clone(),
+        tasks: parts.tasks.clone(),
+    };
     let outbox = parts.announcer.clone().map(|announcer| {
         let (wanted, queue) = mpsc::channel(EVENTS_MAX);
         let work = cards::run(announcer, queue, watching, shown, events.clone());
@@ -821,7 +825,14 @@ impl Owner {
             running: self.runs.working().cloned().collect(),
             fleet: standing(&self.parts.hub.nodes()),
         };
-        self.view.send_replace(Arc::new(view));
+        // Whoever follows is told of news only, not of every tick.
+        self.view.send_if_modified(|shown| {
+            let news = !shown.shows_the_same(&view);
+            if news {
+                *shown = Arc::new(view);
+            }
+            news
+        });
     }
 
     fn mirror_view(&self, repo: &RepoName, mirror: &Mirror) -> Option<(RepoName, MirrorView)> {
