@@ -4,7 +4,7 @@
 //! ```text
 //! config ─▶ secrets ─▶ store ─▶ hub ─▶ smoke ─▶ chat ─▶ reconcile ─▶ xds, web
 //!                                                                     │ SIGTERM
-//!                      store.close ◀─ tasks end ◀─ streams drain ◀────┘
+//!                store.close ◀─ work ends ◀─ requests, streams drain ◀┘
 //! ```
 //!
 //! Both ports are bound before anything starts, after everything was checked.
@@ -44,7 +44,9 @@ use crate::telemetry::logs;
 use crate::xds::{self, Hub};
 
 /// How long open requests and streams may take to end.
-const DRAIN_MAX: Duration = Duration::from_secs(20);
+const DRAIN_MAX: Duration = Duration::from_secs(15);
+/// How long the work behind them may take to end.
+const END_MAX: Duration = Duration::from_secs(4);
 /// Reports of nodes that wait; beyond it the next tick looks for itself.
 const REPORTS_MAX: usize = 4096;
 
@@ -72,18 +74,24 @@ pub async fn serve(config: Config, secrets: Secrets) -> anyhow::Result<()> {
     let grpc = tasks.spawn_server("xds", running.xds(xds_listener, &tasks));
     tracing::info!(listen = %config.listen, xds = %config.xds_listen, "convoy is ready");
     running.ready.store(true, Ordering::Release);
-    stopped(&tasks).await?;
+    let told = stopped(&tasks).await;
     tracing::info!("stopping");
     running.ready.store(false, Ordering::Release);
-    tasks.stop();
+    tasks.drain();
     let servers = async { tokio::join!(http, grpc) };
     if tokio::time::timeout(DRAIN_MAX, servers).await.is_err() {
         tracing::warn!("some streams did not end in time");
     }
+    tasks.stop();
+    if tokio::time::timeout(END_MAX, tasks.finished()).await.is_err() {
+        tracing::warn!("a decision was not finished in time; a restart carries it on");
+    }
+    let closed = running.store.close().await.context("the store could not be closed");
+    // Whatever went wrong first is the reason; the rest follows from it.
     if let Some(reason) = tasks.failure() {
         anyhow::bail!("{reason}");
     }
-    running.store.close().await.context("the store could not be closed")
+    told.and(closed)
 }
 
 async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
@@ -95,7 +103,7 @@ async fn stopped(tasks: &Tasks) -> anyhow::Result<()> {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
-        () = tasks.stopping() => {}
+        () = tasks.draining() => {}
     }
     Ok(())
 }
@@ -172,10 +180,10 @@ impl App {
         listener: TcpListener,
         tasks: &Tasks,
     ) -> impl Future<Output = ()> + Send + use<> {
-        let (router, stopping) = (self.router.clone(), tasks.stopping());
+        let (router, draining) = (self.router.clone(), tasks.draining());
         async move {
             let service = router.into_make_service_with_connect_info::<SocketAddr>();
-            let served = axum::serve(listener, service).with_graceful_shutdown(stopping).await;
+            let served = axum::serve(listener, service).with_graceful_shutdown(draining).await;
             if let Err(error) = served {
                 tracing::error!(%error, "the HTTP server ended");
             }
@@ -184,9 +192,9 @@ impl App {
 
     fn xds(&self, listener: TcpListener, tasks: &Tasks) -> impl Future<Output = ()> + Send + use<> {
         let (hub, tokens) = (self.hub.clone(), self.node_tokens.clone());
-        let stopping = tasks.stopping();
+        let draining = tasks.draining();
         async move {
-            if let Err(error) = xds::serve(listener, hub, tokens, stopping).await {
+            if let Err(error) = xds::serve(listener, hub, tokens, draining).await {
                 tracing::error!(%error, "the xDS server ended");
             }
         }

@@ -440,9 +440,9 @@ pub(crate) mod tests {
         let slots = [slot("beta", &second, Some(&first)), slot("release", &first, None)];
         let manifest = first.manifest.clone();
         let state = State {
-            bundles: [first, second.clone()].map(|b| (b.id.clone(), b)).into(),
+            bundles: Arc::new([first, second.clone()].map(|b| (b.id.clone(), b)).into()),
             slots: slots.map(|slot| ((repo(), slot.stage.clone()), slot)).into(),
-            promotions: [(promotion.id.clone(), promotion)].into(),
+            promotions: Arc::new([(promotion.id.clone(), promotion)].into()),
         };
         let cell = Cell { stage: stage("beta"), version: "1.40.0".into() };
         View {
@@ -513,7 +513,7 @@ pub(crate) mod tests {
         assert_eq!(board[0].stages[0].candidate, None);
         assert_eq!(board[0].stages[1].candidate, None);
         let mut view = view();
-        Arc::make_mut(&mut view.state).promotions.clear();
+        Arc::make_mut(&mut view.state).promotions = Arc::default();
         let offered = pipelines(&view)[0].stages[1].candidate.clone();
         assert_eq!(offered.map(|bundle| bundle.revision), Some(Revision(2)));
     }

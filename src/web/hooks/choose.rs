@@ -191,7 +191,8 @@ mod tests {
         let mut view = view(&[("mesh/config", &["beta"])]);
         let mut state = samples::state(Vec::new());
         for id in ["b-abcd1111", "b-abcd2222"] {
-            state.bundles.insert(samples::bundle_id(id), samples::bundle(id, 1));
+            let bundle = samples::bundle(id, 1);
+            state.put(crate::promote::Document::Bundle(Box::new(bundle)));
         }
         view.state = state.into();
         let find = |text: &str| bundle(&view, &samples::repo(), text);
