@@ -79,7 +79,8 @@ fn prepare(inner: &Inner, repo: Arc<Repository>, new: NewCommit) -> Result<Waiti
         });
     }
     let commit = chain(&inner.shared, &repo, *head, &new, &edits, &mut objects)?;
-    objects.retain(|(id, _)| *id == commit.0 || !repo.has(id));
+    let presence = repo.presence();
+    objects.retain(|(id, _)| *id == commit.0 || !presence.has(id));
     let record = Record {
         act: Act::Commit,
         repo: repo.name.clone(),

@@ -110,6 +110,16 @@ async fn work(dir: &Path, outside: &Path) -> Vec<Op> {
     files.log()
 }
 
+/// An index without its pack would make an import leave objects out.
+fn claims_nothing_that_is_not_there(git_dir: &Path) {
+    for entry in std::fs::read_dir(git_dir.join("objects/pack")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "idx") {
+            assert!(path.with_extension("pack").is_file(), "{}", path.display());
+        }
+    }
+}
+
 fn check_after_crash(ops: &[Op], loss: Loss, fsck: bool) {
     let dir = tempfile::tempdir().unwrap();
     Disk::after(ops).write(dir.path(), loss);
@@ -125,6 +135,7 @@ fn check_after_crash(ops: &[Op], loss: Loss, fsck: bool) {
         }
     }
     for repo in store.repositories() {
+        claims_nothing_that_is_not_there(&store.git_dir(&repo));
         for revision in 1..=store.head(&repo).unwrap().revision.0 {
             store.tree(&repo, Revision(revision)).unwrap();
         }

@@ -322,6 +322,7 @@ async fn an_adopted_rewind_is_the_old_commit_as_a_new_revision() {
 async fn unrelated_history_is_adopted_whole() {
     let bench = Bench::start().await;
     bench.commit(vec![upsert("ours", "1")]).await.unwrap();
+    bench.store.close().await.unwrap();
     let upstream = bench.upstream();
     upstream.commit("a", "1");
     upstream.commit("b", "2");
