@@ -394,7 +394,7 @@ fn rejected_cancelled_and_ended_promotions_refuse_more() {
 fn served_in_staging() -> (World, Manifest) {
     let mut world = World::new();
     let first = world.in_beta(1);
-    world.to_staging(&first);
+    world.bring_to_staging(&first);
     (world, manifest())
 }
 
