@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails")]
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,7 @@ const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
 
 type Acted = Result<Receipt, Refusal>;
 
-fn client(fake: &FakeSlackSlack, token: &str) -> Slack {
+fn client(fake: &FakeSlack, token: &str) -> Slack {
     let api_url = Some(format!("{}/api", fake.url()));
     Slack::new(&SlackConfig { token: Secret::new(token), api_url }).unwrap()
 }
