@@ -19,8 +19,11 @@ fn value(node: &Node) -> Value {
         Data::Scalar(scalar) => match scalar.core() {
             Core::Null => Value::Null,
             Core::Bool(value) => Value::Bool(value),
-            Core::Int(value) => Value::Number(Number::from_i128(value).unwrap()),
-            Core::Float(value) => Value::Number(Number::from_f64(value).unwrap()),
+            Core::Int(value) => Number::from_i128(value)
+                .map_or_else(|| scalar.text.to_string().into(), Value::Number),
+            // JSON has no infinities: they stay texts.
+            Core::Float(value) => Number::from_f64(value)
+                .map_or_else(|| scalar.text.to_string().into(), Value::Number),
             Core::Text(text) => text.into(),
         },
     }
