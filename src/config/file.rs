@@ -203,7 +203,8 @@ fn strip_place(text: &str) -> &str {
 
 fn unknown_key(text: &str) -> Option<(&str, Vec<&str>)> {
     let rest = &text[text.find("unknown field")?..];
-    let mut quoted = rest.split('`').skip(1).step_by(2);
-    let key = quoted.next()?;
-    Some((key, quoted.collect()))
+    let key = rest.split('`').nth(1)?;
+    let known = rest.split_once("expected one of ").or_else(|| rest.split_once("expected "));
+    let known = known.map_or("", |(_, known)| known).split(", ");
+    Some((key, known.map(|name| name.trim_matches('`')).filter(|name| !name.is_empty()).collect()))
 }
