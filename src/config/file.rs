@@ -180,9 +180,8 @@ fn explain(name: &str, error: &serde_saphyr::Error) -> ConfigError {
 
 fn unknown_key(text: &str) -> Option<(&str, Vec<&str>)> {
     let rest = &text[text.find("unknown field")?..];
-    let (_, rest) = rest.split_once('`')?;
-    let (key, rest) = rest.split_once('`')?;
-    let known = rest.split_once("expected one of ").map_or("", |(_, known)| known);
-    let known = known.split(", ").map(|name| name.trim_matches('`'));
-    Some((key, known.filter(|name| !name.is_empty()).collect()))
+    let key = rest.split('`').nth(1)?;
+    let known = rest.split_once("expected one of ").or_else(|| rest.split_once("expected "));
+    let known = known.map_or("", |(_, known)| known).split(", ");
+    Some((key, known.map(|name| name.trim_matches('`')).filter(|name| !name.is_empty()).collect()))
 }

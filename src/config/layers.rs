@@ -11,7 +11,7 @@ use super::{
     Config, ConfigError, LimitsConfig, PersonConfig, RepositoryConfig, SlackConfig, StoreConfig,
     TokenConfig, UpstreamConfig, WebhookConfig,
 };
-use crate::model::did_you_mean;
+use crate::model::nearest;
 use crate::telemetry::logs::LogFormat;
 
 /// What the command line gave.
@@ -123,7 +123,7 @@ fn envoys_folder(env: &Environment<'_>) -> PathBuf {
 
 struct Environment<'a>(&'a BTreeMap<String, String>);
 
-impl Environment<'_> {
+impl<'a> Environment<'a> {
     fn text(&self, name: &str) -> Option<String> {
         self.0.get(name).filter(|text| !text.is_empty()).cloned()
     }
@@ -153,9 +153,13 @@ impl Environment<'_> {
             None => Ok(()),
             Some(name) => {
                 let error = ConfigError::at(name, "no such environment variable is read");
-                let names = VARIABLES.iter().map(|(known, _)| *known);
-                let hint = did_you_mean(name, names);
-                Err(error.with_hint(hint.unwrap_or_else(|| "unset it".into())))
+                // What all of them begin with says nothing about what was meant.
+                let own = |name: &'a str| name.trim_start_matches("CONVOY_");
+                let names = VARIABLES.iter().map(|(known, _)| own(known));
+                Err(match nearest(own(name), names) {
+                    Some(meant) => error.with_hint(format!("did you mean CONVOY_{meant}?")),
+                    None => error.with_hint("unset it"),
+                })
             }
         }
     }

@@ -7,8 +7,19 @@ use super::record::{Ending, Hold, Promotion, State, Status};
 use super::step::{Document, Effect, Work};
 use crate::model::{Actor, BundleId, RepoName, Stage};
 
-/// Moves everything on that can move.
+/// Moves everything on that can move; a pointer that moved, or a hold that
+/// ended, may set more free. Each pass applies something or is the last.
 pub(super) fn advance(work: &mut Work) {
+    loop {
+        let before = work.state.slots.clone();
+        pass(work);
+        if work.state.slots == before {
+            return;
+        }
+    }
+}
+
+fn pass(work: &mut Work) {
     for (repo, stage, bundle) in automatic(&work.state) {
         let reason = "the stage takes what is eligible".to_owned();
         // A refusal means that the wish is void by now, which is no news.

@@ -218,10 +218,9 @@ fn a_rewritten_upstream_changes_nothing_until_a_person_adopts_it() {
     let (status, answer) = mesh.convoy.post("bob", "/repos/mesh/config/adopt", &json!({}));
     assert_eq!(status, 200, "{answer}");
     mesh.convoy.wait_mirror("in_step");
-    // It lacks the values that its listener names: rejected, nothing lost.
-    let bundle = mesh.convoy.wait_bundle(&rewritten, "rejected");
-    assert!(bundle.to_string().contains("undefined-variable"), "{bundle}");
-    assert_eq!(mesh.convoy.stage("beta").unwrap()["live"]["commit"], first.as_str());
+    mesh.convoy.wait_served("beta", &rewritten);
+    let (status, again) = mesh.convoy.post("bob", "/repos/mesh/config/adopt", &json!({}));
+    assert_eq!(status, 409, "{again}");
 }
 
 #[test]
