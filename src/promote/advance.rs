@@ -131,13 +131,13 @@ pub(super) fn move_pointer(
 ) {
     let mut slot = work.state.slot(&promotion.repo, &promotion.stage);
     let leaving = slot.current.as_ref().and_then(|id| work.state.bundles.get(id)).cloned();
-    if let Some(mut bundle) = leaving {
-        if let Some(since) = bundle.verified.get(&promotion.stage) {
-            let stay = seconds_between(*since, work.now);
-            let longest = bundle.held_seconds.entry(promotion.stage.clone()).or_default();
-            *longest = stay.max(*longest);
-            work.put(Document::Bundle(Box::new(bundle)));
-        }
+    if let Some(mut bundle) = leaving
+        && let Some(since) = bundle.verified.get(&promotion.stage)
+    {
+        let stay = seconds_between(*since, work.now);
+        let longest = bundle.held_seconds.entry(promotion.stage.clone()).or_default();
+        *longest = stay.max(*longest);
+        work.put(Document::Bundle(Box::new(bundle)));
     }
     slot.current = to;
     slot.epoch += 1;

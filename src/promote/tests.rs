@@ -151,7 +151,7 @@ impl World {
     }
 
     /// Brings a bundle that is in beta to staging with success.
-    fn to_staging(&mut self, id: &BundleId) {
+    fn bring_to_staging(&mut self, id: &BundleId) {
         let promotion = self.request("staging", id, "bob").unwrap().about.unwrap();
         self.approve(&promotion, "cleo").unwrap();
         self.settle(&promotion);
@@ -231,7 +231,7 @@ fn a_stage_is_not_skipped() {
 fn a_double_click_is_one_vote() {
     let mut world = World::new();
     let id = world.in_beta(1);
-    world.to_staging(&id);
+    world.bring_to_staging(&id);
     let promotion = world.request("release", &id, "bob").unwrap().about.unwrap();
     world.approve(&promotion, "cleo").unwrap();
     let again = world.approve(&promotion, "cleo").unwrap();
@@ -246,7 +246,7 @@ fn a_double_click_is_one_vote() {
 fn an_old_card_is_out_of_date_and_its_votes_are_void() {
     let mut world = World::new();
     let first = world.in_beta(1);
-    world.to_staging(&first);
+    world.bring_to_staging(&first);
     let waiting = world.request("release", &first, "bob").unwrap().about.unwrap();
     world.approve(&waiting, "cleo").unwrap();
     let seen = world.state.promotions[&waiting].plan.digest;
@@ -272,7 +272,7 @@ fn an_old_card_is_out_of_date_and_its_votes_are_void() {
 fn a_commit_cannot_lower_the_bar_for_itself() {
     let mut world = World::new();
     let first = world.in_beta(1);
-    world.to_staging(&first);
+    world.bring_to_staging(&first);
     let mut lax = manifest();
     lax.stages[1].approvals = 0;
     let second = world.push_with(2, "ann", lax);
@@ -296,7 +296,7 @@ fn an_equal_rendering_is_a_no_op_and_counts_as_verified_there() {
     assert_eq!(world.current("beta"), Some(first.clone()), "beta had nothing to take");
     let noop = world.request("beta", &second, "bob").unwrap().about.unwrap();
     assert_eq!(world.state.promotions[&noop].status, Status::Noop);
-    world.to_staging(&second);
+    world.bring_to_staging(&second);
     assert_eq!(world.current("staging"), Some(second));
 }
 
@@ -394,7 +394,7 @@ fn rejected_cancelled_and_ended_promotions_refuse_more() {
 fn served_in_staging() -> (World, Manifest) {
     let mut world = World::new();
     let first = world.in_beta(1);
-    world.to_staging(&first);
+    world.bring_to_staging(&first);
     (world, manifest())
 }
 
