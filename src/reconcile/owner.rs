@@ -251,10 +251,10 @@ impl Owner {
                 Some(event) = inbox.recv() => event,
                 _ = &mut ended => return,
             };
-            if matches!(event, Event::Shown { .. }) {
-                if let Err(error) = self.handle(event).await {
-                    tracing::warn!(error = %chain(&error), "a card's place was not recorded");
-                }
+            if matches!(event, Event::Shown { .. })
+                && let Err(error) = self.handle(event).await
+            {
+                tracing::warn!(error = %chain(&error), "a card's place was not recorded");
             }
         }
     }
@@ -765,10 +765,10 @@ impl Owner {
     }
 
     fn announce(&self, id: &PromotionId) {
-        if let Some(cards) = &self.cards {
-            if cards.try_send(id.clone()).is_err() {
-                tracing::warn!(promotion = %id, "its card is not brought up to date");
-            }
+        if let Some(cards) = &self.cards
+            && cards.try_send(id.clone()).is_err()
+        {
+            tracing::warn!(promotion = %id, "its card is not brought up to date");
         }
     }
 
