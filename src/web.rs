@@ -10,7 +10,7 @@
 //!         -> api/* or console/*         -> error (status, code, page or JSON)
 //! ```
 //!
-//! A route exists only as an [`access::Entry`], which names the role it needs:
+//! A route exists only as an `access::Entry`, which names the role it needs:
 //! there is no way to add one that everybody may call by accident.
 
 mod access;
