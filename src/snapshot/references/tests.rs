@@ -166,8 +166,8 @@ fn an_eds_cluster_names_its_endpoints() {
     let file = "{name: x, type: EDS, eds_cluster_config: {eds_config: {path: /x}}}";
     let missing = |name: &str| {
         format!(
-            "missing-endpoints: cluster `x` names the endpoints `{name}`, which is not there \
-             (define it under resources/endpoints/)"
+            "missing-endpoints: cluster `x` names the endpoints `{name}`, which are not there \
+             (list its hosts in discovery/, or define them under resources/endpoints/)"
         )
     };
     check_one(ResourceKind::Clusters, eds, &[], &[&missing("x")]);
