@@ -172,7 +172,13 @@ pub(super) fn parse(name: &str, text: &str) -> Result<File, ConfigError> {
 fn explain(name: &str, error: &serde_saphyr::Error) -> ConfigError {
     let ((line, column), text) = mistake(error);
     let place = if line > 0 { format!("{name}:{line}:{column}") } else { name.to_owned() };
-    let Some((key, known)) = unknown_key(&text) else { return ConfigError::at(place, text) };
+    let Some((key, known)) = unknown_key(&text) else {
+        let hint = match text.contains("socket address") {
+            true => "write it as an address and a port, as in 127.0.0.1:7400",
+            false => "",
+        };
+        return ConfigError::at(place, text).with_hint(hint);
+    };
     let hint = did_you_mean(key, known.iter().copied());
     ConfigError::at(place, format!("unknown key `{key}`"))
         .with_hint(hint.unwrap_or_else(|| format!("the keys here are {}", known.join(", "))))
