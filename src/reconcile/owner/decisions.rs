@@ -1,0 +1,101 @@
+//! Decides, makes it durable, then acts on it: in this order, always.
+
+use std::sync::Arc;
+
+use crate::model::{Actor, BundleId, PromotionId};
+use crate::promote::{self, Decision, Document, Effect, Refusal, State};
+use crate::reconcile::bundle::{Bundle, Made, diff_stat};
+use crate::reconcile::record::RecordError;
+use crate::telemetry::clock;
+
+use super::Owner;
+
+impl Owner {
+    pub(super) async fn system(&mut self, event: promote::Event) -> Result<(), RecordError> {
+        if let Err(refusal) = self.decide(event, None, &Actor::system()).await? {
+            tracing::warn!(refusal = %refusal, "an event was refused");
+        }
+        Ok(())
+    }
+
+    /// Decides, makes it durable, then acts on it. The outer error means that
+    /// nothing was recorded and nothing changed.
+    pub(super) async fn decide(
+        &mut self,
+        event: promote::Event,
+        made: Option<&Made>,
+        by: &Actor,
+    ) -> Result<Result<Decision, Refusal>, RecordError> {
+        let now = clock::now();
+        let mut decision = match promote::step(&self.state, event, now) {
+            Ok(decision) => decision,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        if decision.documents.is_empty() {
+            return Ok(Ok(decision));
+        }
+        let mut next = State::clone(&self.state);
+        for document in &decision.documents {
+            next.put(document.clone());
+        }
+        self.fill_diffs(&mut decision, &mut next).await;
+        let (bundles, promotions) = self.records.forgettable(&next);
+        let forgotten = self.records.forget(&bundles, &promotions)?;
+        if !bundles.is_empty() {
+            Arc::make_mut(&mut next.bundles).retain(|id, _| !bundles.contains(id));
+        }
+        if !promotions.is_empty() {
+            Arc::make_mut(&mut next.promotions).retain(|id, _| !promotions.contains(id));
+        }
+        let content = made.map(|made| made.bundle.as_ref());
+        let (documents, message) = (&decision.documents, &decision.message);
+        self.records.write(documents, content, &forgotten, (by, now), message).await?;
+        self.state = Arc::new(next);
+        tracing::info!(by = %by, decision = message.lines().next().unwrap_or(""), "decided");
+        self.act(&decision.effects).await;
+        Ok(Ok(decision))
+    }
+
+    /// Counts what each promotion of the decision changes.
+    pub(super) async fn fill_diffs(&self, decision: &mut Decision, next: &mut State) {
+        for document in &mut decision.documents {
+            let Document::Promotion(promotion) = document else { continue };
+            let (plan, before) = (&promotion.plan, self.state.promotions.get(&promotion.id));
+            if before.is_some_and(|p| p.plan.from == plan.from && p.plan.to == plan.to) {
+                continue;
+            }
+            let from = match &plan.from {
+                Some(id) => self.content(next, id).await,
+                None => None,
+            };
+            if let Some(to) = self.content(next, &plan.to).await {
+                promotion.plan.diff = diff_stat(&promotion.stage, from.as_deref(), &to);
+                next.put(Document::Promotion(promotion.clone()));
+            }
+        }
+    }
+
+    pub(super) async fn content(&self, state: &State, id: &BundleId) -> Option<Arc<Bundle>> {
+        self.records.bundle(state.bundles.get(id)?).await.ok()
+    }
+
+    pub(super) async fn act(&mut self, effects: &[Effect]) {
+        for effect in effects {
+            match effect {
+                Effect::Publish(repo, stage) => self.publish(repo, stage).await,
+                Effect::Announce(id) => {
+                    self.show();
+                    self.announce(id);
+                }
+            }
+        }
+    }
+
+    pub(super) fn announce(&self, id: &PromotionId) {
+        if let Some(cards) = &self.cards
+            && cards.try_send(id.clone()).is_err()
+        {
+            tracing::warn!(promotion = %id, "its card is not brought up to date");
+        }
+    }
+}

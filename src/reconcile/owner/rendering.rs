@@ -1,0 +1,124 @@
+//! Makes a bundle of each repository's head, beside the owner, and records it.
+
+use std::collections::BTreeMap;
+
+use tokio::time::Instant;
+
+use crate::model::{Actor, RepoName, Revision, SourceTree};
+use crate::promote::{self};
+use crate::reconcile::assess::assess;
+use crate::reconcile::bundle::{self, Made, Source};
+use crate::reconcile::event::Event;
+use crate::reconcile::record::RecordError;
+use crate::render::Renderer;
+use crate::store::{Store, StoreError};
+use crate::telemetry::{chain, clock};
+
+use super::{AUTHORS_OF_MAX, Owner};
+
+impl Owner {
+    /// Renders the head where it was not.
+    pub(super) fn begin_render(&mut self, repo: &RepoName) {
+        let Ok(head) = self.parts.store.head(repo) else { return };
+        let Some(mirror) = self.mirrors.get_mut(repo) else { return };
+        if head.revision.0 == 0
+            || mirror.rendering.is_some()
+            || mirror.rendered >= Some(head.revision)
+        {
+            return;
+        }
+        mirror.rendering = Some(head.revision);
+        let (repo, revision) = (repo.clone(), head.revision);
+        let (store, renderer) = (self.parts.store.clone(), self.parts.renderer.clone());
+        let people = self.parts.settings.people_by_mail.clone();
+        let before = self.state.newest(&repo).map(|bundle| bundle.commit.revision);
+        let events = self.events.clone();
+        self.parts.tasks.spawn("render", async move {
+            let name = repo.clone();
+            let work = tokio::task::spawn_blocking(move || {
+                render(&store, &renderer, &people, &name, (before, revision))
+            });
+            let event = match work.await {
+                Ok(Ok(made)) => Event::Rendered { repo, revision, made: made.map(Box::new) },
+                Ok(Err(error)) => Event::RenderFailed { repo, revision, detail: chain(&error) },
+                Err(error) => Event::RenderFailed { repo, revision, detail: chain(&error) },
+            };
+            let _ = events.send(event).await;
+        });
+    }
+
+    pub(super) async fn rendered(
+        &mut self,
+        repo: &RepoName,
+        revision: Revision,
+        made: Option<Box<Made>>,
+    ) -> Result<(), RecordError> {
+        let recorded = match made {
+            Some(made) => self.record(repo, &made).await,
+            None => Ok(()),
+        };
+        let Some(mirror) = self.mirrors.get_mut(repo) else { return recorded };
+        if recorded.is_err() {
+            // Nothing was recorded: the next look at the head renders it again.
+            mirror.render_again();
+            return recorded;
+        }
+        mirror.rendering = None;
+        mirror.failures = 0;
+        mirror.rendered = Some(revision);
+        self.begin_render(repo);
+        Ok(())
+    }
+
+    pub(super) async fn record(&mut self, repo: &RepoName, made: &Made) -> Result<(), RecordError> {
+        self.runs.keep_suite(&made.record.id, made.suite.clone());
+        self.records.keep(made.bundle.clone());
+        let event = promote::Event::Bundle(Box::new(made.record.clone()));
+        let step = self.decide(event, Some(made), &Actor::system()).await?;
+        if let Err(refusal) = step {
+            tracing::error!(repo = %repo, refusal = %refusal, "a bundle was refused");
+        }
+        self.runs.drop_unwanted(&self.state);
+        Ok(())
+    }
+}
+
+/// Reads, assesses and makes one revision. Blocking.
+fn render(
+    store: &Store,
+    renderer: &Renderer,
+    people: &BTreeMap<String, crate::model::Person>,
+    repo: &RepoName,
+    (before, revision): (Option<Revision>, Revision),
+) -> Result<Option<Made>, StoreError> {
+    let began = Instant::now();
+    let (tree, skipped) = match store.tree(repo, revision) {
+        Ok(tree) => (tree.source, tree.skipped),
+        Err(error) => return Err(error),
+    };
+    let read_ms = began.elapsed().as_millis() as u64;
+    let commit = store.info(repo, revision)?;
+    let since = match before {
+        Some(before) => {
+            let count = usize::try_from(revision.0.saturating_sub(before.0)).unwrap_or(usize::MAX);
+            store.history(repo, Some(revision), None, count.min(AUTHORS_OF_MAX))?
+        }
+        None => Vec::new(),
+    };
+    let made = assessed(renderer, &tree, &skipped, |assessment| {
+        let source = Source { repo, commit, since, people_by_mail: people, now: clock::now() };
+        bundle::make(source, assessment)
+    });
+    let render_ms = began.elapsed().as_millis() as u64 - read_ms;
+    tracing::info!(repo = %repo, revision = %revision, read_ms, render_ms, "rendered");
+    Ok(made)
+}
+
+fn assessed(
+    renderer: &Renderer,
+    tree: &SourceTree,
+    skipped: &[crate::model::Problem],
+    make: impl FnOnce(crate::reconcile::Assessment) -> Made,
+) -> Option<Made> {
+    assess(renderer, tree, skipped).map(make)
+}
