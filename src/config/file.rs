@@ -1,10 +1,12 @@
 //! The configuration file as it is written.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_saphyr::{Error, Spanned};
 
 use super::error::nearest;
 use super::{ConfigError, Role};
@@ -49,7 +51,7 @@ pub(super) struct Repository {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UpstreamEntry {
-    pub(super) url: String,
+    pub(super) url: Spanned<String>,
     pub(super) branch: Option<String>,
     pub(super) user: Option<String>,
     pub(super) token_file: Option<PathBuf>,
@@ -114,7 +116,7 @@ pub(super) struct Slack {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct SmokeEntry {
     pub(super) envoys: Option<PathBuf>,
-    pub(super) parallel: Option<usize>,
+    pub(super) parallel: Option<NonZeroUsize>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -169,24 +171,47 @@ pub(super) fn parse(name: &str, text: &str) -> Result<File, ConfigError> {
     serde_saphyr::from_str_with_options(text, options).map_err(|error| explain(name, &error))
 }
 
-fn explain(name: &str, error: &serde_saphyr::Error) -> ConfigError {
+fn explain(name: &str, error: &Error) -> ConfigError {
     let place = match error.location() {
         Some(location) if location.line() > 0 => {
             format!("{name}:{}:{}", location.line(), location.column())
         }
         _ => name.to_owned(),
     };
-    let text = error.without_snippet().to_string();
+    let bare = error.without_snippet();
+    let text = bare.to_string();
     let text = strip_place(&text);
-    match unknown_key(text) {
-        Some((key, known)) => {
-            let error = ConfigError::at(place, format!("unknown key `{key}`"));
-            match nearest(key, known.iter().copied()) {
-                Some(meant) => error.with_hint(format!("did you mean `{meant}`?")),
-                None => error.with_hint(format!("the keys here are {}", known.join(", "))),
-            }
+    match bare {
+        Error::SerdeUnknownField { field, expected, .. } => {
+            ConfigError::at(place, format!("unknown key `{field}`"))
+                .with_hint(meant(field, "keys", expected))
         }
-        None => ConfigError::at(place, text),
+        Error::SerdeUnknownVariant { variant, expected, .. } => {
+            ConfigError::at(place, format!("`{variant}` can't stand here"))
+                .with_hint(meant(variant, "words", expected))
+        }
+        Error::DuplicateMappingKey { key, .. } => {
+            let key = key.as_deref().unwrap_or("?");
+            ConfigError::at(place, format!("the key `{key}` is there twice"))
+                .with_hint("keep one of them")
+        }
+        Error::SerdeInvalidValue { unexpected, .. } if text.contains("nonzero") => {
+            ConfigError::at(place, format!("{unexpected} can't stand here"))
+                .with_hint("at least 1 is needed")
+        }
+        _ if text.contains("invalid socket address") => {
+            ConfigError::at(place, "this is not an address and a port")
+                .with_hint("write it as 127.0.0.1:7400")
+        }
+        _ => ConfigError::at(place, text),
+    }
+}
+
+/// What was most likely meant, or else all there is.
+fn meant(written: &str, what: &str, known: &[&str]) -> String {
+    match nearest(written, known.iter().copied()) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => format!("the {what} here are {}", known.join(", ")),
     }
 }
 
@@ -199,11 +224,4 @@ fn strip_place(text: &str) -> &str {
         Some((_, rest)) => rest,
         None => text,
     }
-}
-
-fn unknown_key(text: &str) -> Option<(&str, Vec<&str>)> {
-    let rest = &text[text.find("unknown field")?..];
-    let mut quoted = rest.split('`').skip(1).step_by(2);
-    let key = quoted.next()?;
-    Some((key, quoted.collect()))
 }

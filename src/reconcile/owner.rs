@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::Settings;
-use super::assess::assess;
+use super::assess::assess_next;
 use super::bundle::{self, Made, Source, diff_stat};
 use super::cards::{self, Announcer};
 use super::event::{Event, Reply, SyncError};
@@ -21,7 +21,7 @@ use super::sync::{BACKOFF, Mode, Repository, sync};
 use super::view::{MirrorState, MirrorView, View};
 use crate::model::{
     Actor, BundleId, Cell, CellResult, CommitId, Manifest, NodeGroup, PromotionId, RepoName,
-    Revision, SnapshotKey, SourceTree, Stage,
+    Revision, SnapshotKey, Stage,
 };
 use crate::promote::{
     self, Decision, Document, Effect, Promotion, Refusal, RefusalKind, State, Status,
@@ -350,10 +350,11 @@ impl Owner {
         let (store, renderer) = (self.parts.store.clone(), self.parts.renderer.clone());
         let people = self.parts.settings.people_by_mail.clone();
         let events = self.events.clone();
+        let had_pipeline = self.state.newest(&repo).is_some();
         self.parts.tasks.spawn("render", async move {
             let name = repo.clone();
             let work = tokio::task::spawn_blocking(move || {
-                render(&store, &renderer, &people, &name, revision)
+                render(&store, &renderer, &people, &name, revision, had_pipeline)
             });
             let event = match work.await {
                 Ok(Ok(made)) => Event::Rendered { repo, revision, made: made.map(Box::new) },
@@ -707,6 +708,7 @@ fn render(
     people: &BTreeMap<String, crate::model::Person>,
     repo: &RepoName,
     revision: Revision,
+    had_pipeline: bool,
 ) -> Result<Option<Made>, StoreError> {
     let began = Instant::now();
     let (tree, skipped) = match store.tree(repo, revision) {
@@ -715,22 +717,13 @@ fn render(
     };
     let read_ms = began.elapsed().as_millis() as u64;
     let commit = store.info(repo, revision)?;
-    let made = assessed(renderer, &tree, &skipped, |assessment| {
+    let made = assess_next(renderer, had_pipeline, &tree, &skipped).map(|assessment| {
         let source = Source { repo, commit, people_by_mail: people, now: clock::now() };
         bundle::make(source, assessment)
     });
     let render_ms = began.elapsed().as_millis() as u64 - read_ms;
     tracing::info!(repo = %repo, revision = %revision, read_ms, render_ms, "rendered");
     Ok(made)
-}
-
-fn assessed(
-    renderer: &Renderer,
-    tree: &SourceTree,
-    skipped: &[crate::model::Problem],
-    make: impl FnOnce(super::Assessment) -> Made,
-) -> Option<Made> {
-    assess(renderer, tree, skipped).map(make)
 }
 
 /// The rules for nodes, each stage's from the bundle that is active in it.

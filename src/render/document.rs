@@ -109,10 +109,18 @@ fn options() -> serde_saphyr::Options {
 fn problem(file: &FilePath, error: &Error) -> Problem {
     let (line, column) = error.location().map_or((0, 0), |location| at(&location));
     let place = Place { file: file.clone(), line, column };
-    match root(error) {
+    let root = root(error);
+    let text = root.to_string();
+    match root {
         Error::DuplicateMappingKey { key, .. } => {
             let name = key.as_deref().unwrap_or("?");
             Problem::new(place, "duplicate-key", format!("the key `{name}` is there twice"))
+                .with_hint("keep one of them")
+        }
+        // The scanner's own bound comes before ours.
+        _ if text.contains("recursion limit exceeded") => {
+            Problem::new(place, "yaml-budget", "nested deeper than is read")
+                .with_hint("look for an unclosed bracket or a wrong indent")
         }
         Error::Budget { .. }
         | Error::AliasReplayLimitExceeded { .. }
@@ -121,8 +129,9 @@ fn problem(file: &FilePath, error: &Error) -> Problem {
             place,
             "yaml-budget",
             "the document is larger, deeper or repeats more than is read",
-        ),
-        other => Problem::new(place, "yaml-syntax", sentence(&other.to_string())),
+        )
+        .with_hint("split the file, or use fewer aliases of large anchors"),
+        _ => Problem::new(place, "yaml-syntax", sentence(&text)),
     }
 }
 
@@ -266,7 +275,8 @@ mod tests {
         let file = FilePath::new("values/common.yaml").unwrap();
         let problem = parse(&file, bomb.as_bytes()).unwrap_err();
         assert_eq!(problem.rule, "yaml-budget", "{problem}");
-        assert!(read(&"[".repeat(100_000)).is_err());
+        assert_eq!(read(&"[".repeat(100_000)).unwrap_err().2, "yaml-budget");
+        assert_eq!(read(&"- ".repeat(100_000)).unwrap_err().2, "yaml-budget");
         assert_eq!(read(&" ".repeat(BYTES_MAX + 1)).unwrap_err().2, "file-too-large");
     }
 

@@ -3,7 +3,7 @@
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method};
 use regex::Regex;
-use serde_saphyr::{Location, Spanned};
+use serde_saphyr::{Error, Location, Spanned};
 
 use super::node::{Item, Node};
 use super::{Ask, Check, Expect, Pattern};
@@ -50,6 +50,26 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// What the parser says, without the place, which the problem carries.
+fn unreadable(place: Place, error: &Error) -> Problem {
+    let text = error.to_string();
+    match error {
+        Error::DuplicateMappingKey { key, .. } => {
+            let key = key.as_deref().unwrap_or("?");
+            Problem::new(place, "duplicate-key", format!("the key `{key}` is there twice"))
+                .with_hint("keep one of them")
+        }
+        _ if text.contains("recursion limit") => {
+            Problem::new(place, "yaml-budget", "nested deeper than is read")
+                .with_hint("look for an unclosed bracket or a wrong indent")
+        }
+        _ => {
+            let line = text.lines().next().unwrap_or_default();
+            Problem::new(place, "check-syntax", line.split(" at line ").next().unwrap_or(line))
+        }
+    }
+}
+
 impl Reader<'_> {
     fn parse(&mut self, content: &[u8]) -> Option<Item> {
         if content.len() > MAX_BYTES {
@@ -70,9 +90,7 @@ impl Reader<'_> {
             Err(error) => {
                 let place = error.location().map(|location| self.place(location));
                 let place = place.unwrap_or_else(|| Place::file(self.file.clone()));
-                let message = error.without_snippet().to_string();
-                let message = message.lines().next().unwrap_or_default().to_owned();
-                self.problems.push(Problem::new(place, "check-syntax", message));
+                self.problems.push(unreadable(place, error.without_snippet()));
                 None
             }
         }
