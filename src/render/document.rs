@@ -17,6 +17,10 @@ use crate::model::{FilePath, Place, Problem};
 /// below; above it a file is data that belongs elsewhere.
 pub(crate) const BYTES_MAX: usize = 4 << 20;
 
+/// The deepest nesting that is read: far more than people write, and little
+/// enough for the stack of a server's thread in any build.
+const DEPTH_MAX: usize = 32;
+
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Node {
@@ -97,7 +101,7 @@ fn options() -> serde_saphyr::Options {
             max_reader_input_bytes: Some(BYTES_MAX),
             max_events: 400_000,
             max_nodes: 200_000,
-            max_depth: 64,
+            max_depth: DEPTH_MAX,
             max_aliases: 1_000,
             max_anchors: 1_000,
             max_merge_keys: 1_000,
@@ -117,8 +121,8 @@ fn problem(file: &FilePath, error: &Error) -> Problem {
             Problem::new(place, "duplicate-key", format!("the key `{name}` is there twice"))
                 .with_hint("keep one of them")
         }
-        // The scanner's own bound comes before ours.
-        _ if text.contains("recursion limit exceeded") => {
+        // The scanner has a bound of its own for brackets.
+        _ if text.contains("Depth {") || text.contains("recursion limit exceeded") => {
             Problem::new(place, "yaml-budget", "nested deeper than is read")
                 .with_hint("look for an unclosed bracket or a wrong indent")
         }
@@ -277,6 +281,7 @@ mod tests {
         assert_eq!(problem.rule, "yaml-budget", "{problem}");
         assert_eq!(read(&"[".repeat(100_000)).unwrap_err().2, "yaml-budget");
         assert_eq!(read(&"- ".repeat(100_000)).unwrap_err().2, "yaml-budget");
+        assert!(read(&"- ".repeat(DEPTH_MAX)).is_ok());
         assert_eq!(read(&" ".repeat(BYTES_MAX + 1)).unwrap_err().2, "file-too-large");
     }
 

@@ -87,7 +87,7 @@ fn within(seconds: u64) -> Limits {
 }
 
 /// Bytes that don't compress, the same in every run.
-pub(crate) fn noise(length: usize) -> Vec<u8> {
+fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let next = || {
         state ^= state << 13;

@@ -11,6 +11,8 @@ use crate::model::{FilePath, Place, Problem};
 
 /// A file of checks is written by hand.
 const MAX_BYTES: usize = 1 << 20;
+/// Far more than people write, and little enough for any thread's stack.
+const MAX_DEPTH: usize = 32;
 /// Repetitions beyond it show nothing more and take seconds.
 const MAX_REPEAT: f64 = 5000.0;
 /// Fewer requests than this say nothing about a share.
@@ -52,6 +54,10 @@ impl<'a> Fields<'a> {
 
 /// What the parser says, without the place, which the problem carries.
 fn unreadable(place: Place, error: &Error) -> Problem {
+    let error = match error {
+        Error::AliasError { error, .. } => error.without_snippet(),
+        other => other,
+    };
     let text = error.to_string();
     match error {
         Error::DuplicateMappingKey { key, .. } => {
@@ -59,9 +65,15 @@ fn unreadable(place: Place, error: &Error) -> Problem {
             Problem::new(place, "duplicate-key", format!("the key `{key}` is there twice"))
                 .with_hint("keep one of them")
         }
-        _ if text.contains("recursion limit") => {
+        _ if text.contains("Depth {") || text.contains("recursion limit") => {
             Problem::new(place, "yaml-budget", "nested deeper than is read")
                 .with_hint("look for an unclosed bracket or a wrong indent")
+        }
+        Error::Budget { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. } => {
+            let message = "the file is larger or repeats more than is read";
+            Problem::new(place, "yaml-budget", message).with_hint("split the file")
         }
         _ => {
             let line = text.lines().next().unwrap_or_default();
@@ -84,7 +96,10 @@ impl Reader<'_> {
             self.whole_file("the file holds no checks".into());
             return None;
         }
-        let options = serde_saphyr::options! { strict_booleans: true };
+        let options = serde_saphyr::options! {
+            strict_booleans: true,
+            budget: serde_saphyr::budget! { max_depth: MAX_DEPTH },
+        };
         match serde_saphyr::from_str_with_options(text, options) {
             Ok(root) => Some(root),
             Err(error) => {

@@ -76,6 +76,9 @@ fn syntax() -> Vec<Case> {
         case(BETA, deep(), ":1:", "yaml-budget"),
         case("convoy.yaml", deep(), ":1:", "yaml-budget"),
         case(CHECKS, deep(), ":1:", "yaml-budget"),
+        case(CHECKS, bomb(), ":", "yaml-budget"),
+        case(CHECKS, format!("a:\n  {}x\n", "- ".repeat(100_000)), ":2:", "yaml-budget"),
+        case(BETA, format!("a:\n  {}x\n", "- ".repeat(100_000)), ":2:", "yaml-budget"),
         case(CLUSTERS, "#".repeat(50 << 20), ": ", "file-too-large"),
     ]
 }
@@ -94,7 +97,7 @@ fn meaning() -> Vec<Case> {
         case("values/bta.yaml", "a: 1\n", ": ", "unknown-stage"),
         case(CHECKS, check, ":2:5: ", "unknown-stage"),
         case("convoy.yaml", "stages: []\n", ":", "no-stages"),
-        case("convoy.yaml", "stagse: [{name: beta}]\n", ":1:1: ", "unknown-field"),
+        case("convoy.yaml", format!("{ONE_STAGE}enovy: [1.40.0]\n"), ":3:1: ", "unknown-field"),
     ]
 }
 

@@ -29,7 +29,7 @@ type Case = (String, &'static [&'static str]);
 
 fn mistakes(folder: &Path) -> Vec<Case> {
     let upstream = |rest: &str| format!("repositories:\n  - name: mesh/config\n    {rest}\n");
-    let case = |text: &str, parts| (text.to_owned(), parts);
+    let case = |text: &str, parts: &'static [&'static str]| (text.to_owned(), parts);
     let slack = format!(
         "slack: {{channel: C1, signing_secret_files: [{}], bot_token_file: {}}}\n",
         secret(folder, "open", 0o644),

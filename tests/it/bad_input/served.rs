@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use super::{CLUSTER, ONE_STAGE};
 use crate::harness::convoy::{Convoy, Setup, envoys, free_port, wait_for};
 use crate::harness::upstream::{ADA, BRANCH, Upstream};
-use crate::mirror::noise;
 
 const VERSION: &str = "1.40.0";
 
@@ -44,13 +43,23 @@ fn what_a_commit_breaks_stops_nothing_and_the_next_goes_on() {
         assert!(has(&bundle, rule, file), "{bundle}");
         assert_eq!(convoy.stage("beta").unwrap()["live"]["commit"], good.as_str(), "{rule}");
     };
-    let commit = upstream.commit(&[(large, noise(50 << 20))], "large", ADA);
+    let commit = upstream.commit(&[(large, "# a line\n".repeat(50 << 20 >> 3))], "large", ADA);
     rejected(commit.to_string(), "file-too-large", large);
     convoy.wait_bundle(&upstream.remove(large).to_string(), "eligible");
     rejected(upstream.remove("convoy.yaml").to_string(), "missing-manifest", "convoy.yaml");
     let commit =
         upstream.commit(&[("convoy.yaml", "stages: [{name: beta, auto: maybe}]")], "x", ADA);
     rejected(commit.to_string(), "wrong-type", "convoy.yaml");
+
+    let nested = format!("a:\n  {}x\n", "- ".repeat(100_000));
+    let all = [("convoy.yaml", ONE_STAGE), ("values/beta.yaml", nested.as_str())];
+    rejected(upstream.commit(&all, "deep", ADA).to_string(), "yaml-budget", "values/beta.yaml");
+    upstream.remove("values/beta.yaml");
+    let nested = format!("name: a\nmetadata: {}x\n", "{a: ".repeat(100_000));
+    let all = [("resources/clusters/deep.yaml", nested)];
+    let commit = upstream.commit(&all, "deep", ADA).to_string();
+    rejected(commit, "yaml-budget", "resources/clusters/deep.yaml");
+    upstream.remove("resources/clusters/deep.yaml");
 
     let commit = upstream.commit(&[("convoy.yaml", ONE_STAGE)], "again", ADA);
     convoy.wait_bundle(&commit.to_string(), "eligible");
