@@ -4,7 +4,7 @@
 //! ```text
 //! config ─▶ secrets ─▶ store ─▶ hub ─▶ smoke ─▶ chat ─▶ reconcile ─▶ xds, web
 //!                                                                     │ SIGTERM
-//!                      store.close ◀─ tasks end ◀─ streams drain ◀────┘
+//!                store.close ◀─ work ends ◀─ requests, streams drain ◀┘
 //! ```
 //!
 //! Both ports are bound before anything starts, after everything was checked.
@@ -16,6 +16,7 @@ mod ports;
 mod routes;
 mod secrets;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -43,7 +44,9 @@ use crate::telemetry::logs;
 use crate::xds::{self, Hub};
 
 /// How long open requests and streams may take to end.
-const DRAIN_MAX: Duration = Duration::from_secs(20);
+const DRAIN_MAX: Duration = Duration::from_secs(15);
+/// How long the work behind them may take to end.
+const END_MAX: Duration = Duration::from_secs(4);
 /// Reports of nodes that wait; beyond it the next tick looks for itself.
 const REPORTS_MAX: usize = 4096;
 
@@ -71,18 +74,24 @@ pub async fn serve(config: Config, secrets: Secrets) -> anyhow::Result<()> {
     let grpc = tasks.spawn_server("xds", running.xds(xds_listener, &tasks));
     tracing::info!(listen = %config.listen, xds = %config.xds_listen, "convoy is ready");
     running.ready.store(true, Ordering::Release);
-    stopped(&tasks).await?;
+    let told = stopped(&tasks).await;
     tracing::info!("stopping");
     running.ready.store(false, Ordering::Release);
-    tasks.stop();
+    tasks.drain();
     let servers = async { tokio::join!(http, grpc) };
     if tokio::time::timeout(DRAIN_MAX, servers).await.is_err() {
         tracing::warn!("some streams did not end in time");
     }
+    tasks.stop();
+    if tokio::time::timeout(END_MAX, tasks.finished()).await.is_err() {
+        tracing::warn!("a decision was not finished in time; a restart carries it on");
+    }
+    let closed = running.store.close().await.context("the store could not be closed");
+    // Whatever went wrong first is the reason; the rest follows from it.
     if let Some(reason) = tasks.failure() {
         anyhow::bail!("{reason}");
     }
-    running.store.close().await.context("the store could not be closed")
+    told.and(closed)
 }
 
 async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
@@ -94,7 +103,7 @@ async fn stopped(tasks: &Tasks) -> anyhow::Result<()> {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
-        () = tasks.stopping() => {}
+        () = tasks.draining() => {}
     }
     Ok(())
 }
@@ -171,9 +180,10 @@ impl App {
         listener: TcpListener,
         tasks: &Tasks,
     ) -> impl Future<Output = ()> + Send + use<> {
-        let (router, stopping) = (self.router.clone(), tasks.stopping());
+        let (router, draining) = (self.router.clone(), tasks.draining());
         async move {
-            let served = axum::serve(listener, router).with_graceful_shutdown(stopping).await;
+            let service = router.into_make_service_with_connect_info::<SocketAddr>();
+            let served = axum::serve(listener, service).with_graceful_shutdown(draining).await;
             if let Err(error) = served {
                 tracing::error!(%error, "the HTTP server ended");
             }
@@ -182,9 +192,9 @@ impl App {
 
     fn xds(&self, listener: TcpListener, tasks: &Tasks) -> impl Future<Output = ()> + Send + use<> {
         let (hub, tokens) = (self.hub.clone(), self.node_tokens.clone());
-        let stopping = tasks.stopping();
+        let draining = tasks.draining();
         async move {
-            if let Err(error) = xds::serve(listener, hub, tokens, stopping).await {
+            if let Err(error) = xds::serve(listener, hub, tokens, draining).await {
                 tracing::error!(%error, "the xDS server ended");
             }
         }
@@ -205,7 +215,7 @@ fn slack(config: &Config, secrets: &Secrets) -> anyhow::Result<Option<Slack>> {
         return Ok(None);
     };
     let client = Slack::new(&crate::chat::SlackConfig {
-        token: crate::chat::Secret::new(given.bot_token.expose()),
+        token: given.bot_token.clone(),
         api_url: Some(settings.api_url.clone()),
     });
     client.map(Some).context("Slack can't be used")

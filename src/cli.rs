@@ -45,37 +45,71 @@ pub struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes: 0 done · 1 failed (diff: something differs) · 2 wrong usage or configuration ·
 3 problems in the configuration repository · 4 not allowed · 5 not found · 6 conflict ·
-7 no answer in time · 130 interrupted";
+7 no answer, or not in time · 130 interrupted";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the server
+    #[command(
+        after_help = "Examples:\n  convoy serve --insecure-dev\n  convoy serve --config convoy.yaml --check\n  convoy serve --config convoy.yaml"
+    )]
     Serve(serve::Args),
     /// Find every mistake in a config repository
+    #[command(
+        after_help = "Examples:\n  convoy validate .\n  convoy validate . -o json | jq '.problems[].place'"
+    )]
     Validate(validate::Args),
     /// Print what a config repository renders to for a stage
+    #[command(
+        after_help = "Examples:\n  convoy render . --stage beta\n  convoy render . --stage release --group edge"
+    )]
     Render(render::Args),
     /// Boot real Envoys on a config repository and run its checks
+    #[command(
+        after_help = "Examples:\n  convoy smoke .\n  convoy smoke . --stage beta --envoy 1.40.0"
+    )]
     Smoke(smoke::Args),
     /// Show what differs between two stages, bundles or folders
+    #[command(
+        after_help = "Examples:\n  convoy diff staging release\n  convoy diff staging latest\n  convoy diff ../main . --stage release"
+    )]
     Diff(diff::Args),
     /// Show what each stage serves, and what waits
+    #[command(after_help = "Examples:\n  convoy status\n  convoy status release -o json")]
     Status(status::Args),
     /// Ask for a bundle to be brought to a stage
+    #[command(
+        after_help = "Examples:\n  convoy promote latest --to staging\n  convoy promote beta --to staging --reason 'release 42'"
+    )]
     Promote(decide::Promote),
     /// Say yes to a promotion
+    #[command(
+        after_help = "Examples:\n  convoy approve P-7\n  convoy approve P-7 --note 'looked at the diff'"
+    )]
     Approve(decide::Approve),
     /// Say no to a promotion
+    #[command(after_help = "Examples:\n  convoy reject P-7 --reason 'after the freeze'")]
     Reject(decide::End),
     /// Take a request back
+    #[command(after_help = "Examples:\n  convoy cancel P-7")]
     Cancel(decide::End),
     /// Bring a stage back to what was good
+    #[command(
+        after_help = "Examples:\n  convoy rollback release --reason 'errors in checkout'\n  convoy rollback release --to r41 --reason 'errors in checkout'"
+    )]
     Rollback(decide::Rollback),
     /// Take an upstream that was rewritten as it is now
+    #[command(after_help = "Examples:\n  convoy adopt --repo mesh/config")]
     Adopt(decide::Adopt),
     /// Make a token for the configuration
+    #[command(
+        after_help = "Examples:\n  convoy token > kim.token   # then put its sha256 into auth.tokens"
+    )]
     Token,
     /// Print a bootstrap for an Envoy that subscribes to Convoy
+    #[command(
+        after_help = "Examples:\n  convoy bootstrap --node edge-1 --stage beta --metadata role=edge > envoy.yaml\n  convoy bootstrap --node a --stage beta --xds convoy.example.com:7401 --token-file token"
+    )]
     Bootstrap(bootstrap::Args),
     /// Install and list Envoys for smoke runs
     #[command(subcommand)]
@@ -86,7 +120,7 @@ enum Command {
 pub async fn run(cli: Cli) -> u8 {
     let output = Output::new(cli.output, cli.quiet);
     let done = match cli.command {
-        Command::Serve(args) => serve::run(args).await,
+        Command::Serve(args) => serve::run(args, &output).await,
         Command::Validate(args) => validate::run(&args, &output),
         Command::Render(args) => render::run(&args, &output),
         Command::Smoke(args) => smoke::run(&args, &output).await,

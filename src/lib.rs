@@ -60,8 +60,9 @@
 //!
 //! # Code map
 //!
-//! - [`model`]: revisions, commits, paths, bundles, stages, nodes, problems.
-//!   Newtypes that can't be mixed up; nothing that does anything.
+//! - [`model`]: revisions, commits, paths, bundles, stages, nodes, problems,
+//!   secrets. Newtypes that can't be mixed up; nothing that does anything but
+//!   find the known name that a misspelt one was meant to be.
 //! - [`schema`]: the descriptor pool, built by `build.rs` from the `.proto`
 //!   files that Envoy's types ship with. Equal messages give equal bytes.
 //! - [`render`]: values, templates, YAML with places, typed messages, Envoy's

@@ -39,6 +39,7 @@ fn of_resource(schema: &Schema, resource: &Resource) -> Vec<Finding> {
     let mut notes = Notes { place: &resource.place, findings: Vec::new() };
     walk::resource(schema, &message, &mut |part| match part {
         walk::Part::Cluster(cluster) => cluster::check(cluster, &mut notes),
+        walk::Part::Routes(config) => route::same_domains(config, &mut notes),
         walk::Part::VirtualHost(host) => route::check(host, &mut notes),
         walk::Part::Fault { name, config } => fault::check(name, config, &mut notes),
     });

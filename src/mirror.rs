@@ -26,7 +26,7 @@ mod url;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::model::{Change, CommitId};
+use crate::model::{Change, CommitId, Secret};
 
 pub use fetch::fetch;
 pub use quarantine::{Quarantine, sweep};
@@ -59,18 +59,12 @@ pub struct SshKey {
 }
 
 /// A user name (any, for a token) and its secret.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// The user name; `x-access-token` for a GitHub token.
     pub user: String,
     /// The token or password.
-    pub secret: String,
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
-    }
+    pub secret: Secret,
 }
 
 /// Bounds of one fetch.

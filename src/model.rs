@@ -1,16 +1,18 @@
 //! The nouns that every other module speaks in.
 //!
-//! Nothing here does anything beyond parsing and printing itself: no IO, no
-//! clock, no dependency on another module. Ids are newtypes so that a revision
+//! Nothing here does anything beyond parsing, comparing and printing itself: no
+//! IO, no clock, no dependency on another module. Ids are newtypes so that a revision
 //! (our number) can never be passed where a commit (Git's hash) is meant.
 
 mod fetched;
 mod ids;
 mod manifest;
+mod nearest;
 mod node;
 mod person;
 mod problem;
 mod resource;
+mod secret;
 mod tree;
 mod verdict;
 
@@ -20,9 +22,11 @@ pub use ids::{
     Revision, SnapshotKey, Stage,
 };
 pub use manifest::{GroupRule, MANIFEST_PATH, Manifest, NodeRule, SmokePolicy, StageSpec};
+pub use nearest::{all_of, did_you_mean, nearest, one_of, suggestion};
 pub use node::{NodeId, NodeIdentity};
 pub use person::{Actor, Via};
 pub use problem::{Finding, Place, Problem, Severity};
 pub use resource::{Resource, ResourceKind, ResourceName, Resources, TypeUrl};
+pub use secret::Secret;
 pub use tree::{FilePath, PathError, SourceTree};
 pub use verdict::{Cell, CellResult, Outcome};

@@ -15,7 +15,6 @@ mod manifest;
 mod memo;
 mod merge;
 mod mistakes;
-mod nearest;
 mod rendered;
 mod stage;
 mod template;
@@ -23,11 +22,15 @@ mod typed;
 mod values;
 mod yaml;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::model::{ContentHash, FilePath, Manifest, Problem, Resources, SourceTree, Stage};
+use crate::model::{
+    ContentHash, FilePath, Manifest, Problem, ResourceKind, Resources, SourceTree, Stage,
+};
 use crate::schema::Schema;
 
+pub use layout::overlooked;
 pub use merge::unite;
 pub use rendered::{Origin, RenderedFile, SourceMap};
 pub use typed::decode;
@@ -52,6 +55,9 @@ pub struct Output {
     pub hash: ContentHash,
     /// The text of each file after its templates ran, for preview.
     pub files: Vec<Arc<RenderedFile>>,
+    /// The kinds of which a mistake may have kept resources back: that one of
+    /// them is missing is a consequence, not a mistake of its own.
+    pub incomplete: BTreeSet<ResourceKind>,
 }
 
 impl Renderer {

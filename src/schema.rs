@@ -2,9 +2,11 @@
 //!
 //! Knows every message that Envoy knows, from the descriptor set that
 //! `build.rs` compiles. Reads no YAML and finds no mistakes (`render::typed`
-//! does); everybody who holds encoded resources reads and prints them here.
+//! does); everybody who holds encoded resources reads and prints them here, and
+//! everybody who reads YAML takes the words for what is none from here.
 
 mod encode;
+mod mistake;
 mod rules;
 mod shape;
 mod yaml;
@@ -18,6 +20,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 
 use crate::model::TypeUrl;
 
+pub(crate) use mistake::{DEPTH_MAX, mistake, position, unreadable};
 pub(crate) use rules::{
     BytesRules, FieldRules, Number, Range, RuleKind, Size, StringRules, WellKnown,
 };

@@ -109,7 +109,12 @@ pub enum Import {
     UpToDate,
     /// The branch no longer contains what we hold as its head: a force-push
     /// or rewind. Nothing was changed.
-    Diverged { ours: CommitId, theirs: CommitId },
+    Diverged {
+        /// Our head.
+        ours: CommitId,
+        /// The fetched branch's head.
+        theirs: CommitId,
+    },
 }
 
 /// The content of one revision, and what was left out of it by rule.

@@ -15,6 +15,7 @@
 
 mod access;
 mod api;
+mod attempts;
 mod auth;
 mod board;
 mod compare;

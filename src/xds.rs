@@ -25,6 +25,7 @@ mod session;
 mod status;
 mod stream;
 mod tokens;
+mod words;
 
 pub use counters::HubCounters;
 pub use hub::{Hub, Report};

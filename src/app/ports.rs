@@ -74,7 +74,13 @@ impl Announcer for Cards {
                 None => self.slack.post(&self.channel, &message).await,
                 Some(card) => {
                     let posted = Posted { channel: card.channel.clone(), ts: card.ts.clone() };
-                    self.slack.update(&posted, &message).await
+                    match self.slack.update(&posted, &message).await {
+                        // Deleted, or too old to be changed: a new one stands in.
+                        Err(error) if error.is_gone() => {
+                            self.slack.post(&self.channel, &message).await
+                        }
+                        answer => answer,
+                    }
                 }
             };
             let posted = posted.map_err(|error| error.to_string())?;

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::Context as _;
 
 use super::{Secrets, measure};
-use crate::chat::{Ingress, Links, People, Secret, Slack};
+use crate::chat::{Ingress, Links, People, Slack};
 use crate::config::{Config, PersonConfig, TokenConfig};
 use crate::model::Person;
 use crate::reconcile::Handle;
@@ -73,7 +73,7 @@ impl Routes<'_> {
             .iter()
             .flat_map(|person| person.slack.iter().map(|id| (id.clone(), person.name.clone())));
         SlackHooks {
-            ingress: Ingress::new(signing.map(|secret| Secret::new(secret.expose())).collect()),
+            ingress: Ingress::new(signing.cloned().collect()),
             people: People::new(people),
             client,
             links,
@@ -90,7 +90,7 @@ impl Routes<'_> {
                 repo: repository.name.clone(),
                 full_name: Some(given.full_name.clone()),
                 branch: upstream.branch.clone(),
-                secrets: secrets.iter().map(|secret| Secret::new(secret.expose())).collect(),
+                secrets: secrets.clone(),
             })
         };
         self.config.repositories.iter().filter_map(hook).collect()

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::secrets::{Secret, read};
+use crate::config::secrets::read;
 use crate::config::{Config, ConfigError, LimitsConfig, UpstreamConfig};
 use crate::mirror::{Credentials, Limits, SshKey, Upstream};
-use crate::model::RepoName;
+use crate::model::{RepoName, Secret};
 
 /// The secrets.
 #[derive(Debug, Clone, Default)]
@@ -55,10 +55,7 @@ impl Secrets {
 
 fn upstream(config: &UpstreamConfig) -> Result<Upstream, ConfigError> {
     let secret = config.token_file.as_deref().map(read).transpose()?;
-    let credentials = secret.map(|secret| Credentials {
-        user: config.user.clone(),
-        secret: secret.expose().to_owned(),
-    });
+    let credentials = secret.map(|secret| Credentials { user: config.user.clone(), secret });
     let ssh = config.ssh_key_file.clone().zip(config.known_hosts_file.clone());
     let upstream = Upstream {
         url: config.url.clone(),

@@ -245,7 +245,7 @@ mod tests {
         for spec in &mut bundle.manifest.stages {
             spec.envoy_versions = (0..200).map(|n| format!("1.{n}.0")).collect();
         }
-        state.bundles.insert(bundle.id.clone(), bundle);
+        state.put(crate::promote::Document::Bundle(Box::new(bundle)));
         let message = card(&promotion, &state, &Links::new("https://convoy.example.com"));
         assert_within_limits(&message);
     }

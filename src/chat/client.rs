@@ -17,7 +17,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::message::{Audience, Message};
-use super::secret::Secret;
+use crate::model::Secret;
 use crate::retry::Backoff;
 pub use error::ChatError;
 use wire::{Ignored, PostedWire, Wire};

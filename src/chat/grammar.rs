@@ -17,7 +17,7 @@ mod words;
 use crate::model::{PromotionId, RepoName, Stage};
 use crate::promote::{Refusal, RefusalKind};
 
-pub use verbs::{VERBS, Verb, VerbSpec, nearest};
+pub use verbs::{VERBS, Verb, VerbSpec};
 use words::{Parts, Word};
 
 /// One line as it was meant.

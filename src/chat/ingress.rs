@@ -14,9 +14,8 @@ use slack_morphism::signature_verifier::{
     SlackEventSignatureVerifier, SlackEventSignatureVerifierError as VerifierError,
 };
 
-use super::secret::Secret;
 use super::seen::Seen;
-use crate::model::ContentHash;
+use crate::model::{ContentHash, Secret};
 
 /// How far a request's timestamp may be from now, both ways, inclusive.
 const AGE_MAX_MS: i64 = 300_000;

@@ -1,6 +1,7 @@
 //! A small pipeline's state for tests of messages and hooks.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -9,8 +10,8 @@ use crate::model::{
     Person, PromotionId, RepoName, Revision, SmokePolicy, Stage, StageSpec, Via,
 };
 use crate::promote::{
-    BundleRecord, BundleStatus, DiffStat, Gate, GateKind, Kind, Plan, Promotion, StageSlot, State,
-    Status,
+    BundleRecord, BundleStatus, DiffStat, Document, Gate, GateKind, Kind, Plan, Promotion,
+    StageSlot, State, Status,
 };
 
 pub(crate) fn repo() -> RepoName {
@@ -126,13 +127,13 @@ pub(crate) fn promotion(number: u64, to_stage: &str) -> Promotion {
 pub(crate) fn state(promotions: Vec<Promotion>) -> State {
     let mut state = State::default();
     for bundle in [bundle("b-old", 11), bundle("b-new", 12)] {
-        state.bundles.insert(bundle.id.clone(), bundle);
+        state.put(Document::Bundle(Box::new(bundle)));
     }
     let mut slot = StageSlot::empty(&repo(), &stage("canary"));
     slot.current = Some(bundle_id("b-old"));
     slot.since = Some(at(5));
     slot.by = Some(person("bob"));
     state.slots.insert((repo(), stage("canary")), slot);
-    state.promotions = promotions.into_iter().map(|p| (p.id.clone(), p)).collect();
+    state.promotions = Arc::new(promotions.into_iter().map(|p| (p.id.clone(), p)).collect());
     state
 }

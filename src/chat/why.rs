@@ -113,7 +113,8 @@ mod tests {
         assert!(waiting.contains("P-142") && waiting.contains("1 of 2 cells"), "{waiting}");
         let mut state = samples::state(Vec::new());
         assert!(why(&state).contains("`promote b-new to canary`"));
-        let newest = state.bundles.get_mut(&samples::bundle_id("b-new")).unwrap();
+        let bundles = std::sync::Arc::make_mut(&mut state.bundles);
+        let newest = bundles.get_mut(&samples::bundle_id("b-new")).unwrap();
         newest.status = BundleStatus::Rejected;
         let place = Place { file: FilePath::new("resources/a.yaml").unwrap(), line: 3, column: 1 };
         newest.problems = vec![Problem::new(place, "unknown-field", "no field `nmae`"); 20];

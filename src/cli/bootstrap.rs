@@ -3,7 +3,7 @@
 use super::Failure;
 use super::output::Output;
 use crate::config::secrets;
-use crate::model::FilePath;
+use crate::model::{FilePath, Secret};
 use crate::render;
 
 #[derive(Debug, clap::Args)]
@@ -52,11 +52,22 @@ fn pair(text: &str) -> Result<(String, String), String> {
         .ok_or_else(|| format!("`{text}` is not KEY=VALUE"))
 }
 
+/// `host`, `host:7401`, `[::1]` or `[::1]:7401`.
+fn host_and_port(text: &str) -> Result<(&str, u16), Failure> {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
+        _ => (text, Some(7401)),
+    };
+    let bare = host.trim_matches(['[', ']']);
+    let whole = !bare.is_empty() && (host.starts_with('[') || !bare.contains(':'));
+    match port.filter(|port| *port != 0 && whole) {
+        Some(port) => Ok((bare, port)),
+        None => Err(Failure::new(Failure::USAGE, format!("--xds: `{text}` is not HOST:PORT"))),
+    }
+}
+
 pub(super) fn run(args: &Args, output: &Output) -> Result<(), Failure> {
-    let (host, port) = args.xds.rsplit_once(':').unwrap_or((&args.xds, "7401"));
-    let port: u16 = port
-        .parse()
-        .map_err(|_| Failure::new(Failure::USAGE, format!("`{}` is not HOST:PORT", args.xds)))?;
+    let (host, port) = host_and_port(&args.xds)?;
     let token = args.token_file.as_deref().map(secrets::read).transpose();
     let token = token.map_err(|error| Failure::new(Failure::USAGE, error.to_string()))?;
     let metadata: std::collections::BTreeMap<_, _> = args.metadata.iter().cloned().collect();
@@ -67,10 +78,10 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), Failure> {
         "metadata": metadata,
         "region": args.region,
         "zone": args.zone,
-        "xds_host": host.trim_matches(['[', ']']),
+        "xds_host": host,
         "xds_port": port,
         "delta": !args.sotw,
-        "token": token.as_ref().map(secrets::Secret::expose),
+        "token": token.as_ref().map(Secret::expose),
         "runtime_layers": args.runtime,
         "admin_port": args.admin_port,
     });

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::Failure;
 use crate::config::secrets;
+use crate::model::RepoName;
 
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -58,22 +59,36 @@ impl Server {
             request = request.header("content-type", "application/json").body(body.to_string());
         }
         let unreachable = |error: reqwest::Error| {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            let cause = cause.unwrap_or_else(|| error.to_string());
+            let cause = innermost(&error);
+            if error.is_builder() {
+                let message = format!("`{}` is not a server's address: {cause}", self.url);
+                return Failure::new(Failure::USAGE, message)
+                    .with_hint("write it as http://127.0.0.1:7400");
+            }
             Failure::new(Failure::UNAVAILABLE, format!("no answer from {}: {cause}", self.url))
                 .with_hint("is the server running? --url or CONVOY_URL names another")
         };
         let answer = request.send().await.map_err(unreachable)?;
         let status = answer.status();
         let text = answer.text().await.map_err(unreachable)?;
-        let value = serde_json::from_str(&text).unwrap_or(Value::Null);
-        if status.is_success() { Ok(value) } else { Err(refused(status.as_u16(), &value)) }
+        match serde_json::from_str(&text) {
+            Ok(value) if status.is_success() => Ok(value),
+            Ok(value) => Err(refused(status.as_u16(), &value)),
+            Err(_) => {
+                let message = format!("{} answered {status}, and not as Convoy does", self.url);
+                Err(Failure::new(Failure::UNAVAILABLE, message)
+                    .with_hint("is it the right address? --url or CONVOY_URL names another"))
+            }
+        }
     }
 
     /// The repository to work on: the one named, or the only one there is.
     pub(super) async fn repo(&self, named: Option<&str>) -> Result<String, Failure> {
         if let Some(name) = named {
-            return Ok(name.to_owned());
+            let name: RepoName = name
+                .parse()
+                .map_err(|error| Failure::new(Failure::USAGE, format!("--repo: {error}")))?;
+            return Ok(name.to_string());
         }
         let answer = self.get("/repos").await?;
         let repos = answer["repos"].as_array().cloned().unwrap_or_default();
@@ -90,6 +105,13 @@ impl Server {
                 .with_hint(format!("name one with --repo: {}", many.join(", ")))),
         }
     }
+}
+
+/// The cause that says most: `connection refused` rather than `no answer`.
+fn innermost(error: &reqwest::Error) -> String {
+    let first: &dyn std::error::Error = error;
+    let last = std::iter::successors(Some(first), |one| one.source()).last();
+    last.map(ToString::to_string).unwrap_or_default()
 }
 
 fn refused(status: u16, value: &Value) -> Failure {

@@ -85,12 +85,12 @@ pub(super) async fn approve(args: &Approve, output: &Output) -> Result<(), Failu
     if let Some(plan) = &args.plan {
         body["plan"] = json!(plan);
     }
-    let path = format!("/promotions/{}/approve", segment(&args.promotion));
+    let path = format!("/promotions/{}/approve", id(&args.promotion));
     answer(output, &args.server.post(&path, &body).await?)
 }
 
 pub(super) async fn end(verb: &str, args: &End, output: &Output) -> Result<(), Failure> {
-    let path = format!("/promotions/{}/{verb}", segment(&args.promotion));
+    let path = format!("/promotions/{}/{verb}", id(&args.promotion));
     answer(output, &args.server.post(&path, &json!({ "reason": args.reason })).await?)
 }
 
@@ -105,11 +105,15 @@ pub(super) async fn rollback(args: &Rollback, output: &Output) -> Result<(), Fai
 }
 
 pub(super) async fn adopt(args: &Adopt, output: &Output) -> Result<(), Failure> {
-    let repo = match &args.repo {
-        Some(repo) => repo.clone(),
-        None => args.server.repo(None).await?,
-    };
+    let repo = args.server.repo(args.repo.as_deref()).await?;
     answer(output, &args.server.post(&format!("/repos/{repo}/adopt"), &json!({})).await?)
+}
+
+/// `7`, `p-7` and `P-7` are the same promotion.
+fn id(text: &str) -> String {
+    let number = text.trim_start_matches(['P', 'p']).trim_start_matches('-');
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { format!("P-{number}") } else { segment(text) }
 }
 
 fn answer(output: &Output, receipt: &Value) -> Result<(), Failure> {

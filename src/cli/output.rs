@@ -9,9 +9,7 @@ use super::Failure;
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Format {
-    /// For people.
     Table,
-    /// One JSON value.
     Json,
 }
 
@@ -46,7 +44,12 @@ impl Output {
         }
     }
 
-    /// Prints progress, only where somebody watches.
+    /// Prints an error that the result explains no further; never silenced.
+    pub(super) fn error(&self, text: &str) {
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+
+    /// Prints that something begins, only where somebody watches.
     pub(super) fn progress(&self, text: &str) {
         if std::io::stderr().is_terminal() {
             self.message(text);

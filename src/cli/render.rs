@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Failure;
 use super::output::Output;
-use super::validate::{assess_folder, line};
+use super::validate::{assess_folder, errors, known};
 use crate::model::{NodeGroup, Stage};
 use crate::render::Renderer;
 use crate::schema::Schema;
@@ -36,14 +36,14 @@ struct Rendered {
 
 pub(super) fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     let assessment = assess_folder(&args.dir)?;
-    for problem in &assessment.problems {
-        output.message(line("error", problem).trim_end());
+    let errors = errors(&assessment);
+    for error in &errors {
+        output.error(error.trim_end());
     }
-    let known: Vec<_> = assessment.outputs.keys().map(ToString::to_string).collect();
-    let stage = assessment.outputs.get(&args.stage).ok_or_else(|| {
-        Failure::new(Failure::NOT_FOUND, format!("there is no stage `{}`", args.stage))
-            .with_hint(format!("the stages are {}", known.join(", ")))
-    })?;
+    if assessment.manifest.is_none() {
+        return Err(Failure::silent(Failure::PROBLEMS));
+    }
+    let stage = known(&assessment, &args.stage)?;
     let groups: Vec<_> = stage.resources.groups.keys().map(ToString::to_string).collect();
     let resources = stage.resources.groups.get(&args.group).ok_or_else(|| {
         Failure::new(Failure::NOT_FOUND, format!("there is no node group `{}`", args.group))
@@ -61,7 +61,12 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), Failure> {
         })
         .collect();
     output.result(&rendered, || rendered.iter().map(document).collect());
-    match assessment.problems.is_empty() {
+    let others: Vec<_> = groups.iter().filter(|name| **name != args.group.as_str()).collect();
+    if let [first, ..] = others.as_slice() {
+        let message = format!("this is the group {}; for another: --group {first}", args.group);
+        output.message(&message);
+    }
+    match errors.is_empty() {
         true => Ok(()),
         false => Err(Failure::silent(Failure::PROBLEMS)),
     }

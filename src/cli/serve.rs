@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::Failure;
+use super::output::Output;
 use crate::app;
 use crate::config::{Config, ConfigError, Flags};
 
@@ -19,10 +20,11 @@ pub(super) struct Args {
     check: bool,
 }
 
-pub(super) async fn run(args: Args) -> Result<(), Failure> {
+pub(super) async fn run(args: Args, output: &Output) -> Result<(), Failure> {
     let config = read(&args).map_err(usage)?;
     let secrets = app::Secrets::read(&config).map_err(usage)?;
     if args.check {
+        output.message("the configuration is valid");
         return Ok(());
     }
     app::serve(config, secrets)

@@ -8,12 +8,12 @@ use serde::Serialize;
 use super::Failure;
 use super::envoy::Place;
 use super::output::{Output, columns};
-use super::validate::{assess_folder, line};
+use super::validate::{assess_folder, counted, errors, known};
 use crate::app::PrivateListeners;
 use crate::model::{Cell, CellResult, Outcome, RepoName, SnapshotKey, Stage};
 use crate::reconcile::Assessment;
 use crate::schema::Schema;
-use crate::smoke::{Plan, Smoke, SmokeOptions};
+use crate::smoke::{Plan, Smoke, SmokeOptions, install};
 use crate::snapshot;
 
 #[derive(Debug, clap::Args)]
@@ -43,15 +43,15 @@ struct Report {
 pub(super) async fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     let assessment = assess_folder(&args.dir)?;
     if !assessment.is_valid() {
-        for problem in &assessment.problems {
-            output.message(line("error", problem).trim_end());
+        let errors = errors(&assessment);
+        for error in &errors {
+            output.error(error.trim_end());
         }
-        let message = format!("{} problem(s); nothing was booted", assessment.problems.len());
-        return Err(
-            Failure::new(Failure::PROBLEMS, message).with_hint("`convoy validate` lists them all")
-        );
+        let message = format!("{}; nothing was booted", counted(errors.len(), "problem"));
+        return Err(Failure::new(Failure::PROBLEMS, message));
     }
     let plans = plans(args, &assessment)?;
+    all_installed(&plans, &args.place.folder())?;
     let work = tempfile::tempdir()
         .map_err(|error| Failure::new(Failure::FAILED, format!("no temporary folder: {error}")))?;
     let options = SmokeOptions {
@@ -65,10 +65,8 @@ pub(super) async fn run(args: &Args, output: &Output) -> Result<(), Failure> {
         async move {
             output.progress(&format!("{} …", plan.cell));
             let result = smoke.run(plan).await;
-            output.progress(&format!(
-                "{} {:?} in {} ms",
-                result.cell, result.outcome, result.took_ms
-            ));
+            let outcome = format!("{:?}", result.outcome).to_lowercase();
+            output.message(&format!("{}: {outcome} in {} ms", result.cell, result.took_ms));
             result
         }
     });
@@ -91,8 +89,8 @@ fn plans(args: &Args, assessment: &Assessment) -> Result<Vec<Plan>, Failure> {
     let specs = manifest.iter().flat_map(|manifest| &manifest.stages);
     let specs: Vec<_> =
         specs.filter(|spec| args.stage.as_ref().is_none_or(|only| only == &spec.name)).collect();
-    if let (true, Some(stage)) = (specs.is_empty(), &args.stage) {
-        return Err(Failure::new(Failure::NOT_FOUND, format!("there is no stage `{stage}`")));
+    if let Some(stage) = &args.stage {
+        known(assessment, stage)?;
     }
     let suite = Arc::new(assessment.suite.clone());
     let mut plans = Vec::new();
@@ -125,6 +123,21 @@ fn plans(args: &Args, assessment: &Assessment) -> Result<Vec<Plan>, Failure> {
             .with_hint("name versions in convoy.yaml (`envoy: [...]`) or with --envoy VERSION")),
         false => Ok(plans),
     }
+}
+
+/// Nothing is booted where one is missing: the answer would be half of one.
+fn all_installed(plans: &[Plan], folder: &std::path::Path) -> Result<(), Failure> {
+    let there = install::installed(folder);
+    let mut missing: Vec<&str> = plans.iter().map(|plan| plan.cell.version.as_str()).collect();
+    missing.retain(|version| !there.iter().any(|one| one == version));
+    missing.sort_unstable();
+    missing.dedup();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let message = format!("not installed in `{}`: Envoy {}", folder.display(), missing.join(", "));
+    let hint = format!("convoy envoy install {}", missing.join(" "));
+    Err(Failure::new(Failure::NOT_FOUND, message).with_hint(hint))
 }
 
 fn text(report: &Report) -> String {

@@ -60,7 +60,7 @@ fn table(board: &Value) -> String {
             } else {
                 format!("r{} {}", live["revision"], text(live, "short"))
             },
-            text(stage, "since"),
+            seconds(&text(stage, "since")),
             text(stage, "by"),
             smoke(&stage["matrix"]),
             format!("{}/{} in step", fleet["acked"], fleet["nodes"]),
@@ -91,6 +91,14 @@ fn table(board: &Value) -> String {
         }
     }
     format!("{}{}{notes}", columns(&rows), mirror(&board["mirror"]))
+}
+
+/// A time without its fraction, for people.
+fn seconds(time: &str) -> String {
+    match time.split_once('.') {
+        Some((whole, _)) => format!("{whole}Z"),
+        None => time.to_owned(),
+    }
 }
 
 fn smoke(matrix: &Value) -> String {

@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::Failure;
 use super::folder;
-use super::output::Output;
-use crate::model::{Finding, Problem, Severity};
+use super::output;
+use crate::model::{Finding, Problem, Severity, Stage};
 use crate::reconcile::{Assessment, assess};
-use crate::render::Renderer;
+use crate::render::{Output, Renderer};
 use crate::schema::Schema;
 
 #[derive(Debug, clap::Args)]
@@ -28,7 +28,7 @@ struct Report<'a> {
     findings: &'a [Finding],
 }
 
-pub(super) fn run(args: &Args, output: &Output) -> Result<(), Failure> {
+pub(super) fn run(args: &Args, output: &output::Output) -> Result<(), Failure> {
     let assessment = assess_folder(&args.dir)?;
     let report = report(&assessment);
     output.result(&report, || text(&report));
@@ -44,9 +44,24 @@ pub(super) fn assess_folder(dir: &std::path::Path) -> Result<Assessment, Failure
     let renderer = Renderer::new(Schema::load());
     assess(&renderer, &folder.tree, &folder.skipped).ok_or_else(|| {
         let message = format!("`{}` has no convoy.yaml, so it has no pipeline", dir.display());
-        Failure::new(Failure::PROBLEMS, message)
-            .with_hint("write convoy.yaml; the sample in templates/envoy/sample shows one")
+        Failure::new(Failure::PROBLEMS, message).with_hint(match elsewhere(dir) {
+            Some(found) => format!("`{}` has one: name that folder", found.display()),
+            None => "write convoy.yaml; the sample in templates/envoy/sample shows one".into(),
+        })
     })
+}
+
+/// The folder with a manifest that was probably meant: one around `dir`, or
+/// the only one in it.
+fn elsewhere(dir: &std::path::Path) -> Option<PathBuf> {
+    let has = |dir: &std::path::Path| dir.join("convoy.yaml").is_file();
+    let around = dir.canonicalize().ok()?;
+    if let Some(found) = around.ancestors().skip(1).find(|dir| has(dir)) {
+        return Some(found.to_owned());
+    }
+    let inner = std::fs::read_dir(dir).ok()?.flatten().map(|entry| entry.path());
+    let mut found = inner.filter(|dir| has(dir));
+    found.next().filter(|_| found.next().is_none())
 }
 
 fn report(assessment: &Assessment) -> Report<'_> {
@@ -73,17 +88,41 @@ fn text(report: &Report<'_>) -> String {
         };
         text.push_str(&line(word, &finding.problem));
     }
-    let count = report.problems.len();
+    let stops = |finding: &&Finding| finding.severity == Severity::Error;
+    let count = report.problems.len() + report.findings.iter().filter(stops).count();
+    let warnings = report.problems.len() + report.findings.len() - count;
     text.push_str(&match report.valid {
         true => format!(
-            "ok: {} resources in {} stages, {} warning(s)\n",
-            report.resources,
-            report.stages.len(),
-            report.findings.len()
+            "ok: {} in {}, {}\n",
+            counted(report.resources, "resource"),
+            counted(report.stages.len(), "stage"),
+            counted(warnings, "warning")
         ),
-        false => format!("{count} problem(s), {} finding(s)\n", report.findings.len()),
+        false => format!("{}, {}\n", counted(count, "problem"), counted(warnings, "warning")),
     });
     text
+}
+
+/// What a stage of the folder rendered to.
+pub(super) fn known<'a>(assessment: &'a Assessment, stage: &Stage) -> Result<&'a Output, Failure> {
+    assessment.outputs.get(stage).ok_or_else(|| {
+        let specs = assessment.manifest.iter().flat_map(|manifest| &manifest.stages);
+        let names: Vec<_> = specs.map(|spec| spec.name.as_str()).collect();
+        Failure::new(Failure::NOT_FOUND, format!("there is no stage `{stage}`"))
+            .with_hint(format!("the stages are {}", names.join(", ")))
+    })
+}
+
+/// A number with its noun.
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// What stops a folder from being valid, as compilers print it.
+pub(super) fn errors(assessment: &Assessment) -> Vec<String> {
+    let findings = assessment.findings.iter().filter(|one| one.severity == Severity::Error);
+    let problems = assessment.problems.iter().chain(findings.map(|one| &one.problem));
+    problems.map(|problem| line("error", problem)).collect()
 }
 
 /// A problem as compilers print it.

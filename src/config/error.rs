@@ -46,16 +46,3 @@ impl fmt::Display for ConfigError {
         Ok(())
     }
 }
-
-/// The name among `known` that was most likely meant.
-pub(super) fn nearest<'a>(
-    meant: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|name| (similar::TextDiff::from_chars(meant, name).ratio(), name))
-        .filter(|(ratio, _)| *ratio >= 0.6)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name)
-}

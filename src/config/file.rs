@@ -8,9 +8,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_saphyr::{Error, Spanned};
 
-use super::error::nearest;
 use super::{ConfigError, Role};
-use crate::model::{ContentHash, Person, RepoName};
+use crate::model::{ContentHash, Person, RepoName, did_you_mean};
+use crate::schema::mistake;
 use crate::telemetry::logs::LogFormat;
 
 /// The file's keys; every one is optional.
@@ -172,16 +172,9 @@ pub(super) fn parse(name: &str, text: &str) -> Result<File, ConfigError> {
 }
 
 fn explain(name: &str, error: &Error) -> ConfigError {
-    let place = match error.location() {
-        Some(location) if location.line() > 0 => {
-            format!("{name}:{}:{}", location.line(), location.column())
-        }
-        _ => name.to_owned(),
-    };
-    let bare = error.without_snippet();
-    let text = bare.to_string();
-    let text = strip_place(&text);
-    match bare {
+    let ((line, column), text) = mistake(error);
+    let place = if line > 0 { format!("{name}:{line}:{column}") } else { name.to_owned() };
+    match error.without_snippet() {
         Error::SerdeUnknownField { field, expected, .. } => {
             ConfigError::at(place, format!("unknown key `{field}`"))
                 .with_hint(meant(field, "keys", expected))
@@ -189,11 +182,6 @@ fn explain(name: &str, error: &Error) -> ConfigError {
         Error::SerdeUnknownVariant { variant, expected, .. } => {
             ConfigError::at(place, format!("`{variant}` can't stand here"))
                 .with_hint(meant(variant, "words", expected))
-        }
-        Error::DuplicateMappingKey { key, .. } => {
-            let key = key.as_deref().unwrap_or("?");
-            ConfigError::at(place, format!("the key `{key}` is there twice"))
-                .with_hint("keep one of them")
         }
         Error::SerdeInvalidValue { unexpected, .. } if text.contains("nonzero") => {
             ConfigError::at(place, format!("{unexpected} can't stand here"))
@@ -209,19 +197,6 @@ fn explain(name: &str, error: &Error) -> ConfigError {
 
 /// What was most likely meant, or else all there is.
 fn meant(written: &str, what: &str, known: &[&str]) -> String {
-    match nearest(written, known.iter().copied()) {
-        Some(meant) => format!("did you mean `{meant}`?"),
-        None => format!("the {what} here are {}", known.join(", ")),
-    }
-}
-
-/// The parser's text without its own statement of the place.
-fn strip_place(text: &str) -> &str {
-    let text = text.lines().next().unwrap_or(text);
-    let at = text.rfind(" at line ").filter(|_| text.contains(", column "));
-    let text = at.map_or(text, |at| &text[..at]);
-    match text.strip_prefix("error: line ").and_then(|rest| rest.split_once(": ")) {
-        Some((_, rest)) => rest,
-        None => text,
-    }
+    let all = || format!("the {what} here are {}", known.join(", "));
+    did_you_mean(written, known).unwrap_or_else(all)
 }

@@ -7,24 +7,24 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::error::nearest;
 use super::file::{File, PersonEntry, Repository, Slack, TokenEntry, UpstreamEntry};
 use super::{
     Config, ConfigError, LimitsConfig, PersonConfig, RepositoryConfig, SlackConfig, StoreConfig,
     TokenConfig, UpstreamConfig, WebhookConfig,
 };
+use crate::model::did_you_mean;
 use crate::telemetry::logs::LogFormat;
 
 /// What the command line gave.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
 pub struct Flags {
-    /// The folder that holds everything durable
+    /// The folder that holds everything durable [default: convoy-data]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Where to serve API, console and hooks
+    /// Where to serve API, console and hooks [default: 127.0.0.1:7400]
     #[arg(long, value_name = "IP:PORT")]
     pub listen: Option<SocketAddr>,
-    /// Where to serve xDS
+    /// Where to serve xDS [default: 127.0.0.1:7401]
     #[arg(long, value_name = "IP:PORT")]
     pub xds_listen: Option<SocketAddr>,
     /// How people reach the console, for links
@@ -155,10 +155,8 @@ impl Environment<'_> {
             Some(name) => {
                 let error = ConfigError::at(name, "no such environment variable is read");
                 let names = VARIABLES.iter().map(|(known, _)| *known);
-                Err(match nearest(name, names) {
-                    Some(meant) => error.with_hint(format!("did you mean {meant}?")),
-                    None => error.with_hint("unset it"),
-                })
+                let hint = did_you_mean(name, names);
+                Err(error.with_hint(hint.unwrap_or_else(|| "unset it".into())))
             }
         }
     }

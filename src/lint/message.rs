@@ -54,6 +54,13 @@ pub(super) fn text(message: &DynamicMessage, name: &str) -> String {
     field(message, name).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
+/// The texts of a repeated field.
+pub(super) fn texts(message: &DynamicMessage, name: &str) -> Vec<String> {
+    let Some(value) = field(message, name) else { return Vec::new() };
+    let items = value.as_list().unwrap_or_default();
+    items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+}
+
 /// The number in the field `name`, wrapped or not.
 pub(super) fn number(message: &DynamicMessage, name: &str) -> Option<u32> {
     match field(message, name)?.as_ref() {

@@ -1,9 +1,11 @@
 //! Routes: what is never reached, never retried, or sent nowhere.
 
+use std::collections::BTreeMap;
+
 use prost_reflect::DynamicMessage;
 
 use super::Notes;
-use super::message::{field, inner, list, number, text};
+use super::message::{field, inner, list, number, text, texts};
 
 /// What `retry_on` knows, for HTTP and gRPC:
 /// <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter>.
@@ -37,6 +39,24 @@ const NARROWING: [&str; 8] = [
     "dynamic_metadata",
     "filter_state",
 ];
+
+/// Envoy refuses a route configuration in which two virtual hosts answer to
+/// the same domain, whatever its case.
+pub(super) fn same_domains(config: &DynamicMessage, notes: &mut Notes<'_>) {
+    let mut taken: BTreeMap<String, String> = BTreeMap::new();
+    for host in list(config, "virtual_hosts") {
+        let name = text(&host, "name");
+        for domain in texts(&host, "domains") {
+            if let Some(first) = taken.insert(domain.to_ascii_lowercase(), name.clone()) {
+                let message = format!(
+                    "the virtual host `{name}` claims the domain `{domain}`, which `{first}` has already"
+                );
+                let hint = "Envoy refuses it: a domain may stand once in a route configuration";
+                notes.error("duplicate-domain", message, hint);
+            }
+        }
+    }
+}
 
 pub(super) fn check(host: &DynamicMessage, notes: &mut Notes<'_>) {
     let host_name = text(host, "name");

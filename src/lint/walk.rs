@@ -14,6 +14,8 @@ const FAULT: &str = "envoy.extensions.filters.http.fault.v3.HTTPFault";
 pub(super) enum Part<'m> {
     /// A cluster.
     Cluster(&'m DynamicMessage),
+    /// A route configuration, discovered or inline.
+    Routes(&'m DynamicMessage),
     /// A virtual host, of a route configuration or by itself.
     VirtualHost(&'m DynamicMessage),
     /// A fault filter's configuration, and where it is.
@@ -55,6 +57,7 @@ fn listener(schema: &Schema, message: &DynamicMessage, visit: &mut dyn FnMut(Par
 }
 
 fn routes(schema: &Schema, message: &DynamicMessage, visit: &mut dyn FnMut(Part<'_>)) {
+    visit(Part::Routes(message));
     for host in list(message, "virtual_hosts") {
         virtual_host(schema, &host, visit);
     }

@@ -12,7 +12,9 @@ const CHARS_MAX: usize = 500;
 /// `text` on one line, short, and without the secret.
 pub(super) fn clean(text: &str, credentials: Option<&Credentials>) -> String {
     let text = match credentials {
-        Some(Credentials { secret, .. }) if !secret.is_empty() => text.replace(secret, "…"),
+        Some(Credentials { secret, .. }) if !secret.is_empty() => {
+            text.replace(secret.expose(), "…")
+        }
         _ => text.into(),
     };
     let printable: String = text.chars().map(|c| if hides(c) { ' ' } else { c }).collect();
@@ -45,10 +47,11 @@ pub(super) fn of(error: &gix::Error, credentials: Option<&Credentials>) -> Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Secret;
 
     #[test]
     fn remote_text_loses_control_characters_length_and_secrets() {
-        let credentials = Credentials { user: "me".into(), secret: "hunter2".into() };
+        let credentials = Credentials { user: "me".into(), secret: Secret::new("hunter2") };
         let text = format!("a\u{1b}[31mred\r\nhunter2\u{202e}{}", "x".repeat(600));
         let shown = clean(&text, Some(&credentials));
         assert!(shown.starts_with("a [31mred … xxx"), "{shown}");

@@ -121,7 +121,7 @@ fn with_credentials(command: &mut Command, upstream: &Upstream) {
     let Some(credentials) = &upstream.credentials else { return };
     command
         .env("CONVOY_GIT_USER", &credentials.user)
-        .env("CONVOY_GIT_SECRET", &credentials.secret)
+        .env("CONVOY_GIT_SECRET", credentials.secret.expose())
         .env("GIT_CONFIG_COUNT", "1")
         .env("GIT_CONFIG_KEY_0", "credential.helper")
         .env("GIT_CONFIG_VALUE_0", HELPER);

@@ -110,7 +110,7 @@ fn over_http(
     if let Some(credentials) = &upstream.credentials {
         let account = gix::sec::identity::Account {
             username: credentials.user.clone(),
-            password: credentials.secret.clone(),
+            password: credentials.secret.expose().to_owned(),
             oauth_refresh_token: None,
         };
         link.set_identity(account).map_err(|error| unreachable(upstream, error))?;

@@ -22,7 +22,9 @@ pub(super) fn check(upstream: &Upstream) -> Result<(), MirrorError> {
         _ => return url.refuse("credentials are for https:// only"),
     }
     if credentials.user.contains(':')
-        || [&credentials.user, &credentials.secret].iter().any(|text| text.contains(is_control))
+        || [credentials.user.as_str(), credentials.secret.expose()]
+            .iter()
+            .any(|text| text.contains(is_control))
     {
         return url.refuse("the credentials hold a character that can't be sent");
     }
@@ -190,6 +192,7 @@ fn shown(url: &str) -> String {
 mod tests {
     use super::*;
     use crate::mirror::Credentials;
+    use crate::model::Secret;
 
     fn verdict(url: &str) -> Result<(), String> {
         Upstream::new(url, "main").check().map_err(|error| error.to_string())
@@ -261,7 +264,7 @@ mod tests {
         for url in ["http://127.0.0.1/conf", "ssh://host/conf", "file:///conf"] {
             let mut upstream = Upstream::new(url, "main");
             upstream.credentials =
-                Some(Credentials { user: "x-access-token".into(), secret: "hunter2".into() });
+                Some(Credentials { user: "x-access-token".into(), secret: Secret::new("hunter2") });
             let error = upstream.check().expect_err(url).to_string();
             assert!(error.contains("https://") && !error.contains("hunter2"), "{error}");
         }

@@ -32,7 +32,10 @@ fn automatic(state: &State) -> Vec<(RepoName, Stage, BundleId)> {
     for repo in state.repos() {
         let Some(newest) = state.newest_eligible(&repo) else { continue };
         for spec in newest.manifest.stages.iter().filter(|spec| spec.auto) {
-            if wants(state, &repo, &spec.name, newest) {
+            // A commit can't make a stage automatic for itself.
+            let current = state.current(&repo, &spec.name);
+            let was = current.and_then(|current| current.manifest.stage(&spec.name));
+            if was.is_none_or(|was| was.auto) && wants(state, &repo, &spec.name, newest) {
                 wishes.push((repo.clone(), spec.name.clone(), newest.id.clone()));
             }
         }
@@ -59,6 +62,11 @@ fn wants(state: &State, repo: &RepoName, stage: &Stage, bundle: &super::BundleRe
 /// Looks at one waiting promotion: records what its gates say now, and
 /// applies it when all are open.
 fn look(work: &mut Work, mut promotion: Promotion) {
+    if serves(&work.state, &promotion) {
+        let reason = format!("{} serves the same by now", promotion.stage);
+        end(work, promotion, Status::Noop, Actor::system(), reason);
+        return;
+    }
     let (plan, gates) = evaluate(&work.state, &promotion, work.now);
     if plan.digest != promotion.plan.digest && promotion.valid_approvals().next().is_some() {
         work.say(format!("{}: the plan changed, earlier approvals are void", promotion.id));
@@ -72,6 +80,16 @@ fn look(work: &mut Work, mut promotion: Promotion) {
         work.fire(Effect::Announce(promotion.id.clone()));
         work.put(Document::Promotion(Box::new(promotion)));
     }
+}
+
+/// Whether the stage came to serve what the promotion would bring, by another
+/// way.
+fn serves(state: &State, promotion: &Promotion) -> bool {
+    let current = state.current(&promotion.repo, &promotion.stage);
+    let wanted = state.bundles.get(&promotion.bundle);
+    current.zip(wanted).is_some_and(|(current, wanted)| {
+        current.id == wanted.id || current.equals_in(wanted, &promotion.stage)
+    })
 }
 
 /// Moves the stage's pointer to the promotion's bundle.
@@ -102,13 +120,13 @@ pub(super) fn move_pointer(
 ) {
     let mut slot = work.state.slot(&promotion.repo, &promotion.stage);
     let leaving = slot.current.as_ref().and_then(|id| work.state.bundles.get(id)).cloned();
-    if let Some(mut bundle) = leaving {
-        if let Some(since) = bundle.verified.get(&promotion.stage) {
-            let stay = seconds_between(*since, work.now);
-            let longest = bundle.held_seconds.entry(promotion.stage.clone()).or_default();
-            *longest = stay.max(*longest);
-            work.put(Document::Bundle(Box::new(bundle)));
-        }
+    if let Some(mut bundle) = leaving
+        && let Some(since) = bundle.verified.get(&promotion.stage)
+    {
+        let stay = seconds_between(*since, work.now);
+        let longest = bundle.held_seconds.entry(promotion.stage.clone()).or_default();
+        *longest = stay.max(*longest);
+        work.put(Document::Bundle(Box::new(bundle)));
     }
     slot.current = to;
     slot.epoch += 1;

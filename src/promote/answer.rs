@@ -1,5 +1,7 @@
 //! What each event changes by itself, before anything moves on.
 
+use std::collections::BTreeSet;
+
 use super::advance::{activate, end, move_pointer};
 use super::gate::{Policy, evaluate};
 use super::record::{
@@ -50,7 +52,12 @@ fn record_bundle(work: &mut Work, bundle: BundleRecord) -> Answer {
 
 fn record_cell(work: &mut Work, id: &BundleId, result: CellResult) -> Answer {
     let mut bundle = find_bundle(&work.state, id)?.clone();
-    if bundle.result(&result.cell).is_some_and(|known| known.outcome == result.outcome) {
+    let same = |known: &CellResult| match result.outcome {
+        // Why it could not run may have changed; a verdict stands.
+        Outcome::Errored => known.outcome == result.outcome && known.reasons == result.reasons,
+        outcome => known.outcome == outcome,
+    };
+    if bundle.result(&result.cell).is_some_and(same) {
         work.already = true;
         return Ok(());
     }
@@ -67,7 +74,7 @@ fn record_cell(work: &mut Work, id: &BundleId, result: CellResult) -> Answer {
         .manifest
         .stages
         .iter()
-        .flat_map(|spec| bundle.cells(&spec.name))
+        .flat_map(|spec| work.state.cells(&bundle, &spec.name))
         .all(|cell| bundle.result(&cell).is_some());
     if all_ran && bundle.status == BundleStatus::Checking {
         bundle.status = BundleStatus::Eligible;
@@ -116,7 +123,12 @@ pub(super) fn request(
 ) -> Answer {
     let bundle = find_bundle(&work.state, id)?.clone();
     refuse_unfit(&work.state, &bundle, repo, stage)?;
-    let same = |promotion: &&Promotion| &promotion.bundle == id;
+    // What automation asks for waits while the stage is held; a person's wish
+    // ends the hold, so it is another one.
+    let held = work.state.slot(repo, stage).hold.is_some();
+    let stronger =
+        |open: &Promotion| held && open.requested_by.person.is_none() && by.person.is_some();
+    let same = |open: &&Promotion| &open.bundle == id && !stronger(open);
     if let Some(open) = work.state.open(repo, stage).into_iter().find(same) {
         work.about = Some(open.id.clone());
         work.already = true;
@@ -223,7 +235,8 @@ fn approve(
     let who = person(by)?.clone();
     let bundle = find_bundle(&work.state, &promotion.bundle)?;
     let (plan, gates) = evaluate(&work.state, &promotion, work.now);
-    refuse_vote(&promotion, bundle, &Policy::of(&work.state, bundle, &promotion.stage), &who)?;
+    let authors = work.state.authors(bundle, &promotion.stage);
+    refuse_vote(&promotion, &authors, &Policy::of(&work.state, bundle, &promotion.stage), &who)?;
     refuse_stale(&promotion, &plan, seen)?;
     work.about = Some(id.clone());
     if promotion.approvals.iter().any(|vote| vote.by == who && vote.plan == plan.digest) {
@@ -246,14 +259,14 @@ fn approve(
 
 fn refuse_vote(
     promotion: &Promotion,
-    bundle: &BundleRecord,
+    authors: &BTreeSet<Person>,
     policy: &Policy,
     who: &Person,
 ) -> Answer {
     let refuse =
         |message: String, hint: &str| Err(Refusal::new(RefusalKind::Forbidden, message, hint));
-    if bundle.authors.contains(who) {
-        let message = format!("{who} is an author of {} and can't approve it", bundle.id);
+    if authors.contains(who) {
+        let message = format!("{who} is an author of {} and can't approve it", promotion.bundle);
         return refuse(message, "somebody who did not write it must approve");
     }
     if promotion.requested_by.person.as_ref() == Some(who) {
@@ -329,6 +342,11 @@ fn rollback_target(
     stage: &Stage,
     to: Option<BundleId>,
 ) -> Result<BundleId, Refusal> {
+    let mut bundles = state.bundles.values().filter(|bundle| &bundle.repo == repo);
+    if !bundles.any(|bundle| bundle.manifest.stage(stage).is_some()) {
+        let message = format!("{repo} has no stage {stage}");
+        return Err(Refusal::new(RefusalKind::NotFound, message, "`status` lists the stages"));
+    }
     let slot = state.slot(repo, stage);
     let target = match to {
         Some(id) => Some(find_bundle(state, &id)?.id.clone()),
@@ -389,7 +407,8 @@ fn fail(work: &mut Work, id: &PromotionId, detail: String) -> Answer {
     };
     work.about = Some(id.clone());
     let slot = work.state.slot(&promotion.repo, &promotion.stage);
-    let good = slot.last_good.clone().filter(|good| *good != promotion.bundle);
+    let mut good = [&slot.last_good, &slot.before_last_good].into_iter().flatten();
+    let good = good.find(|good| **good != promotion.bundle).cloned();
     if promotion.kind == Kind::Promote {
         let hold = Hold {
             by: Actor::system(),

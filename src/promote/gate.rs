@@ -112,7 +112,7 @@ pub fn evaluate(state: &State, promotion: &Promotion, now: Timestamp) -> (Plan, 
         Kind::Rollback => vec![free(state, promotion)],
         Kind::Promote => vec![
             valid(bundle),
-            matrix(bundle, &promotion.stage),
+            matrix(state, bundle, &promotion.stage),
             verified(state, bundle, &promotion.stage),
             soak(state, bundle, &promotion.stage, &policy, now),
             approvals(promotion, &plan, &policy),
@@ -140,7 +140,7 @@ fn plan(state: &State, promotion: &Promotion, bundle: &BundleRecord, policy: &Po
         rendered(Some(bundle)),
         format!("{policy:?}"),
     ];
-    for cell in bundle.cells(&promotion.stage) {
+    for cell in state.cells(bundle, &promotion.stage) {
         let outcome = bundle.result(&cell).map(|result| result.outcome);
         parts.push(format!("{cell} {outcome:?}"));
     }
@@ -162,8 +162,9 @@ fn valid(bundle: &BundleRecord) -> Gate {
     Gate::new(GateKind::Valid, !rejected, detail)
 }
 
-fn matrix(bundle: &BundleRecord, stage: &Stage) -> Gate {
-    let cells = bundle.cells(stage);
+fn matrix(state: &State, bundle: &BundleRecord, stage: &Stage) -> Gate {
+    let cells = state.cells(bundle, stage);
+    let own = bundle.cells(stage).len();
     let results: Vec<&CellResult> = cells.iter().filter_map(|cell| bundle.result(cell)).collect();
     let passed = results.iter().filter(|result| result.outcome == Outcome::Passed).count();
     let bad = results.iter().find(|result| result.outcome != Outcome::Passed);
@@ -179,6 +180,10 @@ fn matrix(bundle: &BundleRecord, stage: &Stage) -> Gate {
         }
         (all, None) if passed < all => format!("{passed} of {all} cells passed, the rest runs"),
         (all, None) => format!("{all} of {all} cells passed"),
+    };
+    let detail = match cells.len() - own {
+        0 => detail,
+        kept => format!("{detail} ({kept} dropped by the commit, kept by what {stage} serves)"),
     };
     Gate::new(GateKind::Matrix, passed == cells.len(), detail)
 }
@@ -210,16 +215,51 @@ pub(super) fn seconds_between(earlier: Timestamp, later: Timestamp) -> u64 {
     u64::try_from(later.as_second() - earlier.as_second()).unwrap_or(0)
 }
 
+/// The stages that a bundle must have been in before `stage`: the one before
+/// it as the candidate orders them, and the nearest one before it as what the
+/// stage serves now orders them, so that no commit moves itself to the front.
+fn stages_before<'a>(
+    state: &'a State,
+    bundle: &'a BundleRecord,
+    stage: &Stage,
+) -> Vec<&'a StageSpec> {
+    let mut before: Vec<&StageSpec> = bundle.manifest.previous(stage).into_iter().collect();
+    if let Some(current) = state.current(&bundle.repo, stage) {
+        let earlier = current.manifest.stages.iter().take_while(|spec| &spec.name != stage);
+        let kept = earlier.filter_map(|spec| bundle.manifest.stage(&spec.name)).last();
+        before.extend(kept.filter(|kept| before.iter().all(|known| known.name != kept.name)));
+    }
+    before
+}
+
+/// The stages before `stage` that the candidate's manifest does without.
+fn stages_dropped(state: &State, bundle: &BundleRecord, stage: &Stage) -> Vec<String> {
+    let current = state.current(&bundle.repo, stage).into_iter();
+    let earlier = current
+        .flat_map(|current| current.manifest.stages.iter().take_while(|spec| &spec.name != stage));
+    let gone = earlier.filter(|spec| bundle.manifest.stage(&spec.name).is_none());
+    gone.map(|spec| spec.name.to_string()).collect()
+}
+
 fn verified(state: &State, bundle: &BundleRecord, stage: &Stage) -> Gate {
-    let Some(before) = bundle.manifest.previous(stage) else {
-        return Gate::new(GateKind::Verified, true, "the first stage");
+    let before = stages_before(state, bundle, stage);
+    let held = |spec: &StageSpec| tenure(state, bundle, &spec.name, Timestamp::UNIX_EPOCH);
+    let missing = before.iter().find(|spec| held(spec).is_none());
+    let mut detail = match (before.last(), missing) {
+        (None, _) => "the first stage".into(),
+        (_, Some(missing)) => {
+            format!("has not succeeded in {}; promote it there first", missing.name)
+        }
+        (Some(_), None) => {
+            let names: Vec<_> = before.iter().map(|spec| spec.name.as_str()).collect();
+            format!("succeeded in {}", names.join(", "))
+        }
     };
-    let open = tenure(state, bundle, &before.name, Timestamp::UNIX_EPOCH).is_some();
-    let detail = match open {
-        true => format!("succeeded in {}", before.name),
-        false => format!("has not succeeded in {}; promote it there first", before.name),
-    };
-    Gate::new(GateKind::Verified, open, detail)
+    let dropped = stages_dropped(state, bundle, stage);
+    if !dropped.is_empty() {
+        detail = format!("{detail} (the commit drops the stage {})", dropped.join(", "));
+    }
+    Gate::new(GateKind::Verified, missing.is_none(), detail)
 }
 
 fn soak(
@@ -230,7 +270,8 @@ fn soak(
     now: Timestamp,
 ) -> Gate {
     let needed = policy.soak_seconds;
-    let Some(before) = bundle.manifest.previous(stage).filter(|_| needed > 0) else {
+    let before = stages_before(state, bundle, stage).pop();
+    let Some(before) = before.filter(|_| needed > 0) else {
         return Gate::new(GateKind::Soak, true, "no soak asked for");
     };
     let stay = tenure(state, bundle, &before.name, now);

@@ -1,6 +1,7 @@
 //! The documents of `@convoy/state` that promotion reads and writes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,15 +14,16 @@ use crate::model::{
 };
 
 /// Everything that is known, as one value. Small enough to be held whole: a
-/// bundle's encoded resources are not part of it.
+/// bundle's encoded resources are not part of it. Cheap to clone: what a step
+/// leaves alone is shared with the state before it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct State {
     /// Every bundle that is still remembered.
-    pub bundles: BTreeMap<BundleId, BundleRecord>,
+    pub bundles: Arc<BTreeMap<BundleId, BundleRecord>>,
     /// What each stage serves.
     pub slots: BTreeMap<(RepoName, Stage), StageSlot>,
     /// Every promotion that is still remembered.
-    pub promotions: BTreeMap<PromotionId, Promotion>,
+    pub promotions: Arc<BTreeMap<PromotionId, Promotion>>,
 }
 
 impl State {
@@ -50,6 +52,42 @@ impl State {
         self.slots.get(&key).cloned().unwrap_or_else(|| StageSlot::empty(repo, stage))
     }
 
+    /// What the stage serves, if anything.
+    pub fn current(&self, repo: &RepoName, stage: &Stage) -> Option<&BundleRecord> {
+        let slot = self.slots.get(&(repo.clone(), stage.clone()))?;
+        self.bundles.get(slot.current.as_ref()?)
+    }
+
+    /// The cells that must pass before `stage` takes `bundle`: what its own
+    /// manifest asks for, and what the bundle that the stage serves now asks
+    /// for, so that no commit drops a check of itself.
+    pub fn cells(&self, bundle: &BundleRecord, stage: &Stage) -> Vec<Cell> {
+        let mut cells = bundle.cells(stage);
+        if bundle.manifest.stage(stage).is_some() {
+            let kept = self.current(&bundle.repo, stage).map(|current| current.cells(stage));
+            cells.extend(kept.unwrap_or_default());
+        }
+        let mut seen = BTreeSet::new();
+        cells.retain(|cell| seen.insert(cell.clone()));
+        cells
+    }
+
+    /// Who wrote what `bundle` would bring to `stage`: its own authors, and
+    /// those of every bundle between it and what the stage serves now.
+    pub fn authors(&self, bundle: &BundleRecord, stage: &Stage) -> BTreeSet<Person> {
+        let mut authors = bundle.authors.clone();
+        if let Some(current) = self.current(&bundle.repo, stage) {
+            let (from, to) = (current.commit.revision, bundle.commit.revision);
+            let between = self.bundles.values().filter(|other| {
+                other.repo == bundle.repo
+                    && other.commit.revision > from
+                    && other.commit.revision < to
+            });
+            authors.extend(between.flat_map(|other| other.authors.iter().cloned()));
+        }
+        authors
+    }
+
     /// The name of the next promotion.
     pub fn next_promotion(&self) -> PromotionId {
         let newest = self.promotions.keys().map(PromotionId::number).max();
@@ -60,13 +98,13 @@ impl State {
     pub fn put(&mut self, document: Document) {
         match document {
             Document::Bundle(bundle) => {
-                self.bundles.insert(bundle.id.clone(), *bundle);
+                Arc::make_mut(&mut self.bundles).insert(bundle.id.clone(), *bundle);
             }
             Document::Slot(slot) => {
                 self.slots.insert((slot.repo.clone(), slot.stage.clone()), slot);
             }
             Document::Promotion(promotion) => {
-                self.promotions.insert(promotion.id.clone(), *promotion);
+                Arc::make_mut(&mut self.promotions).insert(promotion.id.clone(), *promotion);
             }
         }
     }
@@ -104,8 +142,8 @@ pub struct BundleRecord {
     pub repo: RepoName,
     /// The commit it was rendered from.
     pub commit: CommitInfo,
-    /// The people among the commit's authors that the configuration maps.
-    /// They can't approve it.
+    /// The people that the configuration maps among the authors of the commit
+    /// and of those since the bundle before it. They can't approve it.
     pub authors: BTreeSet<Person>,
     /// When it was recorded.
     pub at: Timestamp,

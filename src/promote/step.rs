@@ -203,9 +203,11 @@ impl Work {
         self.documents.push(document);
     }
 
-    /// Adds a line to the decision's message.
+    /// Adds a line to the decision's message. People's words stay within it:
+    /// a line of their own could pass for another decision.
     pub(super) fn say(&mut self, line: impl Into<String>) {
-        self.lines.push(line.into());
+        let words = |c: char| if c.is_control() { ' ' } else { c };
+        self.lines.push(line.into().chars().map(words).collect());
     }
 
     /// Fires an effect once, however often it is asked for.

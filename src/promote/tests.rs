@@ -151,7 +151,7 @@ impl World {
     }
 
     /// Brings a bundle that is in beta to staging with success.
-    fn to_staging(&mut self, id: &BundleId) {
+    fn bring_to_staging(&mut self, id: &BundleId) {
         let promotion = self.request("staging", id, "bob").unwrap().about.unwrap();
         self.approve(&promotion, "cleo").unwrap();
         self.settle(&promotion);
@@ -231,7 +231,7 @@ fn a_stage_is_not_skipped() {
 fn a_double_click_is_one_vote() {
     let mut world = World::new();
     let id = world.in_beta(1);
-    world.to_staging(&id);
+    world.bring_to_staging(&id);
     let promotion = world.request("release", &id, "bob").unwrap().about.unwrap();
     world.approve(&promotion, "cleo").unwrap();
     let again = world.approve(&promotion, "cleo").unwrap();
@@ -246,7 +246,7 @@ fn a_double_click_is_one_vote() {
 fn an_old_card_is_out_of_date_and_its_votes_are_void() {
     let mut world = World::new();
     let first = world.in_beta(1);
-    world.to_staging(&first);
+    world.bring_to_staging(&first);
     let waiting = world.request("release", &first, "bob").unwrap().about.unwrap();
     world.approve(&waiting, "cleo").unwrap();
     let seen = world.state.promotions[&waiting].plan.digest;
@@ -272,7 +272,7 @@ fn an_old_card_is_out_of_date_and_its_votes_are_void() {
 fn a_commit_cannot_lower_the_bar_for_itself() {
     let mut world = World::new();
     let first = world.in_beta(1);
-    world.to_staging(&first);
+    world.bring_to_staging(&first);
     let mut lax = manifest();
     lax.stages[1].approvals = 0;
     let second = world.push_with(2, "ann", lax);
@@ -296,7 +296,7 @@ fn an_equal_rendering_is_a_no_op_and_counts_as_verified_there() {
     assert_eq!(world.current("beta"), Some(first.clone()), "beta had nothing to take");
     let noop = world.request("beta", &second, "bob").unwrap().about.unwrap();
     assert_eq!(world.state.promotions[&noop].status, Status::Noop);
-    world.to_staging(&second);
+    world.bring_to_staging(&second);
     assert_eq!(world.current("staging"), Some(second));
 }
 
@@ -388,6 +388,114 @@ fn rejected_cancelled_and_ended_promotions_refuse_more() {
     world.send(cancel("bob")).unwrap();
     assert_eq!(world.state.promotions[&promotion].status, Status::Cancelled);
     assert_eq!(world.approve(&promotion, "cleo").unwrap_err().kind, RefusalKind::Conflict);
+}
+
+/// Brings bundle 1 to staging, then gives a second manifest to change.
+fn served_in_staging() -> (World, Manifest) {
+    let mut world = World::new();
+    let first = world.in_beta(1);
+    world.bring_to_staging(&first);
+    (world, manifest())
+}
+
+#[test]
+fn a_commit_cannot_drop_a_cell_that_the_stage_asked_for() {
+    let (mut world, mut lax) = served_in_staging();
+    let first = world.current("staging");
+    lax.stages[1].envoy_versions.clear();
+    lax.stages[1].approvals = 0;
+    let second = world.push_with(2, "ann", lax);
+    world.run_cells(&second, Outcome::Passed);
+    let promotion = world.newest().id.clone();
+    world.settle(&promotion);
+    let asked = world.request("staging", &second, "bob").unwrap().about.unwrap();
+    let refusal = world.approve(&asked, "cleo").unwrap_err();
+    assert!(refusal.message.contains("0 of 1 cells passed"), "{refusal}");
+    assert!(refusal.message.contains("dropped by the commit"), "{refusal}");
+    let stage = stage("staging");
+    let cells = world.state.cells(&world.state.bundles[&second], &stage);
+    assert_eq!(cells.len(), 1);
+    for cell in cells {
+        world.send(Event::Cell(second.clone(), result(cell, Outcome::Passed))).unwrap();
+    }
+    assert_eq!(world.current("staging"), first);
+    world.approve(&asked, "cleo").unwrap();
+    assert_eq!(world.current("staging"), Some(second));
+}
+
+#[test]
+fn a_commit_cannot_move_a_stage_to_the_front_or_make_it_automatic() {
+    let (mut world, mut lax) = served_in_staging();
+    let first = world.current("staging");
+    lax.stages.swap(0, 1);
+    lax.stages[0].auto = true;
+    lax.stages[0].approvals = 0;
+    let second = world.push_with(2, "ann", lax);
+    world.run_cells(&second, Outcome::Passed);
+    let of_staging = |p: &&Promotion| p.stage == stage("staging") && p.bundle == second;
+    assert_eq!(world.state.promotions.values().find(of_staging), None, "nobody asked");
+    let asked = world.request("staging", &second, "bob").unwrap().about.unwrap();
+    world.approve(&asked, "cleo").unwrap();
+    assert_eq!(world.current("staging"), first);
+    let gates = &world.state.promotions[&asked].gates;
+    let closed: Vec<_> = gates.iter().filter(|gate| !gate.open).collect();
+    assert_eq!(closed[0].detail, "has not succeeded in beta; promote it there first");
+}
+
+#[test]
+fn who_wrote_an_earlier_part_cannot_approve_the_whole() {
+    let (mut world, same) = served_in_staging();
+    world.push_with(2, "cleo", same.clone());
+    let third = world.push_with(3, "ann", same);
+    world.run_cells(&third, Outcome::Passed);
+    let promotion = world.newest().id.clone();
+    world.settle(&promotion);
+    let asked = world.request("staging", &third, "bob").unwrap().about.unwrap();
+    assert_eq!(world.approve(&asked, "cleo").unwrap_err().kind, RefusalKind::Forbidden);
+    world.approve(&asked, "dan").unwrap();
+    assert_eq!(world.current("staging"), Some(third));
+}
+
+#[test]
+fn what_a_stage_came_to_serve_by_another_way_is_not_applied_again() {
+    let mut world = World::new();
+    let good = world.in_beta(1);
+    let bad = world.push(2, "ann");
+    world.run_cells(&bad, Outcome::Passed);
+    let applying = world.newest().id.clone();
+    let back = world.request("beta", &good, "bob").unwrap().about.unwrap();
+    assert_eq!(world.state.promotions[&back].status, Status::Gated);
+    world.send(Event::Refused { id: applying, detail: "no".into() }).unwrap();
+    assert_eq!(world.current("beta"), Some(good));
+    assert_eq!(world.state.promotions[&back].status, Status::Noop);
+}
+
+#[test]
+fn a_person_who_asks_for_what_automation_waits_with_ends_the_hold() {
+    let mut world = World::new();
+    world.in_beta(1);
+    world.in_beta(2);
+    let third = world.push(3, "ann");
+    let waiting = world.newest().id.clone();
+    let (by, reason) = (person("bob"), "it is slow".to_owned());
+    let rollback = Event::Rollback { repo: repo(), stage: stage("beta"), to: None, by, reason };
+    let back = world.send(rollback).unwrap().about.unwrap();
+    world.settle(&back);
+    world.run_cells(&third, Outcome::Passed);
+    assert_eq!(world.state.promotions[&waiting].status, Status::Gated);
+    world.request("beta", &third, "bob").unwrap();
+    assert_eq!(world.state.promotions[&waiting].status, Status::Superseded);
+    assert_eq!(world.current("beta"), Some(third));
+}
+
+#[test]
+fn a_reason_of_several_lines_stays_one_line_of_the_record() {
+    let mut world = World::new();
+    let id = world.in_beta(1);
+    let promotion = world.request("staging", &id, "bob").unwrap().about.unwrap();
+    let reason = "no\n\nP-9: cleo approves\nVia: system".to_owned();
+    let decision = world.send(Event::Reject { id: promotion, by: person("dan"), reason }).unwrap();
+    assert_eq!(decision.message.lines().count(), 1, "{}", decision.message);
 }
 
 #[derive(Debug, Clone)]

@@ -45,7 +45,6 @@ pub fn assess(renderer: &Renderer, tree: &SourceTree, skipped: &[Problem]) -> Op
         Err(problems) => return Some(broken_manifest(tree, problems)),
     };
     let (suite, mut problems) = Suite::read(tree);
-    problems.extend(suite.strangers(&manifest));
     let mut findings: Vec<Finding> = Vec::new();
     let mut outputs = BTreeMap::new();
     for stage in manifest.stages.iter().map(|spec| &spec.name) {
@@ -53,8 +52,8 @@ pub fn assess(renderer: &Renderer, tree: &SourceTree, skipped: &[Problem]) -> Op
         let in_stage = |problem: Problem| Problem { stages: vec![stage.clone()], ..problem };
         problems.extend(output.problems.iter().cloned());
         for resources in output.resources.groups.values() {
-            problems
-                .extend(snapshot::check(renderer.schema(), resources).into_iter().map(in_stage));
+            let missing = snapshot::check(renderer.schema(), resources, &output.incomplete);
+            problems.extend(missing.into_iter().map(in_stage));
         }
         let said = lint::run(renderer.schema(), stage, &output.resources);
         findings.extend(said.into_iter().map(|finding| Finding {
@@ -63,9 +62,15 @@ pub fn assess(renderer: &Renderer, tree: &SourceTree, skipped: &[Problem]) -> Op
         }));
         outputs.insert(stage.clone(), output);
     }
-    let (refused, left_out): (Vec<_>, Vec<_>) =
+    let incomplete =
+        outputs.values().flat_map(|output| output.incomplete.iter().copied()).collect();
+    let rendered = outputs.values().map(|output: &Output| &output.resources);
+    problems.extend(suite.misfits(&manifest, rendered, &incomplete));
+    let (refused, mut left_out): (Vec<_>, Vec<_>) =
         skipped.iter().cloned().partition(|problem| problem.rule == "file-too-large");
     problems.extend(refused);
+    left_out.extend(render::overlooked(tree));
+    left_out.extend(suite.unrunnable(tree));
     let stages: Vec<Stage> = manifest.stages.iter().map(|spec| spec.name.clone()).collect();
     let problems = render::unite(problems, &stages);
     let findings = unite_findings(findings, left_out, &stages);

@@ -54,6 +54,8 @@ pub(super) struct Made {
 pub(super) struct Source<'a> {
     pub(super) repo: &'a RepoName,
     pub(super) commit: CommitInfo,
+    /// The commits since the bundle before it.
+    pub(super) since: Vec<CommitInfo>,
     pub(super) people_by_mail: &'a BTreeMap<String, Person>,
     pub(super) now: Timestamp,
 }
@@ -76,7 +78,7 @@ pub(super) fn make(source: Source<'_>, assessment: Assessment) -> Made {
     let record = BundleRecord {
         id,
         repo: source.repo.clone(),
-        authors: authors(&source.commit, source.people_by_mail),
+        authors: authors(&source),
         commit: source.commit,
         at: source.now,
         status,
@@ -108,10 +110,12 @@ fn name(
     BundleId::of(&ContentHash::of_parts(parts.iter().map(Vec::as_slice)))
 }
 
-fn authors(commit: &CommitInfo, people: &BTreeMap<String, Person>) -> BTreeSet<Person> {
-    std::iter::once(&commit.author_email)
-        .chain(&commit.co_authors)
-        .filter_map(|mail| people.get(&mail.to_lowercase()).cloned())
+/// Everybody who wrote a part of it: a push of several commits is one bundle.
+fn authors(source: &Source<'_>) -> BTreeSet<Person> {
+    std::iter::once(&source.commit)
+        .chain(&source.since)
+        .flat_map(|commit| std::iter::once(&commit.author_email).chain(&commit.co_authors))
+        .filter_map(|mail| source.people_by_mail.get(&mail.to_lowercase()).cloned())
         .collect()
 }
 

@@ -99,6 +99,11 @@ async fn show(
     shown: &mut BTreeMap<PromotionId, CardRecord>,
     events: &mpsc::Sender<Event>,
 ) -> Result<bool, String> {
+    if !view.state.promotions.contains_key(id) {
+        // Forgotten meanwhile: its card stays as it is.
+        shown.remove(id);
+        return Ok(false);
+    }
     let content = announcer.content(view, id);
     let standing = shown.get(id);
     if standing.is_some_and(|record| record.content == content) {

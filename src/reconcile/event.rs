@@ -19,15 +19,24 @@ pub(super) enum SyncError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Ours.
+    #[error("the fetch ended unexpectedly")]
+    Lost,
 }
 
 pub(super) type Reply = oneshot::Sender<Result<Receipt, Refusal>>;
+
+/// A person's word that an upstream be taken as it is.
+pub(super) struct Adoption {
+    pub(super) by: Actor,
+    pub(super) reply: Reply,
+}
 
 pub(super) enum Event {
     /// The upstream, or the repository itself, may have changed.
     Nudge(RepoName),
     /// A fetch ended; `None`: there is no upstream to fetch from.
-    Synced { repo: RepoName, result: Result<Option<Import>, SyncError>, adopt: Option<Reply> },
+    Synced { repo: RepoName, result: Result<Option<Import>, SyncError>, adopt: Vec<Adoption> },
     /// A revision was assessed; `None`: it has no pipeline.
     Rendered { repo: RepoName, revision: Revision, made: Option<Box<Made>> },
     /// Assessing a revision failed on our side.

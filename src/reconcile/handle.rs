@@ -9,6 +9,7 @@ use super::record::Records;
 use super::{Bundle, View};
 use crate::model::{Actor, BundleId, PromotionId, RepoName, Stage};
 use crate::promote::{Promotion, Refusal, RefusalKind};
+use crate::tasks::Tasks;
 
 /// What a person can ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +84,7 @@ pub struct Handle {
     pub(super) events: mpsc::Sender<Event>,
     pub(super) view: watch::Receiver<Arc<View>>,
     pub(super) records: Records,
+    pub(super) tasks: Tasks,
 }
 
 impl Handle {
@@ -94,6 +96,12 @@ impl Handle {
     /// Follows the view.
     pub fn watch(&self) -> watch::Receiver<Arc<View>> {
         self.view.clone()
+    }
+
+    /// Resolves when streams that follow the view should end, because the
+    /// program does.
+    pub fn draining(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        self.tasks.draining()
     }
 
     /// Asks for something; answers when it is durable.
@@ -124,7 +132,7 @@ impl Handle {
             let hint = "`status` lists the bundles that are known";
             return Err(Refusal::new(RefusalKind::NotFound, message, hint));
         };
-        self.records.bundle(record).map_err(|error| {
+        self.records.bundle(record).await.map_err(|error| {
             tracing::error!(bundle = %id, error = %error, "a bundle can't be read");
             let message = format!("{id} can't be read");
             Refusal::new(RefusalKind::Unavailable, message, "the log has the reason")

@@ -1,17 +1,20 @@
 //! The owner: takes one event at a time, decides, records, then acts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::Settings;
 use super::assess::assess_next;
-use super::bundle::{self, Made, Source, diff_stat};
+use super::bundle::{self, Bundle, Made, Source, diff_stat};
 use super::cards::{self, Announcer};
-use super::event::{Event, Reply, SyncError};
+use super::event::{Adoption, Event, Reply, SyncError};
 use super::fleet::{Word, standing, word};
 use super::handle::{Command, Handle, Receipt};
 use super::record::{CardRecord, RecordError, Records};
@@ -20,24 +23,35 @@ use super::runs::Runs;
 use super::sync::{BACKOFF, Mode, Repository, sync};
 use super::view::{MirrorState, MirrorView, View};
 use crate::model::{
-    Actor, BundleId, Cell, CellResult, CommitId, Manifest, NodeGroup, PromotionId, RepoName,
-    Revision, SnapshotKey, Stage,
+    Actor, BundleId, Cell, CellResult, CommitId, Manifest, NodeGroup, Outcome, PromotionId,
+    RepoName, Revision, SnapshotKey, Stage,
 };
 use crate::promote::{
-    self, Decision, Document, Effect, Promotion, Refusal, RefusalKind, State, Status,
+    self, Decision, Document, Effect, Kind, Promotion, Refusal, RefusalKind, State, Status,
 };
 use crate::render::Renderer;
 use crate::smoke::{self, Smoke, Suite};
 use crate::snapshot::{Route, Routing};
 use crate::store::{Import, Store, StoreError};
 use crate::tasks::Tasks;
-use crate::telemetry::clock;
+use crate::telemetry::{chain, clock};
 use crate::xds::{Hub, Report};
 
 /// Events that wait; a nudge beyond it is lost, everything else waits.
 const EVENTS_MAX: usize = 1024;
 /// How often gates are looked at without an event.
 const TICK: Duration = Duration::from_secs(1);
+
+/// After a start, nodes get this long to come back before a promotion that was
+/// being applied counts as taken by those that are there.
+const RETURN: Duration = Duration::from_secs(10);
+/// After a start, cards of promotions that ended within this time are looked
+/// at again: the process may have ended before they were edited.
+const CARDS_AGAIN: Duration = Duration::from_secs(24 * 3600);
+/// How long the card that is being shown may take when the process ends.
+const LAST_CARD: Duration = Duration::from_secs(3);
+/// Commits whose authors are looked up for one bundle.
+const AUTHORS_OF_MAX: usize = 1000;
 
 /// What the reconciler works with.
 #[derive(Debug)]
@@ -79,14 +93,18 @@ pub async fn start(parts: Parts) -> Result<Handle, StartError> {
     let (state, shown) = records.load().map_err(fail)?;
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
     let (view, watching) = watch::channel(Arc::new(View::default()));
-    let handle =
-        Handle { events: events.clone(), view: watching.clone(), records: records.clone() };
-    let cards = parts.announcer.clone().map(|announcer| {
+    let handle = Handle {
+        events: events.clone(),
+        view: watching.clone(),
+        records: records.clone(),
+        tasks: parts.tasks.clone(),
+    };
+    let outbox = parts.announcer.clone().map(|announcer| {
         let (wanted, queue) = mpsc::channel(EVENTS_MAX);
         let work = cards::run(announcer, queue, watching, shown, events.clone());
-        parts.tasks.spawn("cards", work);
-        wanted
+        (wanted, parts.tasks.spawn_outbox("cards", work))
     });
+    let (cards, outbox) = outbox.unzip();
     let mirrors = parts.settings.repositories.iter().map(Mirror::new).collect();
     let tasks = parts.tasks.clone();
     let mut owner = Owner {
@@ -100,9 +118,12 @@ pub async fn start(parts: Parts) -> Result<Handle, StartError> {
         view,
         events,
         cards,
+        outbox,
+        unserved: BTreeSet::new(),
+        started: (Instant::now(), clock::now()),
     };
-    owner.resume();
-    tasks.spawn("reconcile", owner.run(inbox));
+    owner.resume().await;
+    tasks.spawn_core("reconcile", owner.run(inbox));
     Ok(handle)
 }
 
@@ -113,10 +134,11 @@ struct Mirror {
     checked_at: Option<jiff::Timestamp>,
     busy: bool,
     again: bool,
-    adopt: Vec<Reply>,
+    adopt: Vec<Adoption>,
     due: Instant,
     rendering: Option<Revision>,
     rendered: Option<Revision>,
+    failures: u32,
 }
 
 impl Mirror {
@@ -131,8 +153,17 @@ impl Mirror {
             due: Instant::now(),
             rendering: None,
             rendered: None,
+            failures: 0,
         };
         (repository.name.clone(), mirror)
+    }
+
+    /// What was to be rendered was not, or was not recorded.
+    fn render_again(&mut self) {
+        self.rendering = None;
+        self.failures += 1;
+        let wait = BACKOFF.wait(self.failures, 0.0);
+        self.due = Instant::now() + wait.min(self.repository.poll.max(BACKOFF.first));
     }
 
     /// The upstream head that needs no fetch.
@@ -155,29 +186,38 @@ struct Owner {
     view: watch::Sender<Arc<View>>,
     events: mpsc::Sender<Event>,
     cards: Option<mpsc::Sender<PromotionId>>,
+    outbox: Option<JoinHandle<()>>,
+    /// Stages whose pointer moved although what it points at could not be read.
+    unserved: BTreeSet<(RepoName, Stage)>,
+    started: (Instant, jiff::Timestamp),
 }
 
 impl Owner {
     /// Fires again every effect of what was decided before.
-    fn resume(&mut self) {
+    async fn resume(&mut self) {
         for (repo, stage) in self.state.slots.keys().cloned().collect::<Vec<_>>() {
-            self.publish(&repo, &stage);
+            self.publish(&repo, &stage).await;
         }
         for (repo, mirror) in &mut self.mirrors {
             mirror.rendered = self.state.newest(repo).map(|bundle| bundle.commit.revision);
         }
-        let open = self.state.promotions.values().filter(|p| !p.status.is_terminal());
-        for id in open.map(|promotion| promotion.id.clone()).collect::<Vec<_>>() {
-            self.announce(&id);
-        }
         self.show();
+        let (_, now) = self.started;
+        let recent = |at: jiff::Timestamp| now.duration_since(at).unsigned_abs() < CARDS_AGAIN;
+        let fresh = |p: &&Promotion| p.ending.as_ref().is_none_or(|ending| recent(ending.at));
+        // One whose card shows this already is left alone.
+        for promotion in self.state.promotions.values().filter(fresh) {
+            self.announce(&promotion.id);
+        }
     }
 
     async fn run(mut self, mut inbox: mpsc::Receiver<Event>) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut stopping = std::pin::pin!(self.parts.tasks.stopping());
         loop {
             let event = tokio::select! {
+                () = &mut stopping => return self.finish(inbox).await,
                 Some(event) = inbox.recv() => event,
                 Some(_) = self.parts.reports.recv() => Event::Fleet,
                 _ = tick.tick() => Event::Tick,
@@ -194,23 +234,42 @@ impl Owner {
                     return;
                 }
             }
-            self.begin_cells();
+            self.begin_cells().await;
             self.show();
+        }
+    }
+
+    /// Waits for the card that is being shown, so that a restart edits it.
+    async fn finish(mut self, mut inbox: mpsc::Receiver<Event>) {
+        self.cards = None;
+        let Some(outbox) = self.outbox.take() else { return };
+        let ended = tokio::time::timeout(LAST_CARD, outbox);
+        let mut ended = std::pin::pin!(ended);
+        loop {
+            let event = tokio::select! {
+                biased;
+                Some(event) = inbox.recv() => event,
+                _ = &mut ended => return,
+            };
+            if matches!(event, Event::Shown { .. })
+                && let Err(error) = self.handle(event).await
+            {
+                tracing::warn!(error = %chain(&error), "a card's place was not recorded");
+            }
         }
     }
 
     async fn handle(&mut self, event: Event) -> Result<(), RecordError> {
         match event {
             Event::Nudge(repo) => self.begin_sync(&repo, Mode::Import),
-            Event::Synced { repo, result, adopt } => self.synced(&repo, result, adopt),
+            Event::Synced { repo, result, adopt } => self.synced(&repo, result, adopt).await?,
             Event::Rendered { repo, revision, made } => {
                 self.rendered(&repo, revision, made).await?;
             }
             Event::RenderFailed { repo, revision, detail } => {
                 tracing::error!(repo = %repo, revision = %revision, detail, "rendering failed");
                 if let Some(mirror) = self.mirrors.get_mut(&repo) {
-                    mirror.rendering = None;
-                    mirror.due = Instant::now() + BACKOFF.wait(3, 0.0);
+                    mirror.render_again();
                 }
             }
             Event::Cell { bundle, result } => self.cell(&bundle, result).await?,
@@ -231,6 +290,9 @@ impl Owner {
         for repo in due.map(|(repo, _)| repo.clone()).collect::<Vec<_>>() {
             self.begin_sync(&repo, Mode::Import);
         }
+        for (repo, stage) in std::mem::take(&mut self.unserved) {
+            self.publish(&repo, &stage).await;
+        }
         if self.state.promotions.values().any(|promotion| !promotion.status.is_terminal()) {
             self.system(promote::Event::Tick).await?;
             self.fleet().await?;
@@ -250,7 +312,7 @@ impl Owner {
         mirror.due = Instant::now() + mirror.repository.poll;
         let head = self.parts.store.head(repo).unwrap_or_default();
         let seen = mirror.seen(head.commit);
-        let mut replies = match mode {
+        let adopt = match mode {
             Mode::Adopt => std::mem::take(&mut mirror.adopt),
             Mode::Import => Vec::new(),
         };
@@ -258,22 +320,31 @@ impl Owner {
         let (store, events) = (self.parts.store.clone(), self.events.clone());
         let quarantine = self.parts.settings.quarantine.clone();
         self.parts.tasks.spawn("sync", async move {
-            let began = Instant::now();
-            let result = sync(&store, &repository, seen, &quarantine, mode).await;
-            tracing::debug!(repo = %repository.name, sync_ms = began.elapsed().as_millis() as u64,
-                "looked at the upstream");
-            let adopt = replies.pop();
+            let work = sync(&store, &repository, seen, &quarantine, mode);
+            let result =
+                AssertUnwindSafe(work).catch_unwind().await.unwrap_or(Err(SyncError::Lost));
             let _ = events.send(Event::Synced { repo: repository.name, result, adopt }).await;
         });
     }
 
-    fn synced(
+    async fn synced(
         &mut self,
         repo: &RepoName,
         result: Result<Option<Import>, SyncError>,
-        adopt: Option<Reply>,
-    ) {
-        let Some(mirror) = self.mirrors.get_mut(repo) else { return };
+        adopt: Vec<Adoption>,
+    ) -> Result<(), RecordError> {
+        let taken = match &result {
+            Ok(Some(Import::Imported(revisions))) => revisions.last().copied(),
+            _ => None,
+        };
+        let recorded = match (taken, adopt.first()) {
+            (Some(revision), Some(Adoption { by, .. })) => {
+                tracing::info!(repo = %repo, by = %by, revision = %revision, "adopted");
+                self.records.write_adoption(repo, (by, clock::now()), revision).await
+            }
+            _ => Ok(()),
+        };
+        let Some(mirror) = self.mirrors.get_mut(repo) else { return recorded };
         mirror.busy = false;
         mirror.checked_at = Some(clock::now());
         let failures = match &mirror.state {
@@ -288,7 +359,7 @@ impl Owner {
             }
             // Still the rewritten head that nobody adopted.
             Ok(Some(Import::UpToDate))
-                if adopt.is_none() && matches!(mirror.state, MirrorState::Diverged { .. }) =>
+                if adopt.is_empty() && matches!(mirror.state, MirrorState::Diverged { .. }) =>
             {
                 Ok("the upstream is as it was")
             }
@@ -313,10 +384,10 @@ impl Owner {
         };
         let again = std::mem::take(&mut mirror.again);
         let adopting = !mirror.adopt.is_empty();
-        if let Some(reply) = adopt {
-            let _ = reply.send(match answer {
+        for Adoption { reply, .. } in adopt {
+            let _ = reply.send(match &answer {
                 Ok(message) => {
-                    Ok(Receipt { promotion: None, message: message.into(), already: false })
+                    Ok(Receipt { promotion: None, message: (*message).into(), already: false })
                 }
                 Err(error) => Err(Refusal::new(
                     RefusalKind::Unavailable,
@@ -331,6 +402,7 @@ impl Owner {
             self.begin_sync(repo, Mode::Import);
         }
         self.begin_render(repo);
+        recorded
     }
 
     // === rendering ===
@@ -349,17 +421,17 @@ impl Owner {
         let (repo, revision) = (repo.clone(), head.revision);
         let (store, renderer) = (self.parts.store.clone(), self.parts.renderer.clone());
         let people = self.parts.settings.people_by_mail.clone();
+        let before = self.state.newest(&repo).map(|bundle| bundle.commit.revision);
         let events = self.events.clone();
-        let had_pipeline = self.state.newest(&repo).is_some();
         self.parts.tasks.spawn("render", async move {
             let name = repo.clone();
             let work = tokio::task::spawn_blocking(move || {
-                render(&store, &renderer, &people, &name, revision, had_pipeline)
+                render(&store, &renderer, &people, &name, (before, revision))
             });
             let event = match work.await {
                 Ok(Ok(made)) => Event::Rendered { repo, revision, made: made.map(Box::new) },
                 Ok(Err(error)) => Event::RenderFailed { repo, revision, detail: chain(&error) },
-                Err(error) => Event::RenderFailed { repo, revision, detail: error.to_string() },
+                Err(error) => Event::RenderFailed { repo, revision, detail: chain(&error) },
             };
             let _ = events.send(event).await;
         });
@@ -371,33 +443,46 @@ impl Owner {
         revision: Revision,
         made: Option<Box<Made>>,
     ) -> Result<(), RecordError> {
-        if let Some(mirror) = self.mirrors.get_mut(repo) {
-            mirror.rendering = None;
-            mirror.rendered = Some(revision);
+        let recorded = match made {
+            Some(made) => self.record(repo, &made).await,
+            None => Ok(()),
+        };
+        let Some(mirror) = self.mirrors.get_mut(repo) else { return recorded };
+        if recorded.is_err() {
+            // Nothing was recorded: the next look at the head renders it again.
+            mirror.render_again();
+            return recorded;
         }
-        if let Some(made) = made {
-            self.runs.keep_suite(&made.record.id, made.suite.clone());
-            self.records.keep(made.bundle.clone());
-            let event = promote::Event::Bundle(Box::new(made.record.clone()));
-            let step = self.decide(event, Some(&made), &Actor::system()).await?;
-            if let Err(refusal) = step {
-                tracing::error!(repo = %repo, refusal = %refusal, "a bundle was refused");
-            }
-            self.runs.drop_unwanted(&self.state);
-        }
+        mirror.rendering = None;
+        mirror.failures = 0;
+        mirror.rendered = Some(revision);
         self.begin_render(repo);
+        Ok(())
+    }
+
+    async fn record(&mut self, repo: &RepoName, made: &Made) -> Result<(), RecordError> {
+        self.runs.keep_suite(&made.record.id, made.suite.clone());
+        self.records.keep(made.bundle.clone());
+        let event = promote::Event::Bundle(Box::new(made.record.clone()));
+        let step = self.decide(event, Some(made), &Actor::system()).await?;
+        if let Err(refusal) = step {
+            tracing::error!(repo = %repo, refusal = %refusal, "a bundle was refused");
+        }
+        self.runs.drop_unwanted(&self.state);
         Ok(())
     }
 
     // === the matrix ===
 
-    fn begin_cells(&mut self) {
+    async fn begin_cells(&mut self) {
         for (id, cell) in self.runs.missing(&self.state, Instant::now()) {
-            match self.plan(&id, &cell) {
+            match self.plan(&id, &cell).await {
                 Ok(plan) => self.begin_cell(id, cell, plan),
                 Err(detail) => {
-                    tracing::error!(bundle = %id, cell = %cell, detail, "a cell can't be planned");
-                    self.runs.ended(&id, &cell, crate::model::Outcome::Errored, Instant::now());
+                    let result = errored(&cell, format!("it can't be planned: {detail}"));
+                    if let Err(error) = self.cell(&id, result).await {
+                        tracing::error!(error = %chain(&error), "a cell could not be recorded");
+                    }
                 }
             }
         }
@@ -407,22 +492,23 @@ impl Owner {
         let (smoke, events) = (self.parts.smoke.clone(), self.events.clone());
         let bundle = id.clone();
         let task = self.parts.tasks.spawn("cell", async move {
-            let result = smoke.run(plan).await;
+            let cell = plan.cell.clone();
+            let run = AssertUnwindSafe(smoke.run(plan)).catch_unwind().await;
+            let result = run.unwrap_or_else(|_| {
+                errored(&cell, "the run ended unexpectedly; the log has the reason".into())
+            });
             let _ = events.send(Event::Cell { bundle, result }).await;
         });
         self.runs.began(&id, &cell, task.abort_handle());
     }
 
-    fn plan(&mut self, id: &BundleId, cell: &Cell) -> Result<smoke::Plan, String> {
-        let record = self.state.bundles.get(id).ok_or("the bundle is gone")?;
-        let bundle = self.records.bundle(record).map_err(|error| chain(&error))?;
+    async fn plan(&mut self, id: &BundleId, cell: &Cell) -> Result<smoke::Plan, String> {
+        let state = self.state.clone();
+        let record = state.bundles.get(id).ok_or("the bundle is gone")?;
+        let bundle = self.records.bundle(record).await.map_err(|error| chain(&error))?;
         let suite = match self.runs.suite(id) {
             Some(suite) => suite,
-            None => {
-                let tree = self.parts.store.tree(&record.repo, record.commit.revision);
-                let tree = tree.map_err(|error| chain(&error))?;
-                Arc::new(Suite::read(&tree.source).0)
-            }
+            None => self.read_suite(record.repo.clone(), record.commit.revision).await?,
         };
         self.runs.keep_suite(id, suite.clone());
         let spec = record.manifest.stage(&cell.stage).ok_or("the stage is gone")?;
@@ -436,12 +522,28 @@ impl Owner {
         })
     }
 
+    async fn read_suite(&self, repo: RepoName, revision: Revision) -> Result<Arc<Suite>, String> {
+        let store = self.parts.store.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            let tree = store.tree(&repo, revision)?;
+            Ok::<_, StoreError>(Arc::new(Suite::read(&tree.source).0))
+        });
+        let read = reading.await.map_err(|error| error.to_string())?;
+        read.map_err(|error| chain(&error))
+    }
+
     async fn cell(&mut self, id: &BundleId, result: CellResult) -> Result<(), RecordError> {
         self.runs.ended(id, &result.cell, result.outcome, Instant::now());
         tracing::info!(bundle = %id, stage = %result.cell.stage, version = result.cell.version,
             outcome = ?result.outcome, took_ms = result.took_ms, cached = result.cached,
             "a smoke run ended");
-        self.system(promote::Event::Cell(id.clone(), result)).await
+        let cell = result.cell.clone();
+        let recorded = self.system(promote::Event::Cell(id.clone(), result)).await;
+        if recorded.is_err() {
+            // It will run again, but not at once.
+            self.runs.ended(id, &cell, Outcome::Errored, Instant::now());
+        }
+        recorded
     }
 
     // === commands ===
@@ -453,7 +555,7 @@ impl Owner {
         reply: Reply,
     ) -> Result<(), RecordError> {
         if let Command::Adopt { repo } = command {
-            self.adopt(repo, reply);
+            self.adopt(repo, Adoption { by: actor, reply });
             return Ok(());
         }
         let answer = match self.event_of(actor.clone(), command) {
@@ -494,18 +596,24 @@ impl Owner {
         })
     }
 
-    fn adopt(&mut self, repo: RepoName, reply: Reply) {
+    fn adopt(&mut self, repo: RepoName, adoption: Adoption) {
+        if !self.mirrors.contains_key(&repo) {
+            let message = format!("{repo} follows no upstream");
+            let hint = "name a repository that the configuration gives an upstream";
+            let _ = adoption.reply.send(Err(Refusal::new(RefusalKind::NotFound, message, hint)));
+            return;
+        }
         let mirror = self.mirrors.get_mut(&repo);
         match mirror.filter(|mirror| matches!(mirror.state, MirrorState::Diverged { .. })) {
             Some(mirror) => {
-                mirror.adopt.push(reply);
+                mirror.adopt.push(adoption);
                 self.begin_sync(&repo, Mode::Adopt);
             }
             None => {
                 let message = format!("{repo} has no upstream that was rewritten");
                 let hint = "there is nothing to adopt; `status` shows the mirror";
                 let refusal = Refusal::new(RefusalKind::Conflict, message, hint);
-                let _ = reply.send(Err(refusal));
+                let _ = adoption.reply.send(Err(refusal));
             }
         }
     }
@@ -533,8 +641,13 @@ impl Owner {
             return Ok(());
         }
         for promotion in applying {
+            if self.unserved.contains(&(promotion.repo.clone(), promotion.stage.clone())) {
+                continue;
+            }
             let stage = (&promotion.repo, &promotion.stage);
-            let word = word(&self.parts.hub, &self.routing, stage, promotion.applied_at);
+            // A refusal on the way to what was good before is of what is left.
+            let since = promotion.applied_at.filter(|_| promotion.kind == Kind::Promote);
+            let word = word(&self.parts.hub, &self.routing, stage, since);
             if let Some(event) = self.outcome(&promotion, word) {
                 self.system(event).await?;
             }
@@ -546,6 +659,7 @@ impl Owner {
         let id = promotion.id.clone();
         match word {
             Word::Refused(detail) => Some(promote::Event::Refused { id, detail }),
+            Word::Taken { .. } if self.may_return(promotion) => None,
             Word::Taken { nodes } => {
                 let detail = format!("{nodes} connected node(s) took it");
                 Some(promote::Event::Settled { id, detail })
@@ -559,6 +673,13 @@ impl Owner {
                 over.then_some(promote::Event::Settled { id, detail })
             }
         }
+    }
+
+    /// Whether nodes that a restart cut off may yet come back and refuse it.
+    fn may_return(&self, promotion: &Promotion) -> bool {
+        let (started, started_at) = self.started;
+        let wait = RETURN.min(self.parts.settings.ack_deadline);
+        promotion.applied_at.is_some_and(|at| at < started_at) && started.elapsed() < wait
     }
 
     // === deciding ===
@@ -590,43 +711,51 @@ impl Owner {
         for document in &decision.documents {
             next.put(document.clone());
         }
-        self.fill_diffs(&mut decision, &mut next);
+        self.fill_diffs(&mut decision, &mut next).await;
         let (bundles, promotions) = self.records.forgettable(&next);
         let forgotten = self.records.forget(&bundles, &promotions)?;
-        next.bundles.retain(|id, _| !bundles.contains(id));
-        next.promotions.retain(|id, _| !promotions.contains(id));
+        if !bundles.is_empty() {
+            Arc::make_mut(&mut next.bundles).retain(|id, _| !bundles.contains(id));
+        }
+        if !promotions.is_empty() {
+            Arc::make_mut(&mut next.promotions).retain(|id, _| !promotions.contains(id));
+        }
         let content = made.map(|made| made.bundle.as_ref());
         let (documents, message) = (&decision.documents, &decision.message);
         self.records.write(documents, content, &forgotten, (by, now), message).await?;
         self.state = Arc::new(next);
         tracing::info!(by = %by, decision = message.lines().next().unwrap_or(""), "decided");
-        self.act(&decision.effects);
+        self.act(&decision.effects).await;
         Ok(Ok(decision))
     }
 
     /// Counts what each promotion of the decision changes.
-    fn fill_diffs(&self, decision: &mut Decision, next: &mut State) {
+    async fn fill_diffs(&self, decision: &mut Decision, next: &mut State) {
         for document in &mut decision.documents {
             let Document::Promotion(promotion) = document else { continue };
             let (plan, before) = (&promotion.plan, self.state.promotions.get(&promotion.id));
             if before.is_some_and(|p| p.plan.from == plan.from && p.plan.to == plan.to) {
                 continue;
             }
-            let content = |id: &BundleId| {
-                next.bundles.get(id).and_then(|record| self.records.bundle(record).ok())
+            let from = match &plan.from {
+                Some(id) => self.content(next, id).await,
+                None => None,
             };
-            let from = plan.from.as_ref().and_then(content);
-            if let Some(to) = content(&plan.to) {
+            if let Some(to) = self.content(next, &plan.to).await {
                 promotion.plan.diff = diff_stat(&promotion.stage, from.as_deref(), &to);
                 next.put(Document::Promotion(promotion.clone()));
             }
         }
     }
 
-    fn act(&mut self, effects: &[Effect]) {
+    async fn content(&self, state: &State, id: &BundleId) -> Option<Arc<Bundle>> {
+        self.records.bundle(state.bundles.get(id)?).await.ok()
+    }
+
+    async fn act(&mut self, effects: &[Effect]) {
         for effect in effects {
             match effect {
-                Effect::Publish(repo, stage) => self.publish(repo, stage),
+                Effect::Publish(repo, stage) => self.publish(repo, stage).await,
                 Effect::Announce(id) => {
                     self.show();
                     self.announce(id);
@@ -636,24 +765,28 @@ impl Owner {
     }
 
     fn announce(&self, id: &PromotionId) {
-        if let Some(cards) = &self.cards {
-            let _ = cards.try_send(id.clone());
+        if let Some(cards) = &self.cards
+            && cards.try_send(id.clone()).is_err()
+        {
+            tracing::warn!(promotion = %id, "its card is not brought up to date");
         }
     }
 
     /// Serves what the stage's pointer says, and who belongs to the stage.
-    fn publish(&mut self, repo: &RepoName, stage: &Stage) {
-        let slot = self.state.slot(repo, stage);
-        let record = slot.current.as_ref().and_then(|id| self.state.bundles.get(id));
-        let bundle = match record.map(|record| self.records.bundle(record)).transpose() {
+    async fn publish(&mut self, repo: &RepoName, stage: &Stage) {
+        let name = (repo.clone(), stage.clone());
+        let bundle = match self.pointed_at(repo, stage).await {
             Ok(bundle) => bundle,
-            Err(error) => {
-                // What is served stays; the log and the board say so.
-                tracing::error!(repo = %repo, stage = %stage, error = %chain(&error),
+            Err(detail) => {
+                // What is served stays, nobody's answer counts, and each tick
+                // tries again.
+                tracing::error!(repo = %repo, stage = %stage, detail,
                     "the stage's bundle can't be read");
+                self.unserved.insert(name);
                 return;
             }
         };
+        self.unserved.remove(&name);
         let mut groups = BTreeSet::new();
         for snapshot in bundle.iter().flat_map(|bundle| bundle.stage(stage)) {
             groups.insert(snapshot.key.group.clone());
@@ -661,12 +794,22 @@ impl Owner {
         }
         self.routing = Arc::new(routing(&self.state));
         self.parts.hub.route(self.routing.clone());
-        let name = (repo.clone(), stage.clone());
         let before = self.served.insert(name, groups.clone()).unwrap_or_default();
         for group in before.difference(&groups).cloned() {
             let key = SnapshotKey { repo: repo.clone(), stage: stage.clone(), group };
             self.parts.hub.withdraw(&key);
         }
+    }
+
+    /// What the stage's pointer points at; `None`: at nothing.
+    async fn pointed_at(
+        &self,
+        repo: &RepoName,
+        stage: &Stage,
+    ) -> Result<Option<Arc<Bundle>>, String> {
+        let Some(id) = self.state.slot(repo, stage).current else { return Ok(None) };
+        let record = self.state.bundles.get(&id).ok_or_else(|| format!("{id} is not known"))?;
+        self.records.bundle(record).await.map(Some).map_err(|error| chain(&error))
     }
 
     fn show(&self) {
@@ -685,7 +828,14 @@ impl Owner {
             running: self.runs.working().cloned().collect(),
             fleet: standing(&self.parts.hub.nodes()),
         };
-        self.view.send_replace(Arc::new(view));
+        // Whoever follows is told of news only, not of every tick.
+        self.view.send_if_modified(|shown| {
+            let news = !shown.shows_the_same(&view);
+            if news {
+                *shown = Arc::new(view);
+            }
+            news
+        });
     }
 
     fn mirror_view(&self, repo: &RepoName, mirror: &Mirror) -> Option<(RepoName, MirrorView)> {
@@ -707,8 +857,7 @@ fn render(
     renderer: &Renderer,
     people: &BTreeMap<String, crate::model::Person>,
     repo: &RepoName,
-    revision: Revision,
-    had_pipeline: bool,
+    (before, revision): (Option<Revision>, Revision),
 ) -> Result<Option<Made>, StoreError> {
     let began = Instant::now();
     let (tree, skipped) = match store.tree(repo, revision) {
@@ -717,13 +866,31 @@ fn render(
     };
     let read_ms = began.elapsed().as_millis() as u64;
     let commit = store.info(repo, revision)?;
-    let made = assess_next(renderer, had_pipeline, &tree, &skipped).map(|assessment| {
-        let source = Source { repo, commit, people_by_mail: people, now: clock::now() };
+    let since = match before {
+        Some(before) => {
+            let count = usize::try_from(revision.0.saturating_sub(before.0)).unwrap_or(usize::MAX);
+            store.history(repo, Some(revision), None, count.min(AUTHORS_OF_MAX))?
+        }
+        None => Vec::new(),
+    };
+    let made = assess_next(renderer, before.is_some(), &tree, &skipped).map(|assessment| {
+        let source = Source { repo, commit, since, people_by_mail: people, now: clock::now() };
         bundle::make(source, assessment)
     });
     let render_ms = began.elapsed().as_millis() as u64 - read_ms;
     tracing::info!(repo = %repo, revision = %revision, read_ms, render_ms, "rendered");
     Ok(made)
+}
+
+fn errored(cell: &Cell, reason: String) -> CellResult {
+    CellResult {
+        cell: cell.clone(),
+        outcome: Outcome::Errored,
+        reasons: vec![reason],
+        took_ms: 0,
+        checks: 0,
+        cached: false,
+    }
 }
 
 /// The rules for nodes, each stage's from the bundle that is active in it.
@@ -768,16 +935,4 @@ fn sentence(promotion: &Promotion) -> String {
             format!("{id}: {} ({reason})", status.word())
         }
     }
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -8,6 +8,7 @@
 //! stages/<project>/<repository>/<stage>.json   what the stage serves
 //! promotions/<id>.json                   one promotion
 //! cards/<id>.json                        where its card stands
+//! mirrors/<project>/<repository>.json    who took a rewritten upstream over
 //! ```
 
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ use super::bundle::PlaceRecord;
 use super::{Bundle, CardRef};
 use crate::model::{
     Actor, BundleId, Change, ContentHash, FilePath, NodeGroup, PathError, PromotionId, RepoName,
-    SnapshotKey, Stage,
+    Revision, SnapshotKey, Stage,
 };
 use crate::promote::{BundleRecord, Document, Promotion, StageSlot, State};
 use crate::snapshot::{Snapshot, WireError};
@@ -43,6 +44,8 @@ pub(super) enum RecordError {
     Wire(#[from] WireError),
     #[error(transparent)]
     Path(#[from] PathError),
+    #[error("reading was interrupted")]
+    Interrupted(#[from] tokio::task::JoinError),
 }
 
 /// Bundles whose content is held in memory; what is served holds its own.
@@ -136,6 +139,19 @@ impl Records {
         self.commit(vec![Change::Upsert(path, body)], (&Actor::system(), now), &message).await
     }
 
+    /// Records that a rewritten upstream was taken over.
+    pub(super) async fn write_adoption(
+        &self,
+        repo: &RepoName,
+        (by, now): (&Actor, Timestamp),
+        adopted: Revision,
+    ) -> Result<(), RecordError> {
+        let path = FilePath::new(&format!("mirrors/{repo}.json"))?;
+        let body = pretty(&serde_json::json!({ "adopted": adopted, "by": by, "at": now }));
+        let message = format!("{repo}: {by} adopts the rewritten upstream as revision {adopted}");
+        self.commit(vec![Change::Upsert(path, body)], (by, now), &message).await
+    }
+
     async fn commit(
         &self,
         changes: Vec<Change>,
@@ -159,11 +175,13 @@ impl Records {
     }
 
     /// A bundle's content, from memory or from the store.
-    pub(super) fn bundle(&self, record: &BundleRecord) -> Result<Arc<Bundle>, RecordError> {
+    pub(super) async fn bundle(&self, record: &BundleRecord) -> Result<Arc<Bundle>, RecordError> {
         if let Some(bundle) = self.held(&record.id) {
             return Ok(bundle);
         }
-        let bundle = Arc::new(self.read_bundle(record)?);
+        let (records, id, of) = (self.clone(), record.id.clone(), record.repo.clone());
+        let reading = tokio::task::spawn_blocking(move || records.read_bundle(&id, &of));
+        let bundle = Arc::new(reading.await??);
         self.hold(bundle.clone());
         Ok(bundle)
     }
@@ -185,12 +203,13 @@ impl Records {
         held.truncate(BUNDLES_HELD);
     }
 
-    fn read_bundle(&self, record: &BundleRecord) -> Result<Bundle, RecordError> {
+    /// Blocking.
+    fn read_bundle(&self, id: &BundleId, of: &RepoName) -> Result<Bundle, RecordError> {
         let repo = RepoName::state();
         let revision = self.store.head(&repo)?.revision;
-        let folder = format!("bundles/{}", record.id);
+        let folder = format!("bundles/{id}");
         let mut bundle =
-            Bundle { id: record.id.clone(), snapshots: BTreeMap::new(), places: BTreeMap::new() };
+            Bundle { id: id.clone(), snapshots: BTreeMap::new(), places: BTreeMap::new() };
         for (path, _) in self.store.list(&repo, revision, &folder)? {
             let inner = path.as_str().strip_prefix(&folder).unwrap_or("").trim_start_matches('/');
             if inner == "places.json" {
@@ -200,11 +219,8 @@ impl Records {
                     places.into_iter().map(|p| ((p.type_url, p.name), p.place)).collect();
             } else if let Some((stage, group)) = snapshot_name(inner) {
                 let bytes = self.store.read(&repo, revision, &path)?;
-                let key = SnapshotKey {
-                    repo: record.repo.clone(),
-                    stage: stage.clone(),
-                    group: group.clone(),
-                };
+                let key =
+                    SnapshotKey { repo: of.clone(), stage: stage.clone(), group: group.clone() };
                 let snapshot = Snapshot::from_bytes(key, &bytes)?;
                 bundle.snapshots.insert((stage, group), Arc::new(snapshot));
             }
@@ -215,6 +231,10 @@ impl Records {
     /// What may be forgotten: removed from the newest state, kept in history.
     pub(super) fn forgettable(&self, state: &State) -> (Vec<BundleId>, Vec<PromotionId>) {
         let mut bundles = Vec::new();
+        // What was said about the newest bundle keeps automation from asking
+        // for it again.
+        let newest: Vec<_> = state.repos().iter().filter_map(|r| state.newest(r)).collect();
+        let is_news = |p: &Promotion| newest.iter().any(|bundle| bundle.id == p.bundle);
         for repo in state.repos() {
             let mut of_repo: Vec<_> =
                 state.bundles.values().filter(|bundle| bundle.repo == repo).collect();
@@ -223,7 +243,7 @@ impl Records {
             bundles.extend(old.filter(|b| !is_pointed_at(state, &b.id)).map(|b| b.id.clone()));
         }
         let mut ended: Vec<_> =
-            state.promotions.values().filter(|p| p.status.is_terminal()).collect();
+            state.promotions.values().filter(|p| p.status.is_terminal() && !is_news(p)).collect();
         ended.sort_by_key(|promotion| std::cmp::Reverse(promotion.id.number()));
         let promotions = ended.into_iter().skip(PROMOTIONS_KEPT).map(|p| p.id.clone()).collect();
         (bundles, promotions)

@@ -76,7 +76,7 @@ impl Runs {
         let mut missing = Vec::new();
         for bundle in wanted(state) {
             for spec in &bundle.manifest.stages {
-                for cell in bundle.cells(&spec.name) {
+                for cell in state.cells(bundle, &spec.name) {
                     let name = (bundle.id.clone(), cell);
                     let outcome = bundle.result(&name.1).map(|result| result.outcome);
                     let due = self.again.get(&name).is_none_or(|(at, _)| *at <= now);

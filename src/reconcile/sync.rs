@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::event::SyncError;
 use crate::mirror::{self, Upstream};
 use crate::model::{CommitId, RepoName};
@@ -24,6 +26,10 @@ pub struct Repository {
 pub(super) const BACKOFF: Backoff =
     Backoff { first: Duration::from_secs(2), longest: Duration::from_secs(300) };
 
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
 /// How to take a fetched branch over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
@@ -44,12 +50,16 @@ pub(super) async fn sync(
     let Some(upstream) = &repository.upstream else { return Ok(None) };
     let git_dir = store.git_dir(&repository.name);
     let seen = seen.filter(|_| mode == Mode::Import);
+    let began = Instant::now();
     let Some(fetched) = mirror::fetch(upstream, &git_dir, seen, quarantine).await? else {
         return Ok(Some(Import::UpToDate));
     };
+    let fetch_ms = millis(began);
     let imported = match mode {
         Mode::Import => store.import(&repository.name, &fetched.fetched).await?,
         Mode::Adopt => store.adopt(&repository.name, &fetched.fetched).await?,
     };
+    let import_ms = millis(began) - fetch_ms;
+    tracing::info!(repo = %repository.name, fetch_ms, import_ms, "fetched");
     Ok(Some(imported))
 }

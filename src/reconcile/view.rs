@@ -25,6 +25,17 @@ pub struct View {
     pub fleet: BTreeMap<(RepoName, Stage), Fleet>,
 }
 
+impl View {
+    /// Whether nothing differs that anybody could see. States that are not one
+    /// value count as different; what shows is compared cheaply.
+    pub(super) fn shows_the_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.state, &other.state)
+            && self.mirrors == other.mirrors
+            && self.running == other.running
+            && self.fleet == other.fleet
+    }
+}
+
 /// How a stage's nodes stand.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fleet {

@@ -9,17 +9,14 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{Error, Location, Spanned};
+use serde_saphyr::Spanned;
 
 use crate::model::{FilePath, Place, Problem};
+use crate::schema::{DEPTH_MAX, position, unreadable};
 
 /// The largest file of this sort, in bytes. Values of a large mesh are far
 /// below; above it a file is data that belongs elsewhere.
 pub(crate) const BYTES_MAX: usize = 4 << 20;
-
-/// The deepest nesting that is read: far more than people write, and little
-/// enough for the stack of a server's thread in any build.
-const DEPTH_MAX: usize = 32;
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,7 +71,7 @@ impl Value {
 pub(crate) fn parse(file: &FilePath, text: &[u8]) -> Result<Vec<Node>, Problem> {
     fits(file, text, BYTES_MAX)?;
     serde_saphyr::from_slice_multiple_with_options(text, options())
-        .map_err(|error| problem(file, &error))
+        .map_err(|error| unreadable(file, &error, "yaml-syntax"))
 }
 
 /// Whether `content` has at most `most` bytes.
@@ -110,59 +107,10 @@ fn options() -> serde_saphyr::Options {
     }
 }
 
-fn problem(file: &FilePath, error: &Error) -> Problem {
-    let (line, column) = error.location().map_or((0, 0), |location| at(&location));
-    let place = Place { file: file.clone(), line, column };
-    let root = root(error);
-    let text = root.to_string();
-    match root {
-        Error::DuplicateMappingKey { key, .. } => {
-            let name = key.as_deref().unwrap_or("?");
-            Problem::new(place, "duplicate-key", format!("the key `{name}` is there twice"))
-                .with_hint("keep one of them")
-        }
-        // The scanner has a bound of its own for brackets.
-        _ if text.contains("Depth {") || text.contains("recursion limit exceeded") => {
-            Problem::new(place, "yaml-budget", "nested deeper than is read")
-                .with_hint("look for an unclosed bracket or a wrong indent")
-        }
-        Error::Budget { .. }
-        | Error::AliasReplayLimitExceeded { .. }
-        | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => Problem::new(
-            place,
-            "yaml-budget",
-            "the document is larger, deeper or repeats more than is read",
-        )
-        .with_hint("split the file, or use fewer aliases of large anchors"),
-        _ => Problem::new(place, "yaml-syntax", sentence(&text)),
-    }
-}
-
-/// The error itself, without what the reader wraps around it.
-fn root(error: &Error) -> &Error {
-    match error.without_snippet() {
-        Error::AliasError { error, .. } => root(error),
-        other => other,
-    }
-}
-
-/// The parser's words without its position, which the place carries.
-fn sentence(text: &str) -> String {
-    let text = text.lines().next().unwrap_or("not YAML");
-    let cut = [" at line ", " (line "].iter().filter_map(|mark| text.find(mark)).min();
-    text[..cut.unwrap_or(text.len())].trim_end_matches(['.', ',', ':']).to_owned()
-}
-
-fn at(location: &Location) -> (u32, u32) {
-    let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-    (small(location.line()), small(location.column()))
-}
-
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Value>::deserialize(deserializer)?;
-        Ok(Self { at: at(&spanned.referenced), value: spanned.value })
+        Ok(Self { at: position(&spanned.referenced), value: spanned.value })
     }
 }
 
@@ -225,7 +173,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
         let mut map = Vec::new();
         while let Some(key) = entries.next_key::<Spanned<String>>()? {
             let node = entries.next_value()?;
-            map.push(Entry { at: at(&key.referenced), key: key.value, node });
+            map.push(Entry { at: position(&key.referenced), key: key.value, node });
         }
         Ok(Value::Map(map))
     }
@@ -283,10 +231,5 @@ mod tests {
         assert_eq!(read(&"- ".repeat(100_000)).unwrap_err().2, "yaml-budget");
         assert!(read(&"- ".repeat(DEPTH_MAX)).is_ok());
         assert_eq!(read(&" ".repeat(BYTES_MAX + 1)).unwrap_err().2, "file-too-large");
-    }
-
-    #[test]
-    fn a_parser_message_loses_its_position() {
-        assert_eq!(sentence("bad thing at line 3, column 4"), "bad thing");
     }
 }

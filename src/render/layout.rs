@@ -4,10 +4,13 @@
 //! folders, begins with `_` or `.` is left out, and so is every folder that
 //! Convoy gives no meaning.
 
-use super::nearest;
 use crate::model::{
-    FilePath, Manifest, NodeGroup, Place, Problem, ResourceKind, SourceTree, Stage,
+    FilePath, Manifest, NodeGroup, Place, Problem, ResourceKind, SourceTree, Stage, nearest,
+    suggestion,
 };
+
+/// The folders that Convoy gives a meaning.
+const FOLDERS: [&str; 6] = ["resources", "groups", "discovery", "values", "templates", "checks"];
 
 /// A file to render.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +30,17 @@ pub(crate) enum Holds {
     Resources(Option<ResourceKind>),
     /// Hosts, from which endpoints are made.
     Inventory,
+}
+
+impl Holds {
+    /// The kinds that may come out of the file.
+    pub(crate) fn kinds(self) -> Vec<ResourceKind> {
+        match self {
+            Self::Resources(Some(kind)) => vec![kind],
+            Self::Resources(None) => ResourceKind::ALL.to_vec(),
+            Self::Inventory => vec![ResourceKind::Endpoints],
+        }
+    }
 }
 
 /// The files to render, those for all groups first, and every file whose
@@ -57,6 +71,29 @@ pub(crate) fn find<'t>(
     (found, problems)
 }
 
+/// Files that look as if they were meant to count, and don't: what resources
+/// and values lie in is YAML, in folders of a known name.
+pub fn overlooked(tree: &SourceTree) -> Vec<Problem> {
+    tree.files.keys().filter_map(overlooked_file).collect()
+}
+
+fn overlooked_file(path: &FilePath) -> Option<Problem> {
+    let (folder, rest) = path.as_str().split_once('/')?;
+    if rest.split('/').any(|part| part.starts_with(['_', '.'])) {
+        return None;
+    }
+    if FOLDERS.contains(&folder) {
+        let counts = folder == "templates" || folder == "checks" || is_yaml(path);
+        return (!counts && !path.as_str().ends_with(".md")).then(|| {
+            problem(path, "not-read", "the file is not read: its name does not end in .yaml")
+                .with_hint("rename it; a name that begins with `_` is left out silently")
+        });
+    }
+    let near = nearest(folder, FOLDERS).filter(|_| is_yaml(path))?;
+    let message = format!("the file is not read: Convoy gives the folder `{folder}` no meaning");
+    Some(problem(path, "not-read", message).with_hint(format!("did you mean `{near}/`?")))
+}
+
 fn is_yaml(path: &FilePath) -> bool {
     path.as_str().ends_with(".yaml") || path.as_str().ends_with(".yml")
 }
@@ -81,7 +118,7 @@ fn resources<'t>(
 fn unknown_kind(path: &FilePath, folder: &str) -> Problem {
     let known = ResourceKind::ALL.map(ResourceKind::folder);
     let message = format!("`{folder}` is not a kind of resource");
-    problem(path, "unknown-kind", message).with_hint(nearest::suggestion(folder, &known))
+    problem(path, "unknown-kind", message).with_hint(suggestion(folder, &known))
 }
 
 fn of_group<'t>(
@@ -102,7 +139,7 @@ fn of_group<'t>(
 fn unknown_group(path: &FilePath, manifest: &Manifest, name: &str) -> Problem {
     let known: Vec<&str> = manifest.groups.iter().map(|rule| rule.name.as_str()).collect();
     problem(path, "unknown-group", format!("the manifest has no group `{name}`"))
-        .with_hint(nearest::suggestion(name, &known))
+        .with_hint(suggestion(name, &known))
 }
 
 fn values(path: &FilePath, manifest: &Manifest, parts: &[&str]) -> Result<(), Problem> {
@@ -139,7 +176,7 @@ fn unknown_stage(path: &FilePath, stem: &str, stages: &[&str]) -> Problem {
     let mut known = vec!["common"];
     known.extend(stages);
     problem(path, "unknown-stage", format!("the manifest has no stage `{name}`"))
-        .with_hint(nearest::suggestion(name, &known))
+        .with_hint(suggestion(name, &known))
 }
 
 fn problem(path: &FilePath, rule: &str, message: impl Into<String>) -> Problem {
@@ -212,6 +249,28 @@ mod tests {
             "values/v1.2.default.yaml",
         ] {
             assert_eq!(check(path), Ok(None), "{path}");
+        }
+    }
+
+    #[test]
+    fn files_that_look_as_if_they_counted_are_pointed_out() {
+        for (path, hint) in [
+            ("resources/clusters/a.json", Some("rename it")),
+            ("values/beta.yaml.bak", Some("rename it")),
+            ("resource/clusters/a.yaml", Some("did you mean `resources/`?")),
+            ("check/a.yaml", Some("did you mean `checks/`?")),
+            ("resources/clusters/a.yaml", None),
+            ("resources/clusters/_a.json", None),
+            ("resources/README.md", None),
+            ("checks/host.py", None),
+            ("docs/a.yaml", None),
+        ] {
+            let found = overlooked(&tree(&[path]).0);
+            let hints: Vec<_> = found.iter().filter_map(|one| one.hint.as_deref()).collect();
+            match hint {
+                Some(hint) => assert!(hints[0].starts_with(hint), "{path}: {hints:?}"),
+                None => assert_eq!(hints, [""; 0], "{path}"),
+            }
         }
     }
 

@@ -25,6 +25,13 @@ pub(crate) struct Rendering {
     pub(crate) problems: Vec<Problem>,
 }
 
+impl Rendering {
+    /// Whether every resource that the file means was made.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.file.is_some() && self.problems.is_empty()
+    }
+}
+
 /// Renderings by the hash of their inputs.
 #[derive(Debug)]
 pub(crate) struct Memo {

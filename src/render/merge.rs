@@ -16,7 +16,7 @@ type ByName = BTreeMap<(TypeUrl, ResourceName), (Arc<Resource>, Option<FilePath>
 
 /// The output of one stage.
 pub(crate) fn merge(manifest: &Manifest, stage: &Stage, renderings: Renderings) -> Output {
-    let Renderings { parts, mut problems, everywhere } = renderings;
+    let Renderings { parts, mut problems, everywhere, incomplete } = renderings;
     let mut groups: BTreeMap<NodeGroup, ByName> =
         manifest.groups.iter().map(|rule| (rule.name.clone(), ByName::new())).collect();
     let mut files = Vec::new();
@@ -41,7 +41,7 @@ pub(crate) fn merge(manifest: &Manifest, stage: &Stage, renderings: Renderings) 
         .map(|(name, all)| (name, all.into_values().map(|(resource, _)| resource).collect()))
         .collect();
     let resources = Resources { groups };
-    Output { hash: hash(&resources), resources, problems, files }
+    Output { hash: hash(&resources), resources, problems, files, incomplete }
 }
 
 fn add(group: &mut ByName, added: &Arc<Resource>, source: Option<&FilePath>) -> Option<Problem> {
@@ -51,10 +51,10 @@ fn add(group: &mut ByName, added: &Arc<Resource>, source: Option<&FilePath>) -> 
         return None;
     };
     let message = format!(
-        "{} is a second `{}` of type {}; the first is {}",
-        described(added, source),
+        "a second {} `{}`{}; the first is {}",
+        added.type_url.message().rsplit('.').next().unwrap_or_default(),
         added.name,
-        added.type_url.message(),
+        through(added, source).unwrap_or_default(),
         described(first, first_source.as_ref()),
     );
     Some(
@@ -66,11 +66,12 @@ fn add(group: &mut ByName, added: &Arc<Resource>, source: Option<&FilePath>) -> 
 /// Where a resource is written, and through which file it came where that is
 /// another: two of one macro have the same place.
 fn described(resource: &Resource, source: Option<&FilePath>) -> String {
-    let place = &resource.place;
-    match source.filter(|source| **source != place.file) {
-        Some(source) => format!("{place} (through {source})"),
-        None => place.to_string(),
-    }
+    format!("{}{}", resource.place, through(resource, source).unwrap_or_default())
+}
+
+fn through(resource: &Resource, source: Option<&FilePath>) -> Option<String> {
+    let source = source.filter(|source| **source != resource.place.file)?;
+    Some(format!(" (through {source})"))
 }
 
 fn hash(resources: &Resources) -> ContentHash {

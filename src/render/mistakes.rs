@@ -4,8 +4,7 @@
 //! of the manifest, the values and the inventory share it.
 
 use super::document::{Entry, Node, Value};
-use super::nearest;
-use crate::model::{FilePath, Place, Problem};
+use crate::model::{FilePath, Place, Problem, suggestion};
 
 /// The mistakes found so far in one file.
 #[derive(Debug)]
@@ -76,7 +75,7 @@ impl<'a> Mistakes<'a> {
         };
         for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
             let key = &entry.key;
-            let hint = nearest::suggestion(key, known);
+            let hint = suggestion(key, known);
             self.hint(entry.at, "unknown-field", format!("{what} has no field `{key}`"), hint);
         }
         Some(Fields { at: node.at, entries })

@@ -4,6 +4,7 @@
 //! values of its own or a template asks for `group`: then that group gets a
 //! rendering of its own. Sharing is never visible in the result.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::layout::{self, Found, Holds};
@@ -13,7 +14,8 @@ use super::template::{Engine, Source, Sources};
 use super::values::Values;
 use super::{document, inventory};
 use crate::model::{
-    ContentHash, FilePath, Manifest, NodeGroup, Place, Problem, Resource, SourceTree, Stage,
+    ContentHash, FilePath, Manifest, NodeGroup, Place, Problem, Resource, ResourceKind, SourceTree,
+    Stage,
 };
 
 /// Types the documents of a rendered file.
@@ -28,10 +30,15 @@ pub(crate) struct Renderings {
     pub(crate) problems: Vec<Problem>,
     /// Mistakes that concern every stage.
     pub(crate) everywhere: Vec<Problem>,
+    /// The kinds of which some may be missing, for a mistake.
+    pub(crate) incomplete: BTreeSet<ResourceKind>,
 }
 
 /// The words by which a template reaches others.
 const LOADING: [&str; 4] = ["extends", "from", "import", "include"];
+
+/// The rules by which the layout leaves a file of resources out.
+const UNPLACED: [&str; 2] = ["unknown-group", "unknown-kind"];
 
 /// Renders every file of `tree` for `stage`.
 pub(crate) fn render(
@@ -44,12 +51,19 @@ pub(crate) fn render(
     let (found, everywhere) = layout::find(tree, manifest);
     let values = Values::read(tree, manifest, stage);
     let run = Run::new(memo, decode, tree, manifest, stage, &values);
-    let parts = found
-        .iter()
-        .filter_map(|file| Some((file, tree.files.get(file.path)?)))
-        .flat_map(|(file, content)| run.file(file, content))
-        .collect();
-    Renderings { parts, problems: values.problems, everywhere }
+    let mut incomplete = BTreeSet::new();
+    if everywhere.iter().any(|problem| UNPLACED.contains(&problem.rule.as_str())) {
+        incomplete.extend(ResourceKind::ALL);
+    }
+    let mut parts = Vec::new();
+    for (file, content) in found.iter().filter_map(|f| Some((f, tree.files.get(f.path)?))) {
+        let made = run.file(file, content);
+        if made.iter().any(|(rendering, _)| !rendering.is_whole()) {
+            incomplete.extend(file.holds.kinds());
+        }
+        parts.extend(made);
+    }
+    Renderings { parts, problems: values.problems, everywhere, incomplete }
 }
 
 /// What is the same for all files of the stage.

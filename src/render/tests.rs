@@ -135,7 +135,7 @@ fn two_of_one_macro_are_told_apart_by_their_files() {
     ]);
     assert_eq!(problems(&output), ["templates/m.yaml:2:1 duplicate-name"]);
     let message = &output.problems[0].message;
-    assert!(message.contains("(through resources/clusters/b.yaml) is a second"), "{message}");
+    assert!(message.contains("(through resources/clusters/b.yaml); the first"), "{message}");
     assert!(message.ends_with("(through resources/clusters/a.yaml)"), "{message}");
 }
 

@@ -15,7 +15,6 @@
 mod any;
 mod document;
 mod message;
-mod names;
 mod rules;
 mod scalar;
 mod well_known;

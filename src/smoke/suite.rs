@@ -2,6 +2,7 @@
 //!
 //! Reading only; running them is `check`'s and `script`'s.
 
+mod fit;
 mod node;
 mod reader;
 
@@ -12,9 +13,7 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use http::{HeaderName, HeaderValue, Method};
 use regex::Regex;
 
-use crate::model::{
-    ContentHash, EVERYONE, FilePath, Manifest, NodeGroup, Place, Problem, SourceTree, Stage,
-};
+use crate::model::{ContentHash, FilePath, NodeGroup, Place, Problem, SourceTree, Stage};
 
 /// The folder of checks.
 const FOLDER: &str = "checks";
@@ -50,24 +49,6 @@ impl Suite {
         (suite, problems)
     }
 
-    /// The checks that name a stage or group which the pipeline lacks, and so
-    /// would never run.
-    pub fn strangers(&self, manifest: &Manifest) -> Vec<Problem> {
-        let stages: Vec<&str> = manifest.stages.iter().map(|spec| spec.name.as_str()).collect();
-        let mut groups: Vec<&str> = manifest.groups.iter().map(|rule| rule.name.as_str()).collect();
-        groups.push(EVERYONE);
-        let mut problems = Vec::new();
-        for check in &self.checks {
-            for stage in check.stages.iter().filter(|stage| !stages.contains(&stage.as_str())) {
-                problems.push(stranger(check, "stage", stage.as_str(), &stages));
-            }
-            for group in check.groups.iter().filter(|group| !groups.contains(&group.as_str())) {
-                problems.push(stranger(check, "group", group.as_str(), &groups));
-            }
-        }
-        problems
-    }
-
     fn content_hash(&self) -> ContentHash {
         let parts = self.files.iter().flat_map(|(path, content)| {
             let runs: &[u8] = if self.scripts.contains(path) { b"x" } else { b"" };
@@ -75,12 +56,6 @@ impl Suite {
         });
         ContentHash::of_parts(parts)
     }
-}
-
-fn stranger(check: &Check, what: &str, name: &str, known: &[&str]) -> Problem {
-    let message = format!("the check `{}` is for the {what} `{name}`, which is none", check.name);
-    Problem::new(check.place.clone(), &format!("unknown-{what}"), message)
-        .with_hint(format!("the manifest has {}", known.join(", ")))
 }
 
 fn is_yaml(path: &FilePath) -> bool {

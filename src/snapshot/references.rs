@@ -14,26 +14,38 @@ use std::sync::Arc;
 use prost_reflect::DynamicMessage;
 
 use self::mention::{Mention, mentions};
-use crate::model::{Problem, Resource, ResourceKind, TypeUrl};
+use crate::model::{Problem, Resource, ResourceKind, TypeUrl, did_you_mean};
 use crate::schema::Schema;
 
 /// Every reference that leads nowhere within `resources` (one node group's
 /// complete set): route → cluster, listener → route, cluster → endpoints,
-/// anything → secret …
-pub fn check(schema: &Schema, resources: &[Arc<Resource>]) -> Vec<Problem> {
-    check_with(&|type_url, body| schema.decode(type_url, body).ok(), resources)
+/// anything → secret … Of the kinds that are `incomplete`, because a mistake
+/// kept some of them back, nothing is reported missing.
+pub fn check(
+    schema: &Schema,
+    resources: &[Arc<Resource>],
+    incomplete: &BTreeSet<ResourceKind>,
+) -> Vec<Problem> {
+    let decode = |type_url: &TypeUrl, body: &[u8]| schema.decode(type_url, body).ok();
+    check_with(&decode, resources, incomplete)
 }
 
 /// How a message is decoded; `None` where it can't be. Decoding is what others
 /// report on, so an unreadable message simply mentions nothing here.
 type Decode<'a> = dyn Fn(&TypeUrl, &[u8]) -> Option<DynamicMessage> + 'a;
 
-fn check_with(decode: &Decode<'_>, resources: &[Arc<Resource>]) -> Vec<Problem> {
+fn check_with(
+    decode: &Decode<'_>,
+    resources: &[Arc<Resource>],
+    incomplete: &BTreeSet<ResourceKind>,
+) -> Vec<Problem> {
     let names = Names::of(resources);
     let mut problems = BTreeSet::new();
     for one in resources {
         let Some(message) = decode(&one.type_url, &one.body) else { continue };
-        let missing = mentions(decode, &message).into_iter().filter(|m| !names.hold(m));
+        let missing = mentions(decode, &message)
+            .into_iter()
+            .filter(|m| !names.hold(m) && !incomplete.contains(&m.kind));
         problems.extend(missing.map(|mention| problem(one, &mention, &names)));
     }
     problems.into_iter().collect()
@@ -52,11 +64,10 @@ impl<'a> Names<'a> {
         self.0.contains(&(mention.kind, mention.name.as_str()))
     }
 
-    /// The name of the same kind that is most like `mention`'s.
-    fn nearest(&self, mention: &Mention) -> Option<&'a str> {
+    /// A hint at the name of the same kind that is most like `mention`'s.
+    fn hint(&self, mention: &Mention) -> Option<String> {
         let same_kind = self.0.iter().filter(|(kind, _)| *kind == mention.kind);
-        let names: Vec<&str> = same_kind.map(|(_, name)| *name).collect();
-        similar::get_close_matches(mention.name.as_str(), &names, 1, 0.6).first().copied()
+        did_you_mean(&mention.name, same_kind.map(|(_, name)| *name))
     }
 }
 
@@ -72,13 +83,26 @@ fn problem(one: &Resource, mention: &Mention, names: &Names<'_>) -> Problem {
         Some(kind) => singular(kind),
         None => one.type_url.message(),
     };
-    let message =
-        format!("{user} `{}` names the {what} `{}`, which is not there", one.name, mention.name);
-    let hint = match names.nearest(mention) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("define it under resources/{}/", mention.kind.folder()),
-    };
+    let message = format!(
+        "{user} `{}` names the {what} `{}`, {}",
+        one.name,
+        mention.name,
+        not_there(mention)
+    );
+    let hint = names.hint(mention).unwrap_or_else(|| match mention.kind {
+        ResourceKind::Endpoints => {
+            "list its hosts in discovery/, or define them under resources/endpoints/".into()
+        }
+        kind => format!("define it under resources/{}/", kind.folder()),
+    });
     Problem::new(one.place.clone(), rule, message).with_hint(hint)
+}
+
+fn not_there(mention: &Mention) -> &'static str {
+    match mention.kind {
+        ResourceKind::Endpoints => "which are not there",
+        _ => "which is not there",
+    }
 }
 
 /// What people call one resource of a kind.

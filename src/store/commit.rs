@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::edit::{self, Edit};
 use super::error::{StoreError, failed};
-use super::object::{self, Commit, Kind, Object, Oid, Signature};
+use super::object::{self, Commit, Kind, Object, Objects, Signature};
 use super::open::{Inner, Shared};
 use super::pack;
 use super::record::{Act, Record};
@@ -79,7 +79,8 @@ fn prepare(inner: &Inner, repo: Arc<Repository>, new: NewCommit) -> Result<Waiti
         });
     }
     let commit = chain(&inner.shared, &repo, *head, &new, &edits, &mut objects)?;
-    objects.retain(|(id, _)| *id == commit.0 || !repo.has(id));
+    let presence = repo.presence();
+    objects.retain(|(id, _)| *id == commit.0 || !presence.has(id));
     let record = Record {
         act: Act::Commit,
         repo: repo.name.clone(),
@@ -102,7 +103,7 @@ pub(crate) fn send(
     inner: &Inner,
     repo: &Arc<Repository>,
     mut record: Record,
-    objects: Vec<(Oid, Object)>,
+    objects: Objects,
 ) -> Result<Waiting, StoreError> {
     let encoded = record.encode()?;
     record.pack = Vec::new();
@@ -124,7 +125,7 @@ fn check(new: &NewCommit) -> Result<(), StoreError> {
 
 /// Turns changes into edits and blobs. Outside the repository's lock: it is
 /// most of the work, and needs nothing of the head.
-fn hash(shared: &Shared, new: &NewCommit) -> Result<(Vec<Edit>, Vec<(Oid, Object)>), StoreError> {
+fn hash(shared: &Shared, new: &NewCommit) -> Result<(Vec<Edit>, Objects), StoreError> {
     let (mut edits, mut objects) = (Vec::new(), Vec::new());
     for change in &new.changes {
         match change {
@@ -154,7 +155,7 @@ fn chain(
     head: Head,
     new: &NewCommit,
     edits: &[Edit],
-    objects: &mut Vec<(Oid, Object)>,
+    objects: &mut Objects,
 ) -> Result<CommitId, StoreError> {
     let mut reader = shared.reader(repo);
     let root = match head.commit {

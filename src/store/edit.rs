@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use bytes::Bytes;
 
 use super::error::StoreError;
-use super::object::{self, Entry, Kind, Mode, Object, Oid};
+use super::object::{self, Entry, Kind, Mode, Object, Objects, Oid};
 use super::repository::Reader;
 use crate::model::FilePath;
 
@@ -45,7 +45,7 @@ pub(crate) fn edit(
     reader: &mut Reader<'_>,
     root: Option<Oid>,
     edits: &[Edit],
-    objects: &mut Vec<(Oid, Object)>,
+    objects: &mut Objects,
 ) -> Result<Oid, StoreError> {
     let mut folder = match root {
         Some(root) => Folder::read(reader, &root)?,
@@ -182,7 +182,7 @@ impl Folder {
 
     /// Writes what was read; `None` if nothing is left in it, for Git keeps no
     /// empty folders.
-    fn write(self, objects: &mut Vec<(Oid, Object)>) -> Result<Option<Oid>, StoreError> {
+    fn write(self, objects: &mut Objects) -> Result<Option<Oid>, StoreError> {
         let mut entries = Vec::with_capacity(self.items.len());
         for (name, item) in self.items {
             match item {
@@ -201,7 +201,7 @@ impl Folder {
     }
 }
 
-fn push(data: Bytes, objects: &mut Vec<(Oid, Object)>) -> Result<Oid, StoreError> {
+fn push(data: Bytes, objects: &mut Objects) -> Result<Oid, StoreError> {
     let object = Object { kind: Kind::Tree, data };
     let id = object.id()?;
     objects.push((id, object));

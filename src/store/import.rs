@@ -209,9 +209,11 @@ impl<'r> Source<'r> {
                 kind: Kind::from(data.kind),
                 data: bytes::Bytes::copy_from_slice(data.data),
             }),
-            // What was committed here and is not in the folder yet.
-            None if self.repo.has(id) => self.ours.object(id),
-            None => Err(StoreError::damaged(what(), "the fetch left it out")),
+            // What was committed here, where the quarantine doesn't reach us.
+            None => self
+                .ours
+                .object(id)
+                .map_err(|_| StoreError::damaged(what(), "the fetch left it out")),
         }
     }
 
@@ -222,11 +224,12 @@ impl<'r> Source<'r> {
     /// Everything below `heads` that the repository lacks. What it has, it has
     /// whole: packs appear at once, and records carry all they need.
     fn missing(&mut self, heads: &[CommitId]) -> Result<Vec<Oid>, StoreError> {
+        let presence = self.repo.presence();
         let mut seen = HashSet::new();
         let mut missing = Vec::new();
         let mut commits: Vec<Oid> = heads.iter().rev().map(|commit| commit.0).collect();
         while let Some(id) = commits.pop() {
-            if self.repo.has(&id) || !seen.insert(id) {
+            if presence.has(&id) || !seen.insert(id) {
                 continue;
             }
             missing.push(id);
@@ -234,7 +237,7 @@ impl<'r> Source<'r> {
             commits.extend(commit.parents.iter().map(|parent| parent.0));
             let mut trees = vec![commit.tree];
             while let Some(id) = trees.pop() {
-                if self.repo.has(&id) || !seen.insert(id) {
+                if presence.has(&id) || !seen.insert(id) {
                     continue;
                 }
                 missing.push(id);
@@ -243,7 +246,7 @@ impl<'r> Source<'r> {
                         Mode::Folder => trees.push(entry.id),
                         // A submodule's commit is in another repository.
                         Mode::Submodule => {}
-                        _ if self.repo.has(&entry.id) || !seen.insert(entry.id) => {}
+                        _ if presence.has(&entry.id) || !seen.insert(entry.id) => {}
                         _ => missing.push(entry.id),
                     }
                 }

@@ -58,6 +58,9 @@ pub(crate) struct Object {
     pub(crate) data: Bytes,
 }
 
+/// Objects on their way into a repository.
+pub(crate) type Objects = Vec<(Oid, Object)>;
+
 impl Object {
     /// The object's name.
     pub(crate) fn id(&self) -> Result<Oid, StoreError> {

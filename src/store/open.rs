@@ -242,7 +242,8 @@ fn replay_one(
     }
     let repo = shared.repository(&record.repo)?;
     let mut objects = if record.pack.is_empty() { Vec::new() } else { pack::decode(&record.pack)? };
-    objects.retain(|(id, _)| !repo.has(id));
+    let presence = repo.presence();
+    objects.retain(|(id, _)| !presence.has(id));
     repo.lend(&objects);
     let head = writer::apply(&repo, record)?;
     *repo.prepare() = head;

@@ -14,7 +14,7 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 
 use super::error::{StoreError, failed};
 use super::files::Files;
-use super::object::{Kind, Object, Oid, oid};
+use super::object::{Kind, Object, Objects, Oid, oid};
 use crate::model::CommitId;
 
 /// What is handed to the disk at once.
@@ -198,7 +198,7 @@ fn adler(data: &[u8]) -> u32 {
 }
 
 /// Reads a pack that [`encode`] made.
-pub(crate) fn decode(pack: &[u8]) -> Result<Vec<(Oid, Object)>, StoreError> {
+pub(crate) fn decode(pack: &[u8]) -> Result<Objects, StoreError> {
     let damaged = |why: &str| StoreError::damaged("reading a journal record's objects", why);
     let body = pack.strip_prefix(b"PACK\0\0\0\x02").ok_or_else(|| damaged("no pack"))?;
     let (count, mut rest) = body.split_first_chunk::<4>().ok_or_else(|| damaged("cut short"))?;

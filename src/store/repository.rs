@@ -82,6 +82,21 @@ fn open_git(git_dir: &Path) -> Result<Arc<gix::odb::Store>, StoreError> {
         .map_err(what)
 }
 
+/// Removes what a crash left of packs that were being written: temporary
+/// files, and an index whose pack's name was lost, for it would claim objects
+/// that are not there.
+fn sweep(files: &dyn Files, folder: &Path) -> std::io::Result<()> {
+    let names = files.list(folder)?;
+    for name in &names {
+        let pack = name.strip_suffix(".idx").map(|pack| format!("{pack}.pack"));
+        let is_orphan = pack.is_some_and(|pack| !names.contains(&pack));
+        if is_orphan || name.starts_with("tmp_pack_convoy") {
+            files.remove(&folder.join(name))?;
+        }
+    }
+    Ok(())
+}
+
 impl Repository {
     /// Opens the Git folder of `name`, which must be there, and counts its
     /// revisions.
@@ -94,12 +109,7 @@ impl Repository {
         let git_dir = git_dir(dir, name);
         let what = || format!("opening `{}`", git_dir.display());
         let refs = Refs::read(files, &git_dir).map_err(failed(what()))?;
-        let pack_dir = git_dir.join("objects/pack");
-        for name in files.list(&pack_dir).map_err(failed(what()))? {
-            if name.starts_with("tmp_pack_convoy") {
-                files.remove(&pack_dir.join(name)).map_err(failed(what()))?;
-            }
-        }
+        sweep(files, &git_dir.join("objects/pack")).map_err(failed(what()))?;
         let mut repository = Self {
             name: name.clone(),
             git: RwLock::new(open_git(&git_dir)?),
@@ -201,19 +211,31 @@ impl Repository {
         line.extend(first, begins, commits).then(|| line.head())
     }
 
-    /// Whether the folder or the overlay has the object.
-    pub(crate) fn has(&self, id: &Oid) -> bool {
-        self.borrowed(id).is_some() || {
-            let mut git = self.handle();
-            // A miss is the usual answer, and looking for packs again at each
-            // would cost more than packing an object twice.
-            git.refresh_never();
-            git.exists(&gix::ObjectId::Sha1(*id))
-        }
+    /// Tells what the folder or the overlay has, as of now: what comes later
+    /// may be missed.
+    pub(crate) fn presence(&self) -> Presence<'_> {
+        let mut git = self.handle();
+        // A miss is the usual answer, and looking for packs again at each
+        // would cost more than packing an object twice.
+        git.refresh_never();
+        Presence { repo: self, git }
     }
 
     fn borrowed(&self, id: &Oid) -> Option<Object> {
         self.overlay.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+}
+
+/// Tells which objects a repository has. What it says is there is there.
+pub(crate) struct Presence<'r> {
+    repo: &'r Repository,
+    git: gix::odb::HandleArc,
+}
+
+impl Presence<'_> {
+    /// Whether the folder or the overlay has the object.
+    pub(crate) fn has(&self, id: &Oid) -> bool {
+        self.repo.borrowed(id).is_some() || self.git.exists(&gix::ObjectId::Sha1(*id))
     }
 }
 
@@ -231,13 +253,13 @@ impl Reader<'_> {
         if let Some(object) = self.cache.get(id).or_else(|| self.repo.borrowed(id)) {
             return Ok(object);
         }
-        let object = match self.from_git(id)? {
+        let object = match self.in_git(id)? {
             Some(object) => object,
             // Between the two looks a checkpoint may have moved it, or merged
             // the pack it was in.
             None => {
                 self.git = self.repo.handle();
-                self.from_git(id)?.ok_or_else(|| self.missing(id))?
+                self.in_git(id)?.ok_or_else(|| self.missing(id))?
             }
         };
         self.cache.put(*id, &object);
@@ -249,7 +271,7 @@ impl Reader<'_> {
         StoreError::damaged(what, "it is not there")
     }
 
-    fn from_git(&mut self, id: &Oid) -> Result<Option<Object>, StoreError> {
+    fn in_git(&mut self, id: &Oid) -> Result<Option<Object>, StoreError> {
         let found = self.git.try_find(&gix::ObjectId::Sha1(*id), &mut self.buffer);
         let found = found.map_err(|error| {
             let what = format!("reading object {} of `{}`", CommitId(*id), self.repo.name);

@@ -130,9 +130,13 @@ pub(crate) enum Loss {
     Content,
     /// Names stay, content is cut in the middle and its last byte is wrong.
     Torn,
+    /// Names that were not synced stay but for those of packs: a folder's
+    /// names needn't reach the disk in the order they were made.
+    Packs,
 }
 
-pub(crate) const LOSSES: [Loss; 4] = [Loss::None, Loss::All, Loss::Content, Loss::Torn];
+pub(crate) const LOSSES: [Loss; 5] =
+    [Loss::None, Loss::All, Loss::Content, Loss::Torn, Loss::Packs];
 
 #[derive(Debug, Default, Clone)]
 struct Node {
@@ -205,9 +209,13 @@ impl Disk {
             let _ = std::fs::create_dir(root.join(dir));
         }
         for (path, at) in names {
+            let is_pack = path.extension().is_some_and(|ending| ending == "pack");
+            if loss == Loss::Packs && is_pack && self.durable.get(path) != Some(at) {
+                continue;
+            }
             let node = &self.nodes[*at];
             let content = match loss {
-                Loss::None => node.content.clone(),
+                Loss::None | Loss::Packs => node.content.clone(),
                 Loss::All | Loss::Content => node.content[..node.synced].to_vec(),
                 Loss::Torn => torn(node),
             };

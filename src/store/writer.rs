@@ -19,7 +19,7 @@ use super::Head;
 use super::checkpoint;
 use super::error::StoreError;
 use super::journal::Journal;
-use super::object::{Object, Oid};
+use super::object::Objects;
 use super::open::Shared;
 use super::record::{Act, Record};
 use super::repository::{self, Repository};
@@ -40,7 +40,7 @@ pub(crate) struct Write {
     pub(crate) record: Record,
     /// `record` as it goes to disk.
     pub(crate) encoded: Vec<u8>,
-    pub(crate) objects: Vec<(Oid, Object)>,
+    pub(crate) objects: Objects,
     pub(crate) done: Answer<Head>,
 }
 
@@ -59,7 +59,7 @@ pub(crate) enum Message {
 #[derive(Debug)]
 pub(crate) struct Pending {
     pub(crate) repo: Arc<Repository>,
-    pub(crate) objects: Vec<(Oid, Object)>,
+    pub(crate) objects: Objects,
 }
 
 /// Everything since the last checkpoint.
@@ -188,7 +188,7 @@ impl Writer {
         &mut self,
         repo: &Arc<Repository>,
         record: &Record,
-        objects: Vec<(Oid, Object)>,
+        objects: Objects,
     ) -> Result<Head, StoreError> {
         let head = apply(repo, record)?;
         self.remember(repo, objects);
@@ -196,7 +196,7 @@ impl Writer {
     }
 
     /// Keeps what the next checkpoint has to write.
-    pub(crate) fn remember(&mut self, repo: &Arc<Repository>, objects: Vec<(Oid, Object)>) {
+    pub(crate) fn remember(&mut self, repo: &Arc<Repository>, objects: Objects) {
         self.pending_bytes += objects.iter().map(|(_, object)| object.data.len()).sum::<usize>();
         let pending = self
             .pending

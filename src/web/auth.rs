@@ -4,6 +4,7 @@
 //! or, once, through the login form, which trades it for a session. What a
 //! caller may do is the role; whom the record names is the person.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -11,6 +12,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use subtle::ConstantTimeEq as _;
 
+use super::attempts::Attempts;
 use super::error::Fault;
 use super::session::{Session, Sessions};
 use crate::config::Role;
@@ -51,6 +53,7 @@ pub struct Auth {
 struct Inner {
     tokens: Vec<Token>,
     sessions: Sessions,
+    attempts: Attempts,
     /// Only in open development mode: what forms carry in place of a
     /// session's token.
     open: Option<String>,
@@ -89,7 +92,8 @@ impl Auth {
     ) -> Result<Self, AuthError> {
         let open = if insecure_dev && tokens.is_empty() { Some(random_hex()?) } else { None };
         let sessions = Sessions::new(secure_cookie);
-        Ok(Self { inner: Arc::new(Inner { tokens, sessions, open }) })
+        let attempts = Attempts::default();
+        Ok(Self { inner: Arc::new(Inner { tokens, sessions, attempts, open }) })
     }
 
     /// Whether everybody is an administrator.
@@ -125,10 +129,19 @@ impl Auth {
         Some(Caller::of(token, Proof::Session { key, csrf: session.csrf }))
     }
 
-    /// Trades a token for a session; gives the `Set-Cookie` value.
-    pub(crate) fn log_in(&self, secret: &str) -> Result<String, Fault> {
+    /// Trades a token, sent from `address`, for a session; gives the
+    /// `Set-Cookie` value.
+    pub(crate) fn log_in(&self, secret: &str, address: Option<IpAddr>) -> Result<String, Fault> {
+        let attempts = &self.inner.attempts;
+        if let Some(left) = attempts.wait(address) {
+            return Err(Fault::too_many_logins(left));
+        }
         let token = self.token(secret.trim()).filter(|token| token.role.covers(Role::Reader));
-        let token = token.ok_or_else(Fault::bad_token)?;
+        let Some(token) = token else {
+            attempts.failed(address);
+            return Err(Fault::bad_token());
+        };
+        attempts.succeeded(address);
         let (id, csrf) = random_hex().and_then(|id| Ok((id, random_hex()?)))?;
         self.inner.sessions.insert(&id, Session { token: token.name.clone(), csrf });
         tracing::info!(token = token.name, "logged in");
@@ -244,7 +257,7 @@ mod tests {
     #[test]
     fn a_session_lasts_until_logout() {
         let auth = auth();
-        let cookie = auth.log_in("secret-ann").expect("a session");
+        let cookie = auth.log_in("secret-ann", None).expect("a session");
         assert!(cookie.starts_with("__Host-convoy="), "{cookie}");
         for part in ["; HttpOnly", "; SameSite=Strict", "; Secure", "; Path=/"] {
             assert!(cookie.contains(part), "{cookie}");
@@ -259,19 +272,19 @@ mod tests {
     #[test]
     fn each_login_is_a_new_session() {
         let auth = auth();
-        assert_ne!(auth.log_in("secret-ann").ok(), auth.log_in("secret-ann").ok());
+        assert_ne!(auth.log_in("secret-ann", None).ok(), auth.log_in("secret-ann", None).ok());
     }
 
     #[test]
     fn a_node_cannot_log_in() {
-        assert!(auth().log_in("secret-envoy").is_err());
-        assert!(auth().log_in("").is_err());
+        assert!(auth().log_in("secret-envoy", None).is_err());
+        assert!(auth().log_in("", None).is_err());
     }
 
     #[test]
     fn a_wrong_token_is_not_rescued_by_a_cookie() {
         let auth = auth();
-        let cookie = auth.log_in("secret-ann").expect("a session");
+        let cookie = auth.log_in("secret-ann", None).expect("a session");
         let mut sent = headers("cookie", cookie.split(';').next().expect("a pair"));
         sent.extend(headers("authorization", "Bearer nonsense"));
         assert!(auth.identify(&sent).is_none());

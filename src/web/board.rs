@@ -21,6 +21,8 @@ pub(crate) struct Pipeline {
     pub(crate) mirror: Option<MirrorView>,
     /// The newest bundle, of any status.
     pub(crate) newest: Option<BundleBrief>,
+    /// The newest bundle's cells, as long as its matrix is not complete.
+    pub(crate) proving: Vec<Square>,
     /// In promotion order.
     pub(crate) stages: Vec<StageCard>,
 }
@@ -156,10 +158,13 @@ pub(crate) fn pipelines(view: &View) -> Vec<Pipeline> {
 /// One pipeline.
 pub(crate) fn pipeline(view: &View, repo: &RepoName, manifest: &Manifest) -> Pipeline {
     let stages = manifest.stages.iter().map(|spec| stage_card(view, repo, manifest, spec));
+    let newest = view.state.newest(repo);
+    let proving = newest.filter(|bundle| bundle.status == BundleStatus::Checking);
     Pipeline {
         repo: repo.clone(),
         mirror: view.mirrors.get(repo).cloned(),
-        newest: view.state.newest(repo).map(BundleBrief::of),
+        newest: newest.map(BundleBrief::of),
+        proving: proving.map(|bundle| all_squares(view, bundle)).unwrap_or_default(),
         stages: stages.collect(),
     }
 }
@@ -435,9 +440,9 @@ pub(crate) mod tests {
         let slots = [slot("beta", &second, Some(&first)), slot("release", &first, None)];
         let manifest = first.manifest.clone();
         let state = State {
-            bundles: [first, second.clone()].map(|b| (b.id.clone(), b)).into(),
+            bundles: Arc::new([first, second.clone()].map(|b| (b.id.clone(), b)).into()),
             slots: slots.map(|slot| ((repo(), slot.stage.clone()), slot)).into(),
-            promotions: [(promotion.id.clone(), promotion)].into(),
+            promotions: Arc::new([(promotion.id.clone(), promotion)].into()),
         };
         let cell = Cell { stage: stage("beta"), version: "1.40.0".into() };
         View {
@@ -508,7 +513,7 @@ pub(crate) mod tests {
         assert_eq!(board[0].stages[0].candidate, None);
         assert_eq!(board[0].stages[1].candidate, None);
         let mut view = view();
-        Arc::make_mut(&mut view.state).promotions.clear();
+        Arc::make_mut(&mut view.state).promotions = Arc::default();
         let offered = pipelines(&view)[0].stages[1].candidate.clone();
         assert_eq!(offered.map(|bundle| bundle.revision), Some(Revision(2)));
     }

@@ -11,7 +11,7 @@ use super::Site;
 use super::error::Fault;
 use super::mask::{Masked, masked_any};
 use crate::model::{BundleId, NodeGroup, Place, RepoName, Stage};
-use crate::reconcile::{Bundle, View};
+use crate::reconcile::{Bundle, View, find_bundle};
 use crate::schema::Schema;
 use crate::snapshot::{self, ResourceChange, ResourceDiff, Snapshot};
 
@@ -93,15 +93,12 @@ impl Named {
         if view.manifests.get(repo).is_some_and(|manifest| manifest.stage(&stage).is_some()) {
             return Ok(Self::Stage(stage));
         }
-        let id = BundleId::new(text)?;
-        let known = view.state.bundles.get(&id).is_some_and(|bundle| &bundle.repo == repo);
-        if known {
-            return Ok(Self::Bundle(id));
-        }
-        Err(Fault::not_found(
-            format!("`{text}` is neither a stage nor a bundle of `{repo}`"),
-            "the board shows the stages, and the bundles they serve",
-        ))
+        find_bundle(&view.state, repo, text).map(Self::Bundle).map_err(|_| {
+            Fault::not_found(
+                format!("`{text}` is neither a stage nor a bundle of `{repo}`"),
+                "name a stage, a bundle (b-…), a commit, r<N> or latest; `status` lists them",
+            )
+        })
     }
 
     fn stage(&self) -> Option<&Stage> {

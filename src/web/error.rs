@@ -2,6 +2,8 @@
 //! public message, hint. What only we should know is logged here, once, and
 //! not sent. `edge` writes the body, as JSON or as a page.
 
+use std::time::Duration;
+
 use axum::extract::rejection::{FormRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -12,6 +14,7 @@ use crate::mirror::MirrorError;
 use crate::model::{IdError, PathError};
 use crate::promote::{Refusal, RefusalKind};
 use crate::store::StoreError;
+use crate::telemetry::chain;
 
 /// A refusal or failure as the caller sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -24,6 +27,9 @@ pub(crate) struct Fault {
     pub(crate) message: String,
     /// What to do next; empty where there is nothing to say.
     pub(crate) hint: String,
+    /// Seconds after which it may be tried again, where that is known.
+    #[serde(skip)]
+    pub(crate) retry_after: Option<u64>,
 }
 
 impl Fault {
@@ -33,7 +39,8 @@ impl Fault {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) -> Self {
-        Self { status, code, message: message.into(), hint: hint.into() }
+        let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(2);
+        Self { status, code, message: message.into(), hint: hint.into(), retry_after }
     }
 
     /// No token, or one that nobody knows.
@@ -54,6 +61,20 @@ impl Fault {
             "this token is not known, or may not read",
             "check that it was copied whole; an administrator can make a new one",
         )
+    }
+
+    /// Too many logins failed; `left` is how long that lasts.
+    pub(crate) fn too_many_logins(left: Duration) -> Self {
+        let seconds = left.as_secs().max(1);
+        Self {
+            retry_after: Some(seconds),
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_logins",
+                "too many logins failed from your address",
+                format!("wait {seconds} s, then try again"),
+            )
+        }
     }
 
     /// The caller's role is too small.
@@ -137,11 +158,6 @@ impl Fault {
     }
 }
 
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
 impl IntoResponse for Fault {
     /// A response without a body: `edge::finish` knows whether a page or JSON
     /// is wanted, and the request's id.
@@ -151,8 +167,8 @@ impl IntoResponse for Fault {
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         response.extensions_mut().insert(self);
         response

@@ -1,5 +1,6 @@
 //! The connected nodes as data, in the words that people of the field know.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -16,7 +17,9 @@ pub(crate) const NODES_SHOWN_MAX: usize = 500;
 pub(crate) struct Nodes {
     /// How many there are.
     pub(crate) total: usize,
-    /// The first of them, by id.
+    /// How many are in each state.
+    pub(crate) states: BTreeMap<SyncState, usize>,
+    /// The first of them: the worst first, then by id.
     pub(crate) nodes: Vec<NodeCard>,
 }
 
@@ -43,6 +46,7 @@ pub(crate) struct TypeCard {
     pub(crate) names: usize,
     pub(crate) sent: Option<Arc<str>>,
     pub(crate) acked: Option<Arc<str>>,
+    pub(crate) answered_at: Option<Timestamp>,
     pub(crate) nacked: Option<Nack>,
 }
 
@@ -67,9 +71,15 @@ pub(crate) fn nodes(all: &[NodeStatus], stage: Option<&Stage>) -> Nodes {
     let of_stage = |node: &&NodeStatus| {
         stage.is_none_or(|stage| node.key.as_ref().map(|k| &k.stage) == Some(stage))
     };
-    let matching: Vec<_> = all.iter().filter(of_stage).collect();
-    let nodes = matching.iter().take(NODES_SHOWN_MAX).map(|node| node_card(node)).collect();
-    Nodes { total: matching.len(), nodes }
+    let mut nodes: Vec<_> = all.iter().filter(of_stage).map(node_card).collect();
+    let mut states = BTreeMap::new();
+    for node in &nodes {
+        *states.entry(node.state).or_default() += 1;
+    }
+    let total = nodes.len();
+    nodes.sort_by_key(|node| std::cmp::Reverse(node.state));
+    nodes.truncate(NODES_SHOWN_MAX);
+    Nodes { total, states, nodes }
 }
 
 fn node_card(node: &NodeStatus) -> NodeCard {
@@ -94,6 +104,7 @@ fn type_card(status: &TypeStatus) -> TypeCard {
         names: status.names,
         sent: status.sent.clone(),
         acked: status.acked.clone(),
+        answered_at: status.answered_at,
         nacked: status.nacked.clone(),
     }
 }
@@ -110,8 +121,6 @@ fn sync_state(status: &TypeStatus) -> SyncState {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::model::{NodeId, ResourceKind};
 
@@ -127,6 +136,7 @@ pub(crate) mod tests {
             names: 0,
             sent: sent.map(Into::into),
             acked: acked.map(Into::into),
+            answered_at: acked.map(|_| Timestamp::UNIX_EPOCH),
             nacked: nack,
         }
     }
@@ -173,5 +183,18 @@ pub(crate) mod tests {
         let fleet: Vec<_> = (0..600).map(|n| node(&format!("n{n}"))).collect();
         let nodes = nodes(&fleet, None);
         assert_eq!((nodes.total, nodes.nodes.len()), (600, NODES_SHOWN_MAX));
+        assert_eq!(nodes.states, [(SyncState::Nacked, 600)].into());
+    }
+
+    #[test]
+    fn the_worst_come_first() {
+        let mut quiet = node("a");
+        quiet.types.truncate(1);
+        let ids: Vec<_> = nodes(&[quiet, node("b")], None)
+            .nodes
+            .into_iter()
+            .map(|node| node.identity.id.to_string())
+            .collect();
+        assert_eq!(ids, ["b", "a"]);
     }
 }

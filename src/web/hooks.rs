@@ -29,8 +29,8 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::post;
 
-use crate::chat::{Ingress, Links, People, Secret, Slack};
-use crate::model::RepoName;
+use crate::chat::{Ingress, Links, People, Slack};
+use crate::model::{RepoName, Secret};
 use crate::tasks::Tasks;
 
 pub use desk::Desk;

@@ -103,6 +103,7 @@ fn merge(known: &mut TypeStatus, later: &TypeStatus) {
     known.names += later.names;
     known.sent = later.sent.clone().or(known.sent.take());
     known.acked = later.acked.clone().or(known.acked.take());
+    known.answered_at = later.answered_at.max(known.answered_at);
     known.nacked = later.nacked.clone().or(known.nacked.take());
 }
 
@@ -128,6 +129,7 @@ mod tests {
             names,
             sent: Some(acked.into()),
             acked: Some(acked.into()),
+            answered_at: None,
             nacked: None,
         }
     }

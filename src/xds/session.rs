@@ -203,7 +203,9 @@ impl Session {
             if gated && !channel.is_busy() && !channel.lack(&current).is_none() {
                 waits = true;
             } else if !channel.is_busy() {
-                let hold = role == Role::Supplier && hold_removals;
+                // A message of nothing but removals has its turn in reverse order.
+                let only_removals = !channel.is_urgent() && channel.lack(&current).is_only_gone();
+                let hold = role == Role::Supplier && (hold_removals || only_removals);
                 self.send(&place, &current, hold, now, out);
             }
             let busy = self.channels.get(&place).is_some_and(Channel::is_busy);

@@ -30,6 +30,8 @@ pub struct TypeStatus {
     pub sent: Option<Arc<str>>,
     /// The version it took last.
     pub acked: Option<Arc<str>>,
+    /// When it answered last, with either.
+    pub answered_at: Option<Timestamp>,
     /// Its last refusal, until it takes a newer version.
     pub nacked: Option<Nack>,
 }

@@ -20,6 +20,7 @@ use super::hub::Latest;
 use super::identity::identity;
 use super::method::Method;
 use super::session::{Ask, Outgoing, Request, Session};
+use super::words::words;
 use super::{Hub, Refusal};
 use crate::model::{NodeIdentity, SnapshotKey, TypeUrl};
 use crate::snapshot::Routing;
@@ -54,7 +55,7 @@ impl Incoming for DiscoveryRequest {
         Request {
             type_url,
             nonce: self.response_nonce,
-            error: self.error_detail.map(|status| status.message),
+            error: self.error_detail.map(|status| words(&status.message)),
             ask: Ask::Sotw { names, version: self.version_info },
             at: clock::now(),
         }
@@ -81,7 +82,7 @@ impl Incoming for DeltaDiscoveryRequest {
         Request {
             type_url,
             nonce: self.response_nonce,
-            error: self.error_detail.map(|status| status.message),
+            error: self.error_detail.map(|status| words(&status.message)),
             ask,
             at: clock::now(),
         }

@@ -71,6 +71,7 @@ const pagesOf = ({ repo, stages, file, bundles, promotions }) => {
     'editor-new': `/r/${repo}/edit/resources/clusters/brand-new.yaml`,
     'not-found': '/no/such/page',
     'no-bundle': '/bundles/b-000000000000',
+    'no-side': `/r/${repo}/diff?from=${stages[0]}&to=no-such-stage`,
   };
   if (bundles[0]) pages.bundle = `/bundles/${bundles[0].id}`;
   const rejected = bundles.find(({ status }) => status === 'rejected');
@@ -101,11 +102,22 @@ const contextOf = async (browser, options) => {
   return context;
 };
 
-const visit = async (page, name, path, label) => {
+/** The pages that differ from another one in their data alone: axe reads them once. */
+const ALIKE = ['nodes-stage', 'file-line', 'history-file', 'editor-new', 'no-bundle', 'diff-choose'];
+const MISSING = ['not-found', 'no-bundle', 'no-side'];
+
+const readByAxe = async (page, label) => {
+  const { violations } = await new AxeBuilder({ page }).withTags(TAGS).analyze();
+  const told = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).slice(0, 3).join(' | ')}`);
+  check(violations.length === 0, `${label}: axe says ${told.join('; ')}`);
+};
+
+/** Loads a page once and looks at it at both widths. */
+const visit = async (page, name, path, colorScheme) => {
   const errors = [];
   const onConsole = (message) => {
     // The browser reports the status of a page that is meant to be missing.
-    const expected = ['not-found', 'no-bundle'].includes(name) && /status of 404/.test(message.text());
+    const expected = MISSING.includes(name) && /status of 4(04|22)/.test(message.text());
     if (message.type() === 'error' && !expected) errors.push(message.text());
   };
   const onError = (error) => errors.push(String(error));
@@ -113,36 +125,100 @@ const visit = async (page, name, path, label) => {
     if (!request.url().startsWith(base)) errors.push(`asked ${request.url()}`);
   };
   page.on('console', onConsole).on('pageerror', onError).on('request', onRequest);
+  await page.setViewportSize({ width: 1280, height: 800 });
   await page.goto(path, { waitUntil: 'load' });
-  await page.evaluate(() => { for (const one of document.querySelectorAll('main details')) one.open = true; });
   const title = await page.title();
-  check(title.endsWith('· Convoy'), `${label}: the title is "${title}"`);
-  const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-  check(over <= 0, `${label}: the page scrolls sideways by ${over} px`);
-  const { violations } = await new AxeBuilder({ page }).withTags(TAGS).analyze();
-  const told = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).slice(0, 3).join(' | ')}`);
-  check(violations.length === 0, `${label}: axe says ${told.join('; ')}`);
+  check(title.endsWith('· Convoy'), `${name}: the title is "${title}"`);
+  if (MISSING.includes(name)) {
+    check(/Request id [\w.-]+/.test(await page.locator('main').innerText()), `${name}: no request id is shown`);
+  }
+  for (const width of [1280, 360]) {
+    const label = `${name} ${colorScheme} ${width}`;
+    await page.setViewportSize({ width, height: 800 });
+    if (shots) await page.screenshot({ path: join(shots, `${label.replaceAll(' ', '-')}.png`), fullPage: true });
+    await page.evaluate(() => { for (const one of document.querySelectorAll('main details')) one.open = true; });
+    const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    check(over <= 0, `${label}: the page scrolls sideways by ${over} px`);
+    // Colours don't depend on the width, layout doesn't on the theme.
+    const read = ALIKE.includes(name) ? colorScheme === 'light' && width === 1280 : colorScheme === 'light' || width === 1280;
+    if (read) await readByAxe(page, label);
+  }
   const broken = await page.evaluate(() => window.violations);
-  check(broken.length === 0, `${label}: the content policy was broken: ${broken.join(', ')}`);
-  check(errors.length === 0, `${label}: the console says ${errors.join(' | ')}`);
-  if (shots) await page.screenshot({ path: join(shots, `${label.replaceAll(' ', '-')}.png`), fullPage: true });
+  check(broken.length === 0, `${name} ${colorScheme}: the content policy was broken: ${broken.join(', ')}`);
+  check(errors.length === 0, `${name} ${colorScheme}: the console says ${errors.join(' | ')}`);
   page.off('console', onConsole).off('pageerror', onError).off('request', onRequest);
 };
 
-const visitAll = async (browser, pages) => {
-  for (const colorScheme of ['light', 'dark']) {
-    for (const width of [1280, 360]) {
-      const context = await contextOf(browser, { colorScheme, viewport: { width, height: 800 } });
-      const page = await context.newPage();
-      page.on('dialog', (dialog) => dialog.accept());
-      if (token) await visit(page, 'login', '/login', `login ${colorScheme} ${width}`);
-      await logIn(page);
-      for (const [name, path] of Object.entries(pages)) {
-        await visit(page, name, path, `${name} ${colorScheme} ${width}`);
-      }
-      await context.close();
-    }
+const visitAll = (browser, pages) => Promise.all(['light', 'dark'].map(async (colorScheme) => {
+  const context = await contextOf(browser, { colorScheme });
+  const page = await context.newPage();
+  page.on('dialog', (dialog) => dialog.accept());
+  if (token) await visit(page, 'login', '/login', colorScheme);
+  await logIn(page);
+  for (const [name, path] of Object.entries(pages)) await visit(page, name, path, colorScheme);
+  await context.close();
+}));
+
+/** The first key leads past the navigation, and every stop shows where it is. */
+const walkByKeys = async (browser) => {
+  const context = await contextOf(browser, { viewport: { width: 1280, height: 800 } });
+  const page = await context.newPage();
+  await logIn(page);
+  await page.goto('/');
+  await page.keyboard.press('Tab');
+  const skip = page.locator('a.skip');
+  check(await skip.evaluate((one) => one === document.activeElement && one.getBoundingClientRect().left >= 0), 'keys: the first stop is not the skip link');
+  await page.keyboard.press('Enter');
+  check(await page.evaluate(() => document.activeElement.id) === 'main', 'keys: the skip link does not lead to the content');
+  await page.goto('/');
+  let unseen = 0;
+  for (let stop = 0; stop < 25; stop += 1) {
+    await page.keyboard.press('Tab');
+    const outlined = await page.evaluate(() => document.activeElement === document.body
+      || getComputedStyle(document.activeElement).outlineStyle !== 'none');
+    if (!outlined) unseen += 1;
   }
+  check(unseen === 0, `keys: ${unseen} stops show no focus`);
+  await context.close();
+};
+
+/** A request for promotion shows on an open board, and its end too. */
+const followLive = async (browser, { repo }) => {
+  const { stages } = await api(`/repos/${repo}/board`);
+  const free = stages.find(({ candidate, approvals_needed: needed, open }) => candidate && needed > 0 && open.length === 0);
+  check(Boolean(free), 'live: no stage has something that could be promoted and waits for approval');
+  if (!free) return;
+  const context = await contextOf(browser, { viewport: { width: 1280, height: 800 } });
+  const page = await context.newPage();
+  await logIn(page);
+  await page.goto('/');
+  await page.locator('#live', { hasText: 'Live' }).waitFor({ timeout: 10_000 });
+  const act = async (path, body) => {
+    const headers = { 'content-type': 'application/json', ...(token ? { authorization: `Bearer ${token}` } : {}) };
+    const answer = await fetch(`${base}/api/v1${path}`, { method: 'POST', headers, body: JSON.stringify(body) });
+    if (!answer.ok) throw new Error(`POST ${path}: ${answer.status} ${await answer.text()}`);
+    return answer.json();
+  };
+  const shown = async (what, done) => {
+    const began = Date.now();
+    await done().catch(() => {});
+    const took = Date.now() - began;
+    check(took <= 1000, `live: ${what} after ${took} ms`);
+    console.log(`live: ${what} after ${took} ms`);
+  };
+  const { promotion } = await act(`/repos/${repo}/promotions`, { stage: free.stage, bundle: free.candidate.id, reason: 'to see the board change' });
+  const card = page.locator(`[data-promotion="${promotion.id}"]`);
+  await shown('a request is on the board', () => card.waitFor({ timeout: 10_000 }));
+  // What somebody types must outlive news.
+  await page.locator(`#approve-${promotion.id} summary`).click();
+  const note = page.locator(`#note-${promotion.id}`);
+  await note.fill('half a thought');
+  await act(`/promotions/${promotion.id}/cancel`, { reason: 'seen' });
+  check(await note.inputValue() === 'half a thought', 'live: what was typed is gone');
+  await note.fill('');
+  await page.locator('a.brand').focus();
+  await shown('its end is on the board', () => card.waitFor({ state: 'detached', timeout: 10_000 }));
+  await context.close();
 };
 
 /** The line that a wrong field is appended as. */
@@ -171,7 +247,8 @@ const editLive = async (browser, { repo, file }) => {
   check(await row.count() > 0, `editor: line ${wrong.line} is not among the problems:\n${await page.locator('#problems').innerText()}`);
   console.log(`editor: from key to problem ${Date.now() - began} ms`);
   check(await page.locator('#verdict').getAttribute('data-state') === 'bad', 'editor: the verdict is not bad');
-  check(await page.locator('#gutter .wrong').first().innerText() === `✗${wrong.line}`, 'editor: the gutter does not mark the line');
+  const marked = await page.locator('#gutter .wrong').allInnerTexts();
+  check(marked.includes(`✗${wrong.line}`), 'editor: the gutter does not mark the line');
   if (shots) await page.screenshot({ path: join(shots, 'editor-problem.png'), fullPage: true });
   if (await row.count() > 0) {
     await row.first().locator('a.jump').click();
@@ -181,16 +258,23 @@ const editLive = async (browser, { repo, file }) => {
   const { violations } = await new AxeBuilder({ page }).withTags(TAGS).analyze();
   check(violations.length === 0, `editor with problems: axe says ${violations.map(({ id }) => id).join(', ')}`);
   // An answer to an earlier text must not be shown for a later one.
+  const isLate = (request) => request.url().endsWith('/validate') && request.postData().includes('no_such_field_here');
+  let release;
+  const released = new Promise((done) => { release = done; });
   await page.route('**/validate', async (route) => {
-    const late = route.request().postData().includes('no_such_field_here');
-    if (late) await new Promise((done) => setTimeout(done, 1500));
-    await route.continue().catch(() => {});
+    if (isLate(route.request())) await released;
+    await route.continue();
   });
+  const asked = page.waitForRequest(isLate);
   await area.fill(`${wrong.text} `);
-  await page.waitForRequest('**/validate');
+  await asked;
   await area.fill(before);
   await page.locator('#verdict[data-state="ok"]').waitFor({ timeout: 10_000 }).catch(() => {});
-  await page.waitForTimeout(2000);
+  const late = page.waitForResponse((answer) => isLate(answer.request()));
+  release();
+  await (await late).finished();
+  // What was asked later is answered later: then the late answer was seen.
+  await page.evaluate(async () => (await fetch('/healthz')).text());
   check(await row.count() === 0, 'editor: an answer to an earlier text was shown');
   await page.unroute('**/validate');
   await area.press('End');
@@ -231,6 +315,8 @@ const forge = async (browser, { repo, stages, bundles }) => {
   for (const headers of [{ origin: 'https://evil.example' }, { origin: 'null' }, { 'sec-fetch-site': 'cross-site' }, { origin: base }]) {
     const answer = await context.request.post(address, { form, headers, maxRedirects: 0 });
     check(answer.status() === 403, `forged request with ${JSON.stringify(headers)}: ${answer.status()}`);
+    const page = await answer.text();
+    check(page.includes(answer.headers()['x-request-id']), 'forged request: the page does not show its request id');
   }
   const answer = await context.request.get('/');
   const policy = answer.headers()['content-security-policy'] ?? '';
@@ -245,11 +331,14 @@ const browser = await chromium.launch({
 try {
   const found = await survey();
   const pages = pagesOf(found);
+  const began = Date.now();
   await visitAll(browser, pages);
+  await walkByKeys(browser);
+  await followLive(browser, found);
   await editLive(browser, found);
   await readWithoutScripts(browser, found);
   await forge(browser, found);
-  console.log(`${Object.keys(pages).length} pages × 2 themes × 2 widths: ${checks} checks, ${failures.length} failures`);
+  console.log(`${Object.keys(pages).length} pages × 2 themes × 2 widths: ${checks} checks, ${failures.length} failures, ${Math.round((Date.now() - began) / 1000)} s`);
 } finally {
   await browser.close();
 }

@@ -2,7 +2,6 @@
 //! test that started them.
 #![allow(dead_code, reason = "not every test uses all of it")]
 
-pub(crate) mod ads;
 pub(crate) mod convoy;
 pub(crate) mod envoy;
 pub(crate) mod oneshot;

@@ -257,3 +257,19 @@ fn sigterm_drains_and_exits_with_zero() {
     assert_eq!(convoy.stop(), Some(0));
     assert!(convoy.log().contains("stopping"), "{}", convoy.log());
 }
+
+#[test]
+fn sigterm_ends_open_event_streams_and_frees_the_store() {
+    let mut convoy = Convoy::with().start();
+    let mut stream = std::net::TcpStream::connect(convoy.url().trim_start_matches("http://"))
+        .expect("the server listens");
+    use std::io::{Read as _, Write as _};
+    stream
+        .write_all(b"GET /api/v1/events HTTP/1.1\r\nhost: x\r\nx-convoy-person: bob\r\n\r\n")
+        .expect("a request can be sent");
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).expect("the stream opens");
+    assert_eq!(&head, b"HTTP/1.1 200");
+    assert_eq!(convoy.stop(), Some(0));
+    assert!(!convoy.log().contains("did not end in time"), "{}", convoy.log());
+}

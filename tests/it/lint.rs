@@ -66,6 +66,20 @@ circuit_breakers: {thresholds: [{max_requests: 1}, {priority: HIGH, max_requests
 }
 
 #[test]
+fn two_virtual_hosts_of_one_domain_are_an_error() {
+    let hosts = |second: &str| {
+        let text = format!(
+            "name: a\nvirtual_hosts:\n- {{name: h, domains: [a.com, '*']}}\n- {{name: i, domains: [{second}]}}\n"
+        );
+        findings("resources/routes/a.yaml", &text)
+    };
+    let expected = "error duplicate-domain: the virtual host `i` claims the domain `A.com`, which `h` has already";
+    assert_eq!(hosts("A.com"), [expected]);
+    assert_eq!(hosts("'*'").len(), 1);
+    assert_eq!(hosts("b.com"), [""; 0]);
+}
+
+#[test]
 fn a_route_behind_one_that_takes_everything_is_warned_of() {
     let found = routes(
         "{match: {prefix: /a}, route: {cluster: c}}

@@ -7,6 +7,7 @@
 )]
 
 mod bad_input;
+mod cli;
 mod harness;
 mod install;
 mod journey;
@@ -18,3 +19,4 @@ mod slack;
 mod smoke;
 mod store;
 mod web;
+mod xds;

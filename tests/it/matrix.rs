@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use convoy::app::PrivateListeners;
 use convoy::model::{
     Cell, ContentHash, FilePath, Manifest, Outcome, RepoName, SnapshotKey, SourceTree, StageSpec,
 };
@@ -13,8 +14,6 @@ use convoy::render::Renderer;
 use convoy::schema::Schema;
 use convoy::smoke::{Plan, Smoke, SmokeOptions, Suite};
 use convoy::snapshot;
-
-use crate::harness::ads::TestAds;
 
 const VERSIONS: [&str; 2] = ["1.36.4", "1.40.0"];
 
@@ -86,7 +85,7 @@ async fn the_sample_passes_its_own_matrix() {
         work: work.path().to_owned(),
         parallel: 2,
     };
-    let smoke = Smoke::new(Schema::load(), options, Arc::new(TestAds::default()), None);
+    let smoke = Smoke::new(Schema::load(), options, Arc::new(PrivateListeners), None);
     for spec in &sample.manifest.stages {
         for version in VERSIONS {
             let result = smoke.run(sample.plan(spec, version)).await;

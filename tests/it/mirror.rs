@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use convoy::mirror::{self, Credentials, Limits, MirrorError, Proposal, Quarantine};
-use convoy::model::{Change, CommitId, FilePath};
+use convoy::model::{Change, CommitId, FilePath, Secret};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use tempfile::TempDir;
@@ -37,7 +37,7 @@ impl Mirror {
     }
 
     fn with_token(mut self, upstream: &Upstream, token: &str) -> Self {
-        let (user, secret) = ("x-access-token".into(), token.into());
+        let (user, secret) = ("x-access-token".into(), Secret::new(token));
         self.remote.credentials = Some(Credentials { user, secret });
         self.remote.ca_file = Some(upstream.ca_file());
         self

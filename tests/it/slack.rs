@@ -3,17 +3,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails")]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use convoy::chat::{
-    self, Audience, ChatError, Ingress, Links, Message, People, Posted, Secret, Slack, SlackConfig,
-    VERBS,
+    self, Audience, ChatError, Ingress, Links, Message, People, Posted, Slack, SlackConfig, VERBS,
 };
-use convoy::model::{Actor, BundleId, Person, RepoName};
+use convoy::model::{Actor, BundleId, Person, RepoName, Secret};
 use convoy::promote::{Refusal, RefusalKind};
 use convoy::reconcile::{Bundle, Receipt, View};
 use convoy::tasks::Tasks;
@@ -22,81 +20,25 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::harness::slack::{BOT_TOKEN, FakeSlack};
+
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
-const TOKEN: &str = "xoxb-fake";
 
 type Acted = Result<Receipt, Refusal>;
 
-/// A running fake; killed when dropped.
-struct Fake {
-    child: Child,
-    port: u16,
-}
-
-impl Fake {
-    fn start() -> Self {
-        let mut child = Command::new("python3")
-            .args([&format!("{FIXTURES}/fake_slack.py"), "--port", "0", "--token", TOKEN])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("python3 is needed for the fake Slack");
-        let mut line = String::new();
-        let out = child.stdout.take().unwrap();
-        BufReader::new(out).read_line(&mut line).unwrap();
-        let port = line.trim().strip_prefix("listening on ").unwrap().parse().unwrap();
-        Self { child, port }
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
-    }
-
-    fn client(&self, token: &str) -> Slack {
-        let config = SlackConfig { token: Secret::new(token), api_url: Some(self.url("/api")) };
-        Slack::new(&config).unwrap()
-    }
-
-    /// A plain exchange, so that the fake is not judged by our own client.
-    fn http(&self, method: &str, path: &str, body: &Value) -> Value {
-        let body = body.to_string();
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        let length = body.len();
-        write!(
-            stream,
-            "{method} {path} HTTP/1.0\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
-        )
-        .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
-    }
-
-    fn fail(&self, failure: &Value) {
-        self.http("POST", "/_fail", failure);
-    }
-
-    fn log(&self) -> Vec<Value> {
-        let log = self.http("GET", "/_log", &Value::Null);
-        log.as_array().unwrap().clone()
-    }
-}
-
-impl Drop for Fake {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn client(fake: &FakeSlack, token: &str) -> Slack {
+    let api_url = Some(format!("{}/api", fake.url()));
+    Slack::new(&SlackConfig { token: Secret::new(token), api_url }).unwrap()
 }
 
 #[tokio::test]
 async fn a_card_is_posted_once_and_then_edited_in_place() {
-    let fake = Fake::start();
-    let slack = fake.client(TOKEN);
+    let fake = FakeSlack::start();
+    let slack = client(&fake, BOT_TOKEN);
     let posted = slack.post("#deploys", &Message::plain("first")).await.unwrap();
     assert_eq!(posted.channel, "CDEPLOYS");
     slack.update(&posted, &Message::plain("second")).await.unwrap();
-    let shown = fake.http("GET", "/_messages", &Value::Null);
+    let shown = fake.exchange("GET", "/_messages", &Value::Null);
     let shown = shown["CDEPLOYS"].as_array().unwrap().clone();
     assert_eq!(shown.len(), 1);
     assert_eq!(shown[0]["text"], "second");
@@ -107,12 +49,12 @@ async fn a_card_is_posted_once_and_then_edited_in_place() {
 
 #[tokio::test]
 async fn a_message_that_is_gone_is_told_from_other_refusals() {
-    let fake = Fake::start();
-    let slack = fake.client(TOKEN);
+    let fake = FakeSlack::start();
+    let slack = client(&fake, BOT_TOKEN);
     let nowhere = Posted { channel: "C1".into(), ts: "1.000001".into() };
     let error = slack.update(&nowhere, &Message::plain("x")).await.unwrap_err();
     assert!(error.is_gone() && !error.is_transient(), "{error}");
-    let wrong = fake.client("xoxb-other").post("C1", &Message::plain("x")).await.unwrap_err();
+    let wrong = client(&fake, "xoxb-other").post("C1", &Message::plain("x")).await.unwrap_err();
     assert!(!wrong.is_gone(), "{wrong}");
     assert_eq!(wrong.to_string(), "chat.postMessage was refused: invalid_auth");
     assert!(!format!("{wrong:?}").contains("xoxb"), "{wrong:?}");
@@ -120,8 +62,8 @@ async fn a_message_that_is_gone_is_told_from_other_refusals() {
 
 #[tokio::test]
 async fn a_rate_limit_is_waited_out_as_long_as_slack_asks() {
-    let fake = Fake::start();
-    let slack = fake.client(TOKEN);
+    let fake = FakeSlack::start();
+    let slack = client(&fake, BOT_TOKEN);
     fake.fail(&json!({"method": "chat.postMessage", "status": 429, "retry_after": 1, "count": 1}));
     let began = tokio::time::Instant::now();
     slack.post("C1", &Message::plain("x")).await.unwrap();
@@ -132,8 +74,8 @@ async fn a_rate_limit_is_waited_out_as_long_as_slack_asks() {
 
 #[tokio::test]
 async fn a_rate_limit_without_end_is_given_up() {
-    let fake = Fake::start();
-    let slack = fake.client(TOKEN);
+    let fake = FakeSlack::start();
+    let slack = client(&fake, BOT_TOKEN);
     fake.fail(&json!({"method": "chat.update", "status": 429, "retry_after": 0, "count": 99}));
     fake.fail(&json!({"method": "chat.postMessage", "status": 429, "retry_after": 3600}));
     let posted = Posted { channel: "C1".into(), ts: "1.000001".into() };
@@ -147,8 +89,8 @@ async fn a_rate_limit_without_end_is_given_up() {
 
 #[tokio::test]
 async fn a_post_that_may_have_arrived_is_not_posted_twice() {
-    let fake = Fake::start();
-    let slack = fake.client(TOKEN);
+    let fake = FakeSlack::start();
+    let slack = client(&fake, BOT_TOKEN);
     fake.fail(&json!({"method": "chat.postMessage", "status": 502, "count": 1}));
     let error = slack.post("C1", &Message::plain("x")).await.unwrap_err();
     assert!(error.is_transient(), "{error}");
@@ -157,24 +99,25 @@ async fn a_post_that_may_have_arrived_is_not_posted_twice() {
 
 #[tokio::test]
 async fn a_late_answer_goes_to_the_response_url_and_nowhere_else() {
-    let fake = Fake::start();
-    let slack = fake.client(TOKEN);
+    let fake = FakeSlack::start();
+    let slack = client(&fake, BOT_TOKEN);
     let message = Message::plain("done");
-    slack.respond(&fake.url("/response/7"), Audience::Caller, &message).await.unwrap();
+    slack.respond(&format!("{}/response/7", fake.url()), Audience::Caller, &message).await.unwrap();
     let got = &fake.log()[0]["body"];
     assert_eq!(got["path"], "/response/7");
     assert_eq!(got["response_type"], "ephemeral");
     assert_eq!(got["replace_original"], false);
-    let other = Fake::start();
-    let refused = slack.respond(&other.url("/response/7"), Audience::Caller, &message).await;
+    let other = FakeSlack::start();
+    let refused =
+        slack.respond(&format!("{}/response/7", other.url()), Audience::Caller, &message).await;
     assert!(matches!(refused, Err(ChatError::ForeignResponseUrl)), "{refused:?}");
     assert!(other.log().is_empty());
 }
 
 #[tokio::test]
 async fn a_whisper_reaches_one_person() {
-    let fake = Fake::start();
-    fake.client(TOKEN).whisper("C1", "U1", &Message::plain("psst")).await.unwrap();
+    let fake = FakeSlack::start();
+    client(&fake, BOT_TOKEN).whisper("C1", "U1", &Message::plain("psst")).await.unwrap();
     let log = fake.log();
     assert_eq!(log[0]["method"], "chat.postEphemeral");
     assert_eq!(log[0]["body"]["user"], "U1");
@@ -182,9 +125,7 @@ async fn a_whisper_reaches_one_person() {
 
 #[tokio::test]
 async fn slack_that_is_not_there_is_an_error_and_no_more() {
-    let port = Fake::start().port;
-    let api_url = Some(format!("http://127.0.0.1:{port}/api"));
-    let slack = Slack::new(&SlackConfig { token: Secret::new(TOKEN), api_url }).unwrap();
+    let slack = client(&FakeSlack::start(), BOT_TOKEN);
     let error = slack.post("C1", &Message::plain("x")).await.unwrap_err();
     assert!(matches!(error, ChatError::Unreachable { .. }) && error.is_transient(), "{error}");
 }
@@ -213,12 +154,12 @@ impl Desk for SlowDesk {
 }
 
 /// Serves the hooks over `desk` on a free port; returns the address.
-async fn serve(fake: &Fake, tasks: &Tasks) -> String {
+async fn serve(fake: &FakeSlack, tasks: &Tasks) -> String {
     let kim = ("U1".to_owned(), Person::new("kim").unwrap());
     let slack = SlackHooks {
         ingress: Ingress::new(vec![Secret::new(SECRET)]),
         people: People::new([kim]),
-        client: fake.client(TOKEN),
+        client: client(fake, BOT_TOKEN),
         links: Links::new("https://convoy.example.com"),
         default_repo: RepoName::new("mesh/config").ok(),
         replies: Replies::default(),
@@ -238,10 +179,10 @@ async fn serve(fake: &Fake, tasks: &Tasks) -> String {
 }
 
 /// What `slack_send.py` prints: the status, then the answer.
-async fn send(address: &str, fake: &Fake, secret: &std::path::Path, what: &[&str]) -> String {
+async fn send(address: &str, fake: &FakeSlack, secret: &std::path::Path, what: &[&str]) -> String {
     let output = tokio::process::Command::new("python3")
         .arg(format!("{FIXTURES}/slack_send.py"))
-        .args(["--url", address, "--slack", &fake.url(""), "--secret-file"])
+        .args(["--url", address, "--slack", &fake.url(), "--secret-file"])
         .arg(secret)
         .args(what)
         .output()
@@ -252,7 +193,8 @@ async fn send(address: &str, fake: &Fake, secret: &std::path::Path, what: &[&str
 
 #[tokio::test]
 async fn what_takes_too_long_is_answered_later_and_only_once() {
-    let (fake, tasks, folder) = (Fake::start(), Tasks::default(), tempfile::tempdir().unwrap());
+    let (fake, tasks, folder) =
+        (FakeSlack::start(), Tasks::default(), tempfile::tempdir().unwrap());
     let secret = folder.path().join("secret");
     std::fs::write(&secret, SECRET).unwrap();
     let address = serve(&fake, &tasks).await;
@@ -279,7 +221,8 @@ async fn what_takes_too_long_is_answered_later_and_only_once() {
 
 #[tokio::test]
 async fn every_refused_click_gets_an_answer_of_its_own() {
-    let (fake, tasks, folder) = (Fake::start(), Tasks::default(), tempfile::tempdir().unwrap());
+    let (fake, tasks, folder) =
+        (FakeSlack::start(), Tasks::default(), tempfile::tempdir().unwrap());
     let secret = folder.path().join("secret");
     std::fs::write(&secret, SECRET).unwrap();
     let address = serve(&fake, &tasks).await;

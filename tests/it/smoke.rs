@@ -3,20 +3,19 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use convoy::app::PrivateListeners;
 use convoy::model::{
     Cell, CellResult, ContentHash, FilePath, NodeGroup, Outcome, Place, RepoName, Resource,
     ResourceKind, ResourceName, SmokePolicy, SnapshotKey, SourceTree, Stage,
 };
 use convoy::schema::Schema;
-use convoy::smoke::{Listeners, Plan, Smoke, SmokeOptions, Suite};
+use convoy::smoke::{Listeners, Opening, Plan, Smoke, SmokeOptions, Suite};
 use convoy::snapshot::{self, Snapshot};
 use prost_reflect::DynamicMessage;
-
-use crate::harness::ads::TestAds;
 
 const OLD: &str = "1.36.4";
 const NEW: &str = "1.40.0";
@@ -253,10 +252,23 @@ impl Config {
     }
 }
 
+/// The real listeners, counted.
+#[derive(Debug, Default)]
+struct Counted {
+    opened: AtomicUsize,
+}
+
+impl Listeners for Counted {
+    fn listen(&self, snapshot: Arc<Snapshot>) -> Opening<'_> {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        PrivateListeners.listen(snapshot)
+    }
+}
+
 /// A runner in a folder of its own.
 struct Runner {
     smoke: Smoke,
-    ads: Arc<TestAds>,
+    listeners: Arc<Counted>,
     dir: tempfile::TempDir,
 }
 
@@ -271,10 +283,9 @@ impl Runner {
         let options =
             SmokeOptions { envoys: envoys.to_owned(), work: dir.path().join("work"), parallel: 2 };
         let cache = sled::open(dir.path().join("cache")).unwrap();
-        let ads = Arc::new(TestAds::default());
-        let listeners = Arc::clone(&ads) as Arc<dyn Listeners>;
-        let smoke = Smoke::new(Schema::load(), options, listeners, Some(cache));
-        Self { smoke, ads, dir }
+        let listeners = Arc::<Counted>::default();
+        let smoke = Smoke::new(Schema::load(), options, Arc::clone(&listeners) as _, Some(cache));
+        Self { smoke, listeners, dir }
     }
 
     async fn run(&self, plan: Plan) -> CellResult {
@@ -460,7 +471,7 @@ async fn the_same_content_at_the_same_time_is_run_once() {
     let plan = Config::sound().plan(NEW);
     let (a, b) = tokio::join!(runner.smoke.run(plan.clone()), runner.smoke.run(plan));
     assert_eq!((a.outcome, b.outcome), (Outcome::Passed, Outcome::Passed), "{a:#?}");
-    assert_eq!(runner.ads.opened.load(Ordering::Relaxed), 1);
+    assert_eq!(runner.listeners.opened.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
@@ -531,7 +542,7 @@ async fn every_group_gets_an_envoy_of_its_own() {
     let result = runner.run(plan).await;
     assert_failed(&result, &["group edge: check `edge only`"]);
     assert_eq!((result.reasons.len(), result.checks), (1, 1), "{result:#?}");
-    assert_eq!(runner.ads.opened.load(Ordering::Relaxed), 2);
+    assert_eq!(runner.listeners.opened.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The store judged by stock `git`, and by `kill -9`.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test; a child tells its parent")]
+
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -320,6 +322,7 @@ async fn an_adopted_rewind_is_the_old_commit_as_a_new_revision() {
 async fn unrelated_history_is_adopted_whole() {
     let bench = Bench::start().await;
     bench.commit(vec![upsert("ours", "1")]).await.unwrap();
+    bench.store.close().await.unwrap();
     let upstream = bench.upstream();
     upstream.commit("a", "1");
     upstream.commit("b", "2");
@@ -403,9 +406,11 @@ async fn stock_git_sees_commits_soon_without_a_stop() {
     let head = bench.commit(vec![upsert("a", "1")]).await.unwrap().commit.unwrap().to_string();
     let git_dir = bench.store.git_dir(&bench.repo);
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
-    while std::fs::read_to_string(git_dir.join("packed-refs")).is_ok_and(|t| t.contains(&head))
-        == false
-    {
+    let is_there = || {
+        let refs = std::fs::read_to_string(git_dir.join("packed-refs"));
+        refs.is_ok_and(|refs| refs.contains(&head))
+    };
+    while !is_there() {
         assert!(tokio::time::Instant::now() < deadline, "no checkpoint came");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }

@@ -290,3 +290,18 @@ async fn a_session_acts_only_through_our_own_forms() {
     let response = site.send(form(path, &[cookie, origin], &sync)).await;
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
 }
+
+#[tokio::test]
+async fn guessing_tokens_is_slowed_down() {
+    let site = Site::start().await;
+    let origin = ("origin", "http://convoy.example.com");
+    for _ in 0..10 {
+        let response = site.send(form("/login", &[origin], "token=wrong")).await;
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    }
+    let response = site.send(form("/login", &[origin], "token=operator")).await;
+    assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(response.headers().get("set-cookie").is_none());
+    let wait = response.headers()["retry-after"].to_str().expect("text").parse::<u64>();
+    assert!(wait.is_ok_and(|seconds| (1..=60).contains(&seconds)));
+}

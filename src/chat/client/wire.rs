@@ -12,7 +12,7 @@ use url::Url;
 
 use super::{ChatError, Posted};
 use crate::chat::message::Message;
-use crate::chat::secret::Secret;
+use crate::model::Secret;
 
 type LoopbackConnector =
     SlackClientHyperConnector<hyper_util::client::legacy::connect::HttpConnector>;

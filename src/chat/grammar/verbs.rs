@@ -1,5 +1,6 @@
 //! The table of verbs: the grammar's words, usages and examples in one place.
 
+use crate::model::did_you_mean;
 use crate::promote::{Refusal, RefusalKind};
 
 /// What a line begins with.
@@ -153,36 +154,12 @@ pub(super) fn find(text: &str) -> Result<&'static VerbSpec, Refusal> {
 
 fn unknown(text: &str) -> Refusal {
     let names = VERBS.iter().map(|spec| spec.name);
-    let hint = match nearest(text, names) {
-        Some(name) => format!("did you mean `{name}`? `help` lists every command"),
+    let hint = match did_you_mean(text, names) {
+        Some(hint) => format!("{hint} `help` lists every command"),
         None => "`help` lists every command".into(),
     };
     let message = format!("`{text}` is not a command; nothing was done");
     Refusal { kind: RefusalKind::Invalid, message, hint }
-}
-
-/// The one of `names` that `text` is most likely a slip of.
-pub fn nearest<'a>(text: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let typed: Vec<char> = text.to_lowercase().chars().take(40).collect();
-    let near = names.into_iter().map(|name| (distance(&typed, name), name));
-    let (steps, name) = near.min_by_key(|(steps, _)| *steps)?;
-    (steps <= 2 && steps < typed.len()).then_some(name)
-}
-
-/// Letters to add, drop or change (Levenshtein).
-fn distance(typed: &[char], name: &str) -> usize {
-    let name: Vec<char> = name.to_lowercase().chars().collect();
-    let mut row: Vec<usize> = (0..=name.len()).collect();
-    for (i, typed) in typed.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, wanted) in name.iter().enumerate() {
-            let changed = diagonal + usize::from(typed != wanted);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[name.len()]
 }
 
 #[cfg(test)]
@@ -201,7 +178,7 @@ mod tests {
             ("a", None),
         ];
         for (typed, meant) in table {
-            assert_eq!(nearest(typed, names()), meant, "{typed}");
+            assert_eq!(crate::model::nearest(typed, names()), meant, "{typed}");
         }
     }
 }

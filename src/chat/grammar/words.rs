@@ -5,9 +5,10 @@
 
 use std::collections::VecDeque;
 
-use super::verbs::{VerbSpec, nearest};
+use super::verbs::VerbSpec;
 use super::{invalid, usage};
 use crate::chat::text::is_invisible;
+use crate::model::did_you_mean;
 use crate::promote::Refusal;
 
 /// One word, or one quoted text.
@@ -264,8 +265,8 @@ fn set(
 
 fn unknown(name: &str, spec: &VerbSpec) -> Refusal {
     let message = format!("`{}` has no option `{name}`", spec.name);
-    match nearest(name, OPTIONS) {
-        Some(option) => invalid(&message, &format!("did you mean `{option}`? {}", usage(spec))),
+    match did_you_mean(name, OPTIONS) {
+        Some(hint) => invalid(&message, &format!("{hint} {}", usage(spec))),
         None => invalid(&message, &usage(spec)),
     }
 }

@@ -5,8 +5,7 @@ use minijinja::{Error, ErrorKind};
 
 use super::scan::advance;
 use super::sources::Sources;
-use crate::model::{FilePath, Place, Problem};
-use crate::render::nearest;
+use crate::model::{FilePath, Place, Problem, did_you_mean, nearest};
 
 /// What the bounded output says when it is full.
 pub(super) const TOO_LONG: &str = "the output is longer than 8 MiB";
@@ -24,7 +23,11 @@ pub(super) fn problem(
     let place = place(file, plain, sources, innermost);
     let detail = innermost.detail().unwrap_or_default();
     match innermost.kind() {
-        ErrorKind::UndefinedError => undefined(place, detail, values),
+        ErrorKind::UndefinedError => {
+            let written = || expression(file, plain, sources, innermost);
+            let named = detail.split('`').nth(1).map(str::to_owned).or_else(written);
+            undefined(place, named.as_deref(), values)
+        }
         ErrorKind::SyntaxError => Problem::new(place, "template-syntax", sentence(detail)),
         ErrorKind::OutOfFuel => Problem::new(
             place,
@@ -59,14 +62,28 @@ fn innermost(error: &Error) -> &Error {
     found
 }
 
-fn place(file: &FilePath, plain: &str, sources: &Sources, error: &Error) -> Place {
+/// The file that an error is in, and its text as run.
+fn origin(file: &FilePath, plain: &str, sources: &Sources, error: &Error) -> (FilePath, String) {
     let name = error.name().unwrap_or(file.as_str());
-    let (file, text) = match sources.plain(name) {
+    match sources.plain(name) {
         Some(text) if name != file.as_str() => {
             (FilePath::new(name).unwrap_or_else(|_| file.clone()), text)
         }
         _ => (file.clone(), plain.to_owned()),
-    };
+    }
+}
+
+/// The name that stands where the error is, if it is a plain one.
+fn expression(file: &FilePath, plain: &str, sources: &Sources, error: &Error) -> Option<String> {
+    let (_, text) = origin(file, plain, sources, error);
+    let from = text.get(error.range()?.start..)?;
+    let end = from.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.'));
+    let name = from.get(..end.unwrap_or(from.len()))?;
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+fn place(file: &FilePath, plain: &str, sources: &Sources, error: &Error) -> Place {
+    let (file, text) = origin(file, plain, sources, error);
     let exact = error.range().and_then(|range| text.get(..range.start));
     let (line, column) = match exact {
         Some(before) => advance((1, 1), before),
@@ -75,9 +92,10 @@ fn place(file: &FilePath, plain: &str, sources: &Sources, error: &Error) -> Plac
     Place { file, line, column }
 }
 
-/// The engine's detail names the expression: `` `users.name` is undefined ``.
-fn undefined(place: Place, detail: &str, values: &Value) -> Problem {
-    let Some(expression) = detail.split('`').nth(1) else {
+/// The expression is named by the engine's detail, `` `users.name` is
+/// undefined ``, or by what is written there.
+fn undefined(place: Place, named: Option<&str>, values: &Value) -> Problem {
+    let Some(expression) = named else {
         return Problem::new(place, "undefined-variable", "the value is not defined");
     };
     let problem =
@@ -96,7 +114,7 @@ fn near(expression: &str, values: &Value) -> Option<String> {
         let inner = scope.get_attr(part).ok()?;
         if inner.is_undefined() {
             let keys: Vec<String> = scope.try_iter().ok()?.map(|key| key.to_string()).collect();
-            let near = nearest::nearest(part, keys.iter().map(String::as_str))?;
+            let near = nearest(part, keys.iter().map(String::as_str))?;
             return Some(format!("{path}{near}"));
         }
         path = format!("{path}{part}.");
@@ -108,10 +126,9 @@ fn near(expression: &str, values: &Value) -> Option<String> {
 fn missing(place: Place, detail: &str, sources: &Sources) -> Problem {
     let name = Sources::full_name(detail.split(['"', '\'']).nth(1).unwrap_or(detail));
     let problem = Problem::new(place, "template-missing", format!("there is no template `{name}`"));
-    match nearest::nearest(&name, sources.names()) {
-        Some(near) => problem.with_hint(format!("did you mean `{near}`?")),
-        None => problem.with_hint("templates to import or include lie under `templates/`"),
-    }
+    let hint = did_you_mean(&name, sources.names());
+    let folder = || "templates to import or include lie under `templates/`".into();
+    problem.with_hint(hint.unwrap_or_else(folder))
 }
 
 fn sentence(text: &str) -> String {

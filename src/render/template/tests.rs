@@ -212,6 +212,12 @@ fn undefined_names_are_found_with_the_nearest_known_one() {
     assert_eq!(message, "`timeouts.conect` is not defined");
     assert_eq!(hint.as_deref(), Some("did you mean `timeouts.connect`?"));
     assert!(place.ends_with("undefined-variable"), "{place}");
+    let macros = [("m.yaml", "#% macro m(x)\na: ${{ x }}${{ nmae }}\n#% endmacro\n")];
+    let use_it = "#% from 'm.yaml' import m\n${{ m(1) }}\n";
+    let (place, message, hint) = problem(&macros, use_it);
+    assert_eq!(place, "templates/m.yaml:2:16 undefined-variable");
+    assert_eq!(message, "`nmae` is not defined");
+    assert_eq!(hint.as_deref(), Some("did you mean `name`?"));
 }
 
 #[test]

@@ -4,8 +4,8 @@ use prost_reflect::{DynamicMessage, MessageDescriptor, Value};
 
 use super::document::TYPE_PREFIX;
 use super::message::At;
-use super::names::nearest;
 use super::{MAX_TYPE_LOOKUPS, Mistake, Reader};
+use crate::model::nearest;
 use crate::render::yaml::Node;
 
 impl Reader<'_> {

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
 
-use super::names::{nearest, one_of};
 use super::{Mistake, Reader, scalar};
+use crate::model::{did_you_mean, one_of};
 use crate::render::yaml::{Entry, Node};
 use crate::schema::Shape;
 
@@ -163,8 +163,7 @@ impl Reader<'_> {
         let hint = if &*entry.key == "@type" {
             Some("the type of this field is fixed: remove `@type`".into())
         } else {
-            nearest(&entry.key, descriptor.fields().map(|field| field.name().to_owned()))
-                .map(|name| format!("did you mean `{name}`?"))
+            did_you_mean(&entry.key, descriptor.fields().map(|field| field.name().to_owned()))
                 .or_else(|| known_fields(shape, descriptor))
         };
         self.mistake(entry.key_span, Mistake::new("unknown-field", message, hint));

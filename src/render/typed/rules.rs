@@ -14,8 +14,8 @@ use std::collections::HashSet;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, ReflectMessage, Value};
 
 use super::message::Given;
-use super::names::one_of;
 use super::{Mistake, Reader};
+use crate::model::one_of;
 use crate::render::yaml::{Node, Span};
 use crate::schema::{FieldRules, Number, RuleKind, Shape, Size};
 

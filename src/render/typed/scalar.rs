@@ -7,7 +7,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use prost_reflect::{EnumDescriptor, Kind, MapKey, Value};
 
 use super::Mistake;
-use super::names::{nearest, one_of};
+use crate::model::{did_you_mean, one_of};
 use crate::render::yaml::{Core, Node, Scalar, shorten};
 
 /// Enums up to this size are listed in full in a hint.
@@ -192,10 +192,12 @@ fn enumeration(descriptor: &EnumDescriptor, scalar: &Scalar) -> Result<i32, Mist
     }
     let message = format!("has no value `{}`", shorten(&scalar.text));
     let names: Vec<_> = descriptor.values().map(|value| value.name().to_owned()).collect();
-    let hint = match nearest(&scalar.text, names.iter().cloned()) {
-        Some(name) => Some(format!("did you mean `{name}`?")),
-        None if names.len() <= SHORT_ENUM => Some(format!("write {}", one_of(&names))),
-        None => Some(format!("see the values of {}", descriptor.full_name())),
-    };
-    Err(Mistake::new("bad-enum", message, hint))
+    let hint = did_you_mean(&scalar.text, &names).unwrap_or_else(|| {
+        if names.len() <= SHORT_ENUM {
+            format!("write {}", one_of(&names))
+        } else {
+            format!("see the values of {}", descriptor.full_name())
+        }
+    });
+    Err(Mistake::hinted("bad-enum", message, hint))
 }

@@ -1,8 +1,6 @@
 //! YAML 1.2's core schema: what an unquoted scalar means when nobody says.
 
-use serde_json::{Map, Number, Value};
-
-use super::{Data, Node, Scalar};
+use super::Scalar;
 
 /// A scalar's meaning.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -107,32 +105,4 @@ fn is_float(text: &str) -> bool {
         && all_digits(whole)
         && all_digits(fraction)
         && !(whole.is_empty() && fraction.is_empty())
-}
-
-impl Node {
-    /// The same value as JSON, typed by the core schema. A number that JSON
-    /// cannot carry becomes its text.
-    pub(crate) fn to_json(&self) -> Value {
-        match &self.data {
-            Data::List(items) => Value::Array(items.iter().map(Self::to_json).collect()),
-            Data::Map(entries) => Value::Object(
-                entries
-                    .iter()
-                    .map(|entry| (entry.key.to_string(), entry.value.to_json()))
-                    .collect::<Map<_, _>>(),
-            ),
-            Data::Scalar(scalar) => scalar_json(scalar),
-        }
-    }
-}
-
-fn scalar_json(scalar: &Scalar) -> Value {
-    let as_text = || Value::String(scalar.text.to_string());
-    match scalar.core() {
-        Core::Null => Value::Null,
-        Core::Bool(value) => Value::Bool(value),
-        Core::Int(value) => Number::from_i128(value).map_or_else(as_text, Value::Number),
-        Core::Float(value) => Number::from_f64(value).map_or_else(as_text, Value::Number),
-        Core::Text(_) => as_text(),
-    }
 }

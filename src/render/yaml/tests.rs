@@ -1,11 +1,29 @@
 //! What YAML means here, and what bad YAML costs.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Number, Value, json};
 
 use super::*;
 
 fn json_of(text: &str) -> Vec<Value> {
-    parse(text).unwrap().iter().map(|document| document.root.to_json()).collect()
+    parse(text).unwrap().iter().map(|document| value(&document.root)).collect()
+}
+
+/// The value as JSON, typed by the core schema.
+fn value(node: &Node) -> Value {
+    match &node.data {
+        Data::List(items) => Value::Array(items.iter().map(value).collect()),
+        Data::Map(entries) => {
+            let fields = entries.iter().map(|entry| (entry.key.to_string(), value(&entry.value)));
+            Value::Object(fields.collect::<Map<_, _>>())
+        }
+        Data::Scalar(scalar) => match scalar.core() {
+            Core::Null => Value::Null,
+            Core::Bool(value) => Value::Bool(value),
+            Core::Int(value) => Value::Number(Number::from_i128(value).unwrap()),
+            Core::Float(value) => Value::Number(Number::from_f64(value).unwrap()),
+            Core::Text(text) => text.into(),
+        },
+    }
 }
 
 /// Each error as `line:column rule: message`.
@@ -72,7 +90,7 @@ fn aliases_and_merges_are_expanded_with_the_places_of_their_anchor() {
     let text = "a: &a {x: 1, y: 2}\nb: &b {x: 9, z: 3}\nc:\n  y: 4\n  <<: [*a, *b]\nd: *a\n";
     let documents = parse(text).unwrap();
     let root = &documents[0].root;
-    assert_eq!(root.get("c").unwrap().to_json(), json!({"y": 4, "x": 1, "z": 3}));
+    assert_eq!(value(root.get("c").unwrap()), json!({"y": 4, "x": 1, "z": 3}));
     assert_eq!(root.get("d").unwrap().span.line, 1);
     assert_eq!(root.get("c").and_then(|c| c.get("z")).unwrap().span.line, 2);
     assert_eq!(json_of("\"<<\": 1"), [json!({"<<": 1})]);

@@ -3,16 +3,15 @@
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method};
 use regex::Regex;
-use serde_saphyr::{Error, Location, Spanned};
+use serde_saphyr::{Location, Spanned};
 
 use super::node::{Item, Node};
 use super::{Ask, Check, Expect, Pattern};
-use crate::model::{FilePath, Place, Problem};
+use crate::model::{FilePath, Place, Problem, suggestion};
+use crate::schema::{DEPTH_MAX, position, unreadable};
 
 /// A file of checks is written by hand.
 const MAX_BYTES: usize = 1 << 20;
-/// Far more than people write, and little enough for any thread's stack.
-const MAX_DEPTH: usize = 32;
 /// Repetitions beyond it show nothing more and take seconds.
 const MAX_REPEAT: f64 = 5000.0;
 /// Fewer requests than this say nothing about a share.
@@ -52,36 +51,6 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// What the parser says, without the place, which the problem carries.
-fn unreadable(place: Place, error: &Error) -> Problem {
-    let error = match error {
-        Error::AliasError { error, .. } => error.without_snippet(),
-        other => other,
-    };
-    let text = error.to_string();
-    match error {
-        Error::DuplicateMappingKey { key, .. } => {
-            let key = key.as_deref().unwrap_or("?");
-            Problem::new(place, "duplicate-key", format!("the key `{key}` is there twice"))
-                .with_hint("keep one of them")
-        }
-        _ if text.contains("Depth {") || text.contains("recursion limit") => {
-            Problem::new(place, "yaml-budget", "nested deeper than is read")
-                .with_hint("look for an unclosed bracket or a wrong indent")
-        }
-        Error::Budget { .. }
-        | Error::AliasReplayLimitExceeded { .. }
-        | Error::AliasExpansionLimitExceeded { .. } => {
-            let message = "the file is larger or repeats more than is read";
-            Problem::new(place, "yaml-budget", message).with_hint("split the file")
-        }
-        _ => {
-            let line = text.lines().next().unwrap_or_default();
-            Problem::new(place, "check-syntax", line.split(" at line ").next().unwrap_or(line))
-        }
-    }
-}
-
 impl Reader<'_> {
     fn parse(&mut self, content: &[u8]) -> Option<Item> {
         if content.len() > MAX_BYTES {
@@ -98,14 +67,12 @@ impl Reader<'_> {
         }
         let options = serde_saphyr::options! {
             strict_booleans: true,
-            budget: serde_saphyr::budget! { max_depth: MAX_DEPTH },
+            budget: serde_saphyr::budget! { max_depth: DEPTH_MAX },
         };
         match serde_saphyr::from_str_with_options(text, options) {
             Ok(root) => Some(root),
             Err(error) => {
-                let place = error.location().map(|location| self.place(location));
-                let place = place.unwrap_or_else(|| Place::file(self.file.clone()));
-                self.problems.push(unreadable(place, error.without_snippet()));
+                self.problems.push(unreadable(self.file, &error, "check-syntax"));
                 None
             }
         }
@@ -366,11 +333,7 @@ impl Reader<'_> {
     fn unknown(&mut self, key: &Spanned<String>, known: &[&str]) {
         let place = self.place(key.defined);
         let message = format!("there is no key `{}` here", key.value);
-        let close = similar::get_close_matches(key.value.as_str(), known, 1, 0.6);
-        let hint = match close.first() {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("the keys are {}", known.join(", ")),
-        };
+        let hint = suggestion(&key.value, known);
         self.problems.push(Problem::new(place, "unknown-field", message).with_hint(hint));
     }
 
@@ -385,8 +348,8 @@ impl Reader<'_> {
     }
 
     fn place(&self, at: Location) -> Place {
-        let number = |n: u64| u32::try_from(n).unwrap_or(0);
-        Place { file: self.file.clone(), line: number(at.line()), column: number(at.column()) }
+        let (line, column) = position(&at);
+        Place { file: self.file.clone(), line, column }
     }
 }
 

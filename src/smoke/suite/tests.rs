@@ -1,6 +1,7 @@
 //! Checks, right and wrong.
 
 use super::*;
+use crate::model::ResourceKind;
 
 fn tree(files: &[(&str, &str)]) -> SourceTree {
     let mut tree = SourceTree::default();
@@ -112,4 +113,36 @@ fn globs_may_name_the_folder_or_leave_it_out() {
     {
         assert_eq!(Selection::new(&[glob.into()]).takes(&file), takes, "{glob}");
     }
+}
+
+#[test]
+fn checks_that_name_what_is_not_there_are_told() {
+    let manifest = "stages: [{name: beta}]\ngroups: [{name: edge, nodes: {id: x}}]\n";
+    let files = tree(&[
+        ("convoy.yaml", manifest),
+        ("resources/clusters/a.yaml", "name: a\ntype: STATIC\n"),
+        ("checks/a.yaml", WHOLE),
+        ("checks/b.py", "#!/usr/bin/python3\n"),
+        ("checks/b.txt", "input"),
+    ]);
+    let renderer = crate::render::Renderer::new(crate::schema::Schema::load());
+    let manifest = renderer.manifest(&files).unwrap().unwrap();
+    let output = renderer.render(&files, &manifest, &manifest.stages[0].name);
+    let (suite, problems) = Suite::read(&files);
+    assert_eq!(problems, []);
+    let said = |incomplete: &[ResourceKind]| -> Vec<String> {
+        let rendered = std::iter::once(&output.resources);
+        let found = suite.misfits(&manifest, rendered, &incomplete.iter().copied().collect());
+        found.iter().map(|one| format!("{} {}", one.place, one.rule)).collect()
+    };
+    let expected = [
+        "checks/a.yaml:4:5 missing-listener",
+        "checks/a.yaml:4:5 missing-cluster",
+        "checks/a.yaml:7:5 missing-listener",
+        "checks/a.yaml:7:5 missing-cluster",
+    ];
+    assert_eq!(said(&[]), expected);
+    assert_eq!(said(&[ResourceKind::Listeners, ResourceKind::Clusters]), [""; 0]);
+    let idle = suite.unrunnable(&files);
+    assert_eq!(idle.iter().map(|one| one.place.to_string()).collect::<Vec<_>>(), ["checks/b.py"]);
 }

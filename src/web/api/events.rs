@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::Stream;
+use futures_util::future::BoxFuture;
 use futures_util::stream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::watch;
@@ -31,6 +32,7 @@ struct Follower {
     /// Tell at once: the client was away and may have missed something.
     missed: bool,
     ends: Instant,
+    draining: BoxFuture<'static, ()>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -47,6 +49,7 @@ pub(super) async fn stream(
         count: last.unwrap_or(0),
         missed: last.is_some(),
         ends: Instant::now() + AGE_MAX,
+        draining: Box::pin(site.web.handle.draining()),
         _permit: permit,
     };
     let events = stream::unfold(follower, next);
@@ -60,6 +63,7 @@ async fn next(mut follower: Follower) -> Option<(Result<Event, Infallible>, Foll
             changed = follower.view.changed() => changed.ok()?,
             changed = follower.nodes.changed() => changed.ok()?,
             () = tokio::time::sleep_until(follower.ends) => return None,
+            () = &mut follower.draining => return None,
         }
         tokio::time::sleep(QUIET).await;
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::web::Site;
 use crate::web::api::{RepoCard, repo_cards};
 use crate::web::auth::Caller;
-use crate::web::board::{self, Pipeline};
+use crate::web::board::{self, BundleBrief, Pipeline};
 use crate::web::error::Fault;
 use crate::web::extract::Query;
 
@@ -21,7 +21,15 @@ pub(super) struct BoardQuery {
 struct BoardPage {
     pipelines: Vec<Pipeline>,
     /// Repositories without a pipeline.
-    plain: Vec<RepoCard>,
+    plain: Vec<Plain>,
+}
+
+/// A repository without a pipeline, and why it has none.
+#[derive(Serialize)]
+struct Plain {
+    #[serde(flatten)]
+    card: RepoCard,
+    newest: Option<BundleBrief>,
 }
 
 pub(super) async fn show(
@@ -30,8 +38,12 @@ pub(super) async fn show(
     caller: Caller,
 ) -> Result<Html<String>, Fault> {
     let view = site.web.handle.view();
-    let plain = |card: &RepoCard| !view.manifests.contains_key(&card.repo);
-    let plain = repo_cards(&site)?.into_iter().filter(plain).collect();
+    let plain = repo_cards(&site)?.into_iter();
+    let plain = plain.filter(|card| !view.manifests.contains_key(&card.repo)).map(|card| {
+        let newest = view.state.newest(&card.repo).map(BundleBrief::of);
+        Plain { card, newest }
+    });
+    let plain = plain.collect();
     let page = BoardPage { pipelines: board::pipelines(&view), plain };
     let name = if query.fragment.is_some() { "board_cards.html" } else { "board.html" };
     site.pages.render(name, Some(&caller), page)

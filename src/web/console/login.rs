@@ -1,9 +1,11 @@
 //! Logging in with a token, and out.
 
-use axum::extract::State;
-use axum::http::{StatusCode, header};
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, State};
+use axum::http::header;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use axum::{Form, extract::rejection::FormRejection};
+use axum::{Extension, Form, extract::rejection::FormRejection};
 use serde::{Deserialize, Serialize};
 
 use crate::web::Site;
@@ -43,18 +45,21 @@ pub(super) async fn form(
 
 pub(super) async fn log_in(
     State(site): State<Site>,
+    from: Option<Extension<ConnectInfo<SocketAddr>>>,
     form: Result<Form<LoginForm>, FormRejection>,
 ) -> Result<Response, Fault> {
     let Form(form) = form?;
     let next = safe_next(&form.next);
-    match site.web.auth.log_in(&form.token) {
+    let address = from.map(|Extension(ConnectInfo(from))| from.ip());
+    match site.web.auth.log_in(&form.token, address) {
         Ok(cookie) => Ok(([(header::SET_COOKIE, cookie)], Redirect::to(next)).into_response()),
-        Err(fault) if fault.status == StatusCode::UNAUTHORIZED => {
+        Err(fault) => {
             let error = Some(format!("{}: {}", fault.message, fault.hint));
             let html = site.pages.render("login.html", None, LoginPage { next, error })?;
-            Ok((StatusCode::UNAUTHORIZED, html).into_response())
+            let wait =
+                fault.retry_after.map(|seconds| [(header::RETRY_AFTER, seconds.to_string())]);
+            Ok((fault.status, wait, html).into_response())
         }
-        Err(fault) => Err(fault),
     }
 }
 

@@ -2,6 +2,7 @@
 //! not comes from filters here that escape what they are given.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use axum::response::Html;
 use jiff::Timestamp;
@@ -50,6 +51,7 @@ impl Pages {
         env.set_loader(|name| Ok(assets::text(name)));
         env.set_undefined_behavior(UndefinedBehavior::SemiStrict);
         env.add_filter("when", when);
+        env.add_filter("ticks", ticks);
         env.add_filter("path", |text: &str| encode_path(text));
         env.add_filter("query", |text: &str| encode_query(text));
         Self { env, assets: assets::addresses() }
@@ -122,6 +124,23 @@ fn when(state: &State<'_, '_>, moment: &str) -> Value {
     Value::from_safe_string(format!(r#"<time datetime="{time}" title="{exact}">{ago}</time>"#))
 }
 
+/// A text whose `quoted` parts are set as code.
+fn ticks(text: &str) -> Value {
+    let parts: Vec<_> = text.split('`').collect();
+    // An odd number of marks leaves the last one as it is.
+    let paired = parts.len() - 1 + parts.len() % 2;
+    let mut html = String::with_capacity(text.len() + 32);
+    for (at, part) in parts.iter().enumerate() {
+        let part = HtmlEscape(part);
+        let _ = match at {
+            _ if at >= paired => write!(html, "`{part}"),
+            _ if at % 2 == 1 => write!(html, "<code>{part}</code>"),
+            _ => write!(html, "{part}"),
+        };
+    }
+    Value::from_safe_string(html)
+}
+
 fn relative(seconds: i64) -> String {
     match seconds {
         ..5 => "just now".into(),
@@ -170,6 +189,19 @@ pub(crate) mod tests {
     fn a_fault_is_escaped_and_carries_its_id() {
         let html = Pages::load().fault(&Fault::not_found("<script>", "look"), "id-1", None);
         assert!(html.contains("&lt;script&gt;") && html.contains("id-1"), "{html}");
+    }
+
+    #[test]
+    fn quoted_parts_are_set_as_code() {
+        for (text, html) in [
+            ("no `a<b` here", "no <code>a&lt;b</code> here"),
+            ("`a` and `b`", "<code>a</code> and <code>b</code>"),
+            ("a lone ` mark", "a lone ` mark"),
+            ("`a` and a ` mark", "<code>a</code> and a ` mark"),
+            ("", ""),
+        ] {
+            assert_eq!(ticks(text).to_string(), html, "{text}");
+        }
     }
 
     #[test]

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::chat::nearest;
-use crate::model::{BundleId, Manifest, RepoName, Stage};
+use crate::model::{BundleId, Manifest, RepoName, Stage, did_you_mean};
 use crate::promote::{BundleRecord, Refusal, RefusalKind};
 use crate::reconcile::View;
 
@@ -53,8 +52,8 @@ pub(super) fn stage<'a>(
         return Ok(manifest);
     }
     let stages: Vec<_> = manifest.stages.iter().map(|spec| spec.name.as_str()).collect();
-    let meant = nearest(stage.as_str(), stages.iter().copied());
-    let meant = meant.map_or(String::new(), |meant| format!("did you mean `{meant}`? "));
+    let meant = did_you_mean(stage.as_str(), stages.iter().copied());
+    let meant = meant.map_or(String::new(), |hint| format!("{hint} "));
     let hint = format!("{meant}its stages are {}", stages.join(", "));
     Err(not_found(format!("{repo} has no stage `{stage}`"), hint))
 }
@@ -105,8 +104,8 @@ pub(super) fn bundle<'a>(
 }
 
 fn no_repo(named: &RepoName, all: &[&RepoName]) -> Refusal {
-    let meant = nearest(named.as_str(), all.iter().map(|repo| repo.as_str()));
-    let meant = meant.map_or(String::new(), |meant| format!("did you mean `{meant}`? "));
+    let meant = did_you_mean(named.as_str(), all.iter().map(|repo| repo.as_str()));
+    let meant = meant.map_or(String::new(), |hint| format!("{hint} "));
     not_found(format!("there is no repository `{named}`"), format!("{meant}{}", list(all)))
 }
 
@@ -192,7 +191,8 @@ mod tests {
         let mut view = view(&[("mesh/config", &["beta"])]);
         let mut state = samples::state(Vec::new());
         for id in ["b-abcd1111", "b-abcd2222"] {
-            state.bundles.insert(samples::bundle_id(id), samples::bundle(id, 1));
+            let bundle = samples::bundle(id, 1);
+            state.put(crate::promote::Document::Bundle(Box::new(bundle)));
         }
         view.state = state.into();
         let find = |text: &str| bundle(&view, &samples::repo(), text);

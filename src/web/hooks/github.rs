@@ -17,7 +17,8 @@ use serde_json::json;
 use sha2::Sha256;
 
 use super::{GitHubHook, Hooks};
-use crate::chat::{Secret, Seen};
+use crate::chat::Seen;
+use crate::model::Secret;
 use crate::telemetry::clock;
 
 /// Redeliveries that a person asks for come later than this and count again.

@@ -16,10 +16,11 @@ use url::form_urlencoded;
 
 use super::{Desk, GitHub, GitHubHook, Hooks, Replies, SlackHooks, routes};
 use crate::chat::{
-    Caller, Click, Ingress, Links, People, Secret, Slack, SlackConfig, SlashCommand, samples,
+    Caller, Click, Ingress, Links, People, Slack, SlackConfig, SlashCommand, samples,
 };
 use crate::model::{
-    Actor, BundleId, ContentHash, NodeGroup, Person, RepoName, ResourceName, SnapshotKey, TypeUrl,
+    Actor, BundleId, ContentHash, NodeGroup, Person, RepoName, ResourceName, Secret, SnapshotKey,
+    TypeUrl,
 };
 use crate::promote::{Promotion, Refusal, RefusalKind};
 use crate::reconcile::{Bundle, Command, Receipt, View};

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::holding::{Holding, Lack};
 use super::subscription::{Change, Subscription};
 use super::{Answer, Ask, Outgoing, Protocol, Request};
@@ -51,6 +53,7 @@ struct Flight {
 struct Status {
     sent: Option<Arc<str>>,
     acked: Option<Arc<str>>,
+    answered_at: Option<Timestamp>,
     nacked: Option<Nack>,
 }
 
@@ -130,6 +133,7 @@ impl Channel {
     fn answered(&mut self, request: &Request) -> Option<Answer> {
         let flight = self.flight.take()?;
         let version = flight.version;
+        self.status.answered_at = Some(request.at);
         let Some(message) = request.error.clone() else {
             self.status.acked = Some(version.clone());
             if !self.holding.has_refusals() {
@@ -294,6 +298,7 @@ impl Channel {
             names: self.subscription.names.len(),
             sent: self.status.sent.clone(),
             acked: self.status.acked.clone(),
+            answered_at: self.status.answered_at,
             nacked: self.status.nacked.clone(),
         }
     }

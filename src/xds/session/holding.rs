@@ -47,6 +47,11 @@ pub(super) struct Lack {
 }
 
 impl Lack {
+    /// Whether there are removals and nothing else.
+    pub(super) fn is_only_gone(&self) -> bool {
+        !self.gone.is_empty() && self.send.is_empty() && self.unknown.is_empty()
+    }
+
     /// Whether the client is in step.
     pub(super) fn is_none(&self) -> bool {
         self.send.is_empty() && self.gone.is_empty() && self.unknown.is_empty()

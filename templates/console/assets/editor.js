@@ -52,6 +52,15 @@
     if (text !== undefined) made.textContent = text;
     return made;
   };
+  /** The text with its `quoted` parts set as code. */
+  const ticks = (text) => {
+    const parts = text.split('`');
+    const paired = parts.length - 1 + (parts.length % 2);
+    return parts.map((part, at) => {
+      if (at >= paired) return `\`${part}`;
+      return at % 2 ? element('code', '', part) : part;
+    });
+  };
   const addressOf = (place) => {
     const path = place.file.split('/').map(encodeURIComponent).join('/');
     return form.dataset.files + path + (place.line ? `#L${place.line}` : '');
@@ -77,9 +86,13 @@
       row.append(chip, ' ');
     }
     link.append(element('code', '', placeText(problem.place, here)));
-    row.append(link, ` ${problem.message} `, element('span', 'rule', problem.rule));
+    row.append(link, ' ', ...ticks(problem.message), ' ', element('span', 'rule', problem.rule));
     if (problem.stages.length) row.append(element('span', 'muted', ` in ${problem.stages.join(', ')}`));
-    if (problem.hint) row.append(element('br'), element('span', 'hint', problem.hint));
+    if (problem.hint) {
+      const hint = element('span', 'hint');
+      hint.append(...ticks(problem.hint));
+      row.append(element('br'), hint);
+    }
     return row;
   };
   const show = (answer) => {
@@ -94,7 +107,9 @@
     const count = problems.length;
     const stages = answer.stages.join(', ') || 'this repository';
     verdict.dataset.state = answer.ok ? 'ok' : 'bad';
-    if (count) verdict.textContent = `${count} problem${count === 1 ? '' : 's'}.`;
+    const first = Math.min(...wrong);
+    const where = wrong.size ? `, the first in line ${first}` : ', none in this file';
+    if (count) verdict.textContent = `${count} problem${count === 1 ? '' : 's'}${where}.`;
     else verdict.textContent = answer.ok ? `No problems in ${stages}.` : 'A finding stops this.';
   };
 

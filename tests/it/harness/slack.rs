@@ -1,5 +1,7 @@
 //! A stand-in for Slack's Web API, and the requests that Slack would send.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -39,9 +41,30 @@ impl FakeSlack {
 
     /// Every call that came, oldest first.
     pub(crate) fn log(&self) -> Vec<Value> {
-        let text = http().get(format!("{}/_log", self.url())).send().and_then(|a| a.text());
-        let log: Value = serde_json::from_str(&text.expect("the stand-in answers")).expect("JSON");
+        let log = self.exchange("GET", "/_log", &Value::Null);
         log.as_array().cloned().unwrap_or_default()
+    }
+
+    /// Lets calls fail.
+    pub(crate) fn fail(&self, failure: &Value) {
+        self.exchange("POST", "/_fail", failure);
+    }
+
+    /// A plain exchange with the stand-in itself, by no client of ours.
+    pub(crate) fn exchange(&self, method: &str, path: &str, body: &Value) -> Value {
+        let body = body.to_string();
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the stand-in runs");
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
+        let length = body.len();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.0\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        )
+        .expect("the stand-in listens");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("the stand-in answers");
+        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body);
+        serde_json::from_str(body.expect("an HTTP answer")).expect("JSON")
     }
 
     /// Sends a slash command; gives status and answer.

@@ -2,7 +2,7 @@
 
 use prost_reflect::Kind;
 
-use super::super::names::one_of;
+use crate::model::one_of;
 use crate::schema::{Number, Range};
 
 /// How `number` breaks `limits`.

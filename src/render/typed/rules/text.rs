@@ -1,7 +1,7 @@
 //! Rules on texts.
 
-use super::super::names::one_of;
 use super::{form, size_breach};
+use crate::model::one_of;
 use crate::render::yaml::shorten;
 use crate::schema::StringRules;
 

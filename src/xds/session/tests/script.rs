@@ -86,6 +86,10 @@ fn shown(outgoing: &Outgoing) -> String {
     parts.collect::<Vec<_>>().join(" ")
 }
 
+fn is(outgoing: &Outgoing, kind: Kind) -> bool {
+    outgoing.type_url.kind() == Some(kind)
+}
+
 /// The client.
 pub(super) struct Client {
     pub(super) session: Session,
@@ -234,7 +238,12 @@ impl Client {
     pub(super) fn wait(&mut self, seconds: u64) -> Vec<String> {
         self.now += Duration::from_secs(seconds);
         let due = self.session.next_timeout().is_some_and(|at| at <= self.now);
-        let sent = if due { self.session.on_timeout(self.now) } else { vec![] };
+        if !due {
+            return vec![];
+        }
+        let sent = self.session.on_timeout(self.now);
+        let overdue = |kind: &Kind| self.session.channels[&place(&kind.type_url())].is_busy();
+        self.open.retain(|kind| overdue(kind) && sent.iter().all(|one| !is(one, *kind)));
         self.took(sent)
     }
 

@@ -1,9 +1,9 @@
-//! A shared secret or token that never shows itself in a log.
+//! A secret or token that never shows itself in a log.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// A signing secret or token. Printing it shows nothing of it.
+/// A key, password or token. Printing it shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Arc<str>);
 
@@ -13,7 +13,7 @@ impl Secret {
         Self(text.trim().into())
     }
 
-    /// The secret itself, for signing and for headers only.
+    /// The secret itself: for signing, for headers, for what asks for it.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -1,0 +1,181 @@
+//! What the configuration says wins, and what it says is refused.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Config, ConfigError, Flags};
+
+const EXAMPLE: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/convoy.example.yaml"));
+
+fn resolve(environment: &[(&str, &str)], text: &str) -> Result<Config, ConfigError> {
+    let flags = Flags { insecure_dev: true, ..Flags::default() };
+    resolve_with(flags, environment, text)
+}
+
+fn resolve_with(
+    flags: Flags,
+    environment: &[(&str, &str)],
+    text: &str,
+) -> Result<Config, ConfigError> {
+    let environment: BTreeMap<String, String> =
+        environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    Config::resolve(flags, &environment, Some(("c.yaml", text)))
+}
+
+#[test]
+fn flags_win_over_variables_over_the_file_over_defaults() {
+    type Read = fn(&Config) -> String;
+    let flags = Flags {
+        data: Some("/flag".into()),
+        listen: "127.0.0.1:1".parse().ok(),
+        xds_listen: "127.0.0.1:1".parse().ok(),
+        base_url: Some("http://flag".into()),
+        insecure_dev: true,
+        log_level: Some("error".into()),
+        envoys: Some("/flag".into()),
+    };
+    // Of each key: the variable and its value, the file's line, how it reads,
+    // and what flag, variable, file and default give.
+    let rows: [(&str, &str, &str, Read, [&str; 4]); 6] = [
+        (
+            "CONVOY_DATA",
+            "/env",
+            "data: /file",
+            |c| c.data.display().to_string(),
+            ["/flag", "/env", "/file", "convoy-data"],
+        ),
+        (
+            "CONVOY_LISTEN",
+            "127.0.0.1:2",
+            "listen: 127.0.0.1:3",
+            |c| c.listen.to_string(),
+            ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "127.0.0.1:7400"],
+        ),
+        (
+            "CONVOY_XDS_LISTEN",
+            "127.0.0.1:2",
+            "xds_listen: 127.0.0.1:3",
+            |c| c.xds_listen.to_string(),
+            ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "127.0.0.1:7401"],
+        ),
+        (
+            "CONVOY_BASE_URL",
+            "http://env/",
+            "base_url: http://file",
+            |c| c.base_url.clone(),
+            ["http://flag", "http://env", "http://file", "http://127.0.0.1:7400"],
+        ),
+        (
+            "CONVOY_LOG_LEVEL",
+            "warn",
+            "log: {level: debug}",
+            |c| c.log_level.clone(),
+            ["error", "warn", "debug", "info"],
+        ),
+        (
+            "CONVOY_ENVOYS",
+            "/env",
+            "smoke: {envoys: /file}",
+            |c| c.envoys.display().to_string(),
+            ["/flag", "/env", "/file", "convoy-envoys"],
+        ),
+    ];
+    for (variable, value, line, read, [flag, env, file, default]) in rows {
+        let given = [(variable, value)];
+        assert_eq!(read(&resolve_with(flags.clone(), &given, line).unwrap()), flag, "{variable}");
+        assert_eq!(read(&resolve(&given, line).unwrap()), env, "{variable}");
+        assert_eq!(read(&resolve(&[], line).unwrap()), file, "{variable}");
+        assert_eq!(read(&resolve(&[], "").unwrap()), default, "{variable}");
+    }
+}
+
+#[test]
+fn a_mistake_in_the_file_names_its_line_and_what_to_do() {
+    let table = [
+        ("\nlisten_xds: 127.0.0.1:1\n", "c.yaml:2:", "unknown key `listen_xds`"),
+        ("\nxds_lisen: 127.0.0.1:1\n", "c.yaml:2:", "did you mean `xds_listen`?"),
+        ("log:\n  levle: info\n", "c.yaml:2:", "did you mean `level`?"),
+        ("listen: nowhere\n", "c.yaml:1:", "socket address"),
+        ("ack_deadline: 5 parsecs\n", "c.yaml:1:", "write it as 250ms, 30s, 5m or 2h"),
+        ("auth:\n  tokens:\n    - {name: a, role: king, sha256: x}\n", "c.yaml:3:", "king"),
+        (
+            "auth:\n  tokens:\n    - name: a\n      role: admin\n      sha256: beef\n",
+            "c.yaml:5:",
+            "",
+        ),
+        ("repositories:\n  - name: nohalf\n", "c.yaml:2:", "project/repository"),
+        ("repositories: [{name: a/b}, {name: a/b}]\n", "c.yaml", "`a/b` is there twice"),
+        ("people: [{name: kim}, {name: kim}]\n", "c.yaml", "`kim` is there twice"),
+        ("people: [{name: a, slack: [U1]}, {name: b, slack: [U1]}]\n", "c.yaml", "`U1` is there"),
+        ("smoke: {parallel: 0}\n", "c.yaml", "`smoke.parallel` is 0"),
+        ("base_url: convoy.example.com\n", "c.yaml", "is no URL"),
+        (
+            "slack: {signing_secret_files: [], bot_token_file: b, channel: c}\n",
+            "c.yaml",
+            "is empty",
+        ),
+    ];
+    for (text, place, words) in table {
+        let error = resolve(&[], text).expect_err(text);
+        assert!(error.place.starts_with(place), "{text}: {error}");
+        assert!(error.to_string().contains(words), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_mistake_in_a_variable_names_it() {
+    let table = [
+        ("CONVOY_LISTN", "x", "did you mean CONVOY_LISTEN?"),
+        ("CONVOY_ZZZZ", "x", "unset it"),
+        ("CONVOY_LISTEN", "nowhere", "`nowhere`"),
+        ("CONVOY_INSECURE_DEV", "yes", "`true` or `false`"),
+        ("CONVOY_LOG_FORMAT", "xml", "neither text nor json"),
+    ];
+    for (name, value, words) in table {
+        let error = resolve(&[(name, value)], "").expect_err(name);
+        assert_eq!(error.place, name);
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
+#[test]
+fn rules_between_keys_keep_doors_closed() {
+    let sha = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    let token = format!("auth: {{tokens: [{{name: a, role: admin, sha256: {sha}}}]}}\n");
+    let table = [
+        (false, String::new(), "no authentication is configured"),
+        (true, token.clone(), "`insecure_dev` is on although tokens are configured"),
+        (true, "listen: 0.0.0.0:1\n".into(), "loopback addresses only"),
+        (true, "xds_listen: 0.0.0.0:1\n".into(), "loopback addresses only"),
+        (false, format!("{token}xds_listen: 0.0.0.0:1\n"), "xDS would be open"),
+    ];
+    for (insecure_dev, text, words) in table {
+        let flags = Flags { insecure_dev, ..Flags::default() };
+        let error = resolve_with(flags, &[], &text).expect_err(words);
+        assert!(error.to_string().contains(words), "{error}");
+        assert!(!error.hint.is_empty(), "{error}");
+    }
+    assert!(resolve_with(Flags::default(), &[], &token).is_ok());
+}
+
+#[test]
+fn the_example_shows_every_key_and_resolves() {
+    // The keys of one pair are an alternative: shown, but commented out.
+    let text = EXAMPLE.replace("# ssh_key_file", "ssh_key_file").replace("# known_h", "known_h");
+    resolve_with(Flags::default(), &[], &text).expect("the example is valid");
+    let source = include_str!("file.rs").split("/// A length of time").next().unwrap_or("");
+    let known: BTreeSet<&str> = source
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("pub(super) ")?.split_once(':'))
+        .map(|(key, _)| key)
+        .collect();
+    assert!(known.len() > 40, "{known:?}");
+    let shown: BTreeSet<&str> = text
+        .lines()
+        .map(|line| line.trim().trim_start_matches("- "))
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once(':'))
+        .map(|(key, _)| key)
+        .collect();
+    assert_eq!(known.symmetric_difference(&shown).collect::<Vec<_>>(), Vec::<&&str>::new());
+}
