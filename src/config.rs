@@ -97,6 +97,8 @@ pub struct RepositoryConfig {
 /// A remote.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UpstreamConfig {
+    /// Where the URL is written, as `file:line:column`.
+    pub place: String,
     /// Its URL, without credentials.
     pub url: String,
     /// The branch.

@@ -30,7 +30,7 @@ mod runs;
 mod sync;
 mod view;
 
-pub use assess::{Assessment, assess};
+pub use assess::{Assessment, assess, assess_next};
 pub use bundle::Bundle;
 pub use cards::{Announcer, CardRef};
 pub use handle::{Command, Handle, Receipt};

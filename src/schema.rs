@@ -20,7 +20,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 
 use crate::model::TypeUrl;
 
-pub(crate) use mistake::{mistake, position};
+pub(crate) use mistake::{DEPTH_MAX, mistake, position, unreadable};
 pub(crate) use rules::{
     BytesRules, FieldRules, Number, Range, RuleKind, Size, StringRules, WellKnown,
 };

@@ -65,7 +65,8 @@ fn upstream(config: &UpstreamConfig) -> Result<Upstream, ConfigError> {
         ssh: ssh.map(|(key_file, known_hosts)| SshKey { key_file, known_hosts }),
         ca_file: config.ca_file.clone(),
     };
-    let refused = |error: crate::mirror::MirrorError| ConfigError::at("", error.to_string());
+    let refused =
+        |error: crate::mirror::MirrorError| ConfigError::at(&config.place, error.to_string());
     upstream.check().map_err(refused)?;
     Ok(upstream)
 }

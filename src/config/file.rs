@@ -1,10 +1,12 @@
 //! The configuration file as it is written.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_saphyr::{Error, Spanned};
 
 use super::{ConfigError, Role};
 use crate::model::{ContentHash, Person, RepoName, did_you_mean};
@@ -49,7 +51,7 @@ pub(super) struct Repository {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UpstreamEntry {
-    pub(super) url: String,
+    pub(super) url: Spanned<String>,
     pub(super) branch: Option<String>,
     pub(super) user: Option<String>,
     pub(super) token_file: Option<PathBuf>,
@@ -114,7 +116,7 @@ pub(super) struct Slack {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct SmokeEntry {
     pub(super) envoys: Option<PathBuf>,
-    pub(super) parallel: Option<usize>,
+    pub(super) parallel: Option<NonZeroUsize>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -169,25 +171,32 @@ pub(super) fn parse(name: &str, text: &str) -> Result<File, ConfigError> {
     serde_saphyr::from_str_with_options(text, options).map_err(|error| explain(name, &error))
 }
 
-fn explain(name: &str, error: &serde_saphyr::Error) -> ConfigError {
+fn explain(name: &str, error: &Error) -> ConfigError {
     let ((line, column), text) = mistake(error);
     let place = if line > 0 { format!("{name}:{line}:{column}") } else { name.to_owned() };
-    let Some((key, known)) = unknown_key(&text) else {
-        let hint = match text.contains("socket address") {
-            true => "write it as an address and a port, as in 127.0.0.1:7400",
-            false => "",
-        };
-        return ConfigError::at(place, text).with_hint(hint);
-    };
-    let hint = did_you_mean(key, known.iter().copied());
-    ConfigError::at(place, format!("unknown key `{key}`"))
-        .with_hint(hint.unwrap_or_else(|| format!("the keys here are {}", known.join(", "))))
+    match error.without_snippet() {
+        Error::SerdeUnknownField { field, expected, .. } => {
+            ConfigError::at(place, format!("unknown key `{field}`"))
+                .with_hint(meant(field, "keys", expected))
+        }
+        Error::SerdeUnknownVariant { variant, expected, .. } => {
+            ConfigError::at(place, format!("`{variant}` can't stand here"))
+                .with_hint(meant(variant, "words", expected))
+        }
+        Error::SerdeInvalidValue { unexpected, .. } if text.contains("nonzero") => {
+            ConfigError::at(place, format!("{unexpected} can't stand here"))
+                .with_hint("at least 1 is needed")
+        }
+        _ if text.contains("invalid socket address") => {
+            ConfigError::at(place, "this is not an address and a port")
+                .with_hint("write it as 127.0.0.1:7400")
+        }
+        _ => ConfigError::at(place, text),
+    }
 }
 
-fn unknown_key(text: &str) -> Option<(&str, Vec<&str>)> {
-    let rest = &text[text.find("unknown field")?..];
-    let key = rest.split('`').nth(1)?;
-    let known = rest.split_once("expected one of ").or_else(|| rest.split_once("expected "));
-    let known = known.map_or("", |(_, known)| known).split(", ");
-    Some((key, known.map(|name| name.trim_matches('`')).filter(|name| !name.is_empty()).collect()))
+/// What was most likely meant, or else all there is.
+fn meant(written: &str, what: &str, known: &[&str]) -> String {
+    let all = || format!("the {what} here are {}", known.join(", "));
+    did_you_mean(written, known).unwrap_or_else(all)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -99,7 +100,7 @@ pub(super) fn merge(
             file.smoke.envoys,
             envoys_folder(&env),
         ),
-        smoke_parallel: at_least_one(name, "smoke.parallel", file.smoke.parallel.unwrap_or(2))?,
+        smoke_parallel: file.smoke.parallel.map_or(2, NonZeroUsize::get),
         store: StoreConfig {
             file_bytes_max: file.store.file_bytes_max,
             files_max: file.store.files_max,
@@ -193,13 +194,6 @@ fn url(name: &str, key: &str, text: &str) -> Result<String, ConfigError> {
     Err(ConfigError::at(name, message).with_hint("write it as https://convoy.example.com"))
 }
 
-fn at_least_one(name: &str, key: &str, number: usize) -> Result<usize, ConfigError> {
-    match number {
-        0 => Err(ConfigError::at(name, format!("`{key}` is 0")).with_hint("at least 1 is needed")),
-        number => Ok(number),
-    }
-}
-
 fn unique<'a>(
     name: &str,
     what: &str,
@@ -242,8 +236,10 @@ fn upstream_config(name: &str, entry: UpstreamEntry) -> Result<UpstreamConfig, C
         return Err(ConfigError::at(name, message)
             .with_hint("a host that is not pinned could be anybody; give both"));
     }
+    let at = entry.url.referenced;
     Ok(UpstreamConfig {
-        url: entry.url,
+        place: format!("{name}:{}:{}", at.line(), at.column()),
+        url: entry.url.value,
         branch: entry.branch.unwrap_or_else(|| "main".into()),
         user: entry.user.unwrap_or_else(|| "x-access-token".into()),
         token_file: entry.token_file,

@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use crate::lint;
-use crate::model::{Finding, Manifest, Problem, Severity, SourceTree, Stage};
+use crate::model::{
+    FilePath, Finding, MANIFEST_PATH, Manifest, Place, Problem, Severity, SourceTree, Stage,
+};
 use crate::render::{self, Output, Renderer};
 use crate::smoke::Suite;
 use crate::snapshot;
@@ -73,6 +75,27 @@ pub fn assess(renderer: &Renderer, tree: &SourceTree, skipped: &[Problem]) -> Op
     let problems = render::unite(problems, &stages);
     let findings = unite_findings(findings, left_out, &stages);
     Some(Assessment { manifest: Some(manifest), problems, findings, outputs, suite })
+}
+
+/// As [`assess`], for a tree that follows another: where there was a pipeline,
+/// a tree without `convoy.yaml` is a mistake.
+pub fn assess_next(
+    renderer: &Renderer,
+    had_pipeline: bool,
+    tree: &SourceTree,
+    skipped: &[Problem],
+) -> Option<Assessment> {
+    let without = || without_manifest(tree).filter(|_| had_pipeline);
+    assess(renderer, tree, skipped).or_else(without)
+}
+
+/// A tree without `convoy.yaml`, of a repository whose pipeline that would end.
+fn without_manifest(tree: &SourceTree) -> Option<Assessment> {
+    let place = Place::file(FilePath::new(MANIFEST_PATH).ok()?);
+    let message = "the manifest is gone, and with it the pipeline; what is served stays";
+    let problem = Problem::new(place, "missing-manifest", message)
+        .with_hint("bring convoy.yaml back, also to change the stages");
+    Some(broken_manifest(tree, vec![problem]))
 }
 
 /// The same finding of several stages once; what was left out is a warning.

@@ -9,10 +9,10 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{Error, Spanned};
+use serde_saphyr::Spanned;
 
 use crate::model::{FilePath, Place, Problem};
-use crate::schema::{mistake, position};
+use crate::schema::{DEPTH_MAX, position, unreadable};
 
 /// The largest file of this sort, in bytes. Values of a large mesh are far
 /// below; above it a file is data that belongs elsewhere.
@@ -71,7 +71,7 @@ impl Value {
 pub(crate) fn parse(file: &FilePath, text: &[u8]) -> Result<Vec<Node>, Problem> {
     fits(file, text, BYTES_MAX)?;
     serde_saphyr::from_slice_multiple_with_options(text, options())
-        .map_err(|error| problem(file, &error))
+        .map_err(|error| unreadable(file, &error, "yaml-syntax"))
 }
 
 /// Whether `content` has at most `most` bytes.
@@ -98,40 +98,12 @@ fn options() -> serde_saphyr::Options {
             max_reader_input_bytes: Some(BYTES_MAX),
             max_events: 400_000,
             max_nodes: 200_000,
-            max_depth: 64,
+            max_depth: DEPTH_MAX,
             max_aliases: 1_000,
             max_anchors: 1_000,
             max_merge_keys: 1_000,
             max_documents: 100,
         },
-    }
-}
-
-fn problem(file: &FilePath, error: &Error) -> Problem {
-    let ((line, column), words) = mistake(error);
-    let place = Place { file: file.clone(), line, column };
-    match root(error) {
-        Error::DuplicateMappingKey { key, .. } => {
-            let name = key.as_deref().unwrap_or("?");
-            Problem::new(place, "duplicate-key", format!("the key `{name}` is there twice"))
-        }
-        Error::Budget { .. }
-        | Error::AliasReplayLimitExceeded { .. }
-        | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => Problem::new(
-            place,
-            "yaml-budget",
-            "the document is larger, deeper or repeats more than is read",
-        ),
-        _ => Problem::new(place, "yaml-syntax", words),
-    }
-}
-
-/// The error itself, without what the reader wraps around it.
-fn root(error: &Error) -> &Error {
-    match error.without_snippet() {
-        Error::AliasError { error, .. } => root(error),
-        other => other,
     }
 }
 
@@ -255,7 +227,9 @@ mod tests {
         let file = FilePath::new("values/common.yaml").unwrap();
         let problem = parse(&file, bomb.as_bytes()).unwrap_err();
         assert_eq!(problem.rule, "yaml-budget", "{problem}");
-        assert!(read(&"[".repeat(100_000)).is_err());
+        assert_eq!(read(&"[".repeat(100_000)).unwrap_err().2, "yaml-budget");
+        assert_eq!(read(&"- ".repeat(100_000)).unwrap_err().2, "yaml-budget");
+        assert!(read(&"- ".repeat(DEPTH_MAX)).is_ok());
         assert_eq!(read(&" ".repeat(BYTES_MAX + 1)).unwrap_err().2, "file-too-large");
     }
 }

@@ -11,8 +11,8 @@ use super::Site;
 use super::error::Fault;
 use crate::mirror::{self, Proposal, Upstream};
 use crate::model::{
-    Actor, Change, CommitId, ContentHash, FilePath, Finding, Person, Problem, RepoName, Revision,
-    SourceTree, Stage,
+    Actor, Change, CommitId, ContentHash, FilePath, Finding, MANIFEST_PATH, Person, Problem,
+    RepoName, Revision, SourceTree, Stage,
 };
 use crate::reconcile::{self, Assessment};
 use crate::store::{NewCommit, TreeAt};
@@ -87,8 +87,9 @@ pub(crate) async fn verdict(
         let _permit = permit;
         let TreeAt { mut source, mut skipped } = store.tree(&repo, revision)?;
         skipped.retain(|problem| !changes.iter().any(|change| change.path == problem.place.file));
+        let had = source.files.keys().any(|path| path.as_str() == MANIFEST_PATH);
         apply(&mut source, changes)?;
-        Ok(Verdict::of(revision, reconcile::assess(&renderer, &source, &skipped)))
+        Ok(Verdict::of(revision, reconcile::assess_next(&renderer, had, &source, &skipped)))
     };
     tokio::task::spawn_blocking(work).await.map_err(|error| Fault::internal(&error))?
 }

@@ -207,7 +207,7 @@ fn a_rewritten_upstream_changes_nothing_until_a_person_adopts_it() {
     mesh.push("zeroth");
     let first = mesh.push("first");
     mesh.convoy.wait_served("beta", &first);
-    let forced = listener("forced");
+    let forced = listener("forced").replace("port }}", "prot }}");
     let rewritten = mesh
         .upstream
         .force_push(&[("convoy.yaml", PIPELINE), ("resources/listeners/front.yaml", &forced)], "x")
@@ -218,7 +218,10 @@ fn a_rewritten_upstream_changes_nothing_until_a_person_adopts_it() {
     let (status, answer) = mesh.convoy.post("bob", "/repos/mesh/config/adopt", &json!({}));
     assert_eq!(status, 200, "{answer}");
     mesh.convoy.wait_mirror("in_step");
-    mesh.convoy.wait_served("beta", &rewritten);
+    // Its listener names a value that nobody gives: rejected, nothing lost.
+    let bundle = mesh.convoy.wait_bundle(&rewritten, "rejected");
+    assert!(bundle.to_string().contains("undefined-variable"), "{bundle}");
+    assert_eq!(mesh.convoy.stage("beta").unwrap()["live"]["commit"], first.as_str());
     let (status, again) = mesh.convoy.post("bob", "/repos/mesh/config/adopt", &json!({}));
     assert_eq!(status, 409, "{again}");
 }

@@ -6,6 +6,7 @@
     reason = "clippy knows test functions, but not the helpers that only they call"
 )]
 
+mod bad_input;
 mod cli;
 mod harness;
 mod install;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
-use crate::model::{Actor, RepoName, Revision, SourceTree};
+use crate::model::{Actor, RepoName, Revision};
 use crate::promote::{self};
-use crate::reconcile::assess::assess;
+use crate::reconcile::assess::assess_next;
 use crate::reconcile::bundle::{self, Made, Source};
 use crate::reconcile::event::Event;
 use crate::reconcile::record::RecordError;
@@ -105,20 +105,11 @@ fn render(
         }
         None => Vec::new(),
     };
-    let made = assessed(renderer, &tree, &skipped, |assessment| {
+    let made = assess_next(renderer, before.is_some(), &tree, &skipped).map(|assessment| {
         let source = Source { repo, commit, since, people_by_mail: people, now: clock::now() };
         bundle::make(source, assessment)
     });
     let render_ms = began.elapsed().as_millis() as u64 - read_ms;
     tracing::info!(repo = %repo, revision = %revision, read_ms, render_ms, "rendered");
     Ok(made)
-}
-
-fn assessed(
-    renderer: &Renderer,
-    tree: &SourceTree,
-    skipped: &[crate::model::Problem],
-    make: impl FnOnce(crate::reconcile::Assessment) -> Made,
-) -> Option<Made> {
-    assess(renderer, tree, skipped).map(make)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{Check, Suite};
 use crate::model::suggestion;
-use crate::model::{Manifest, Problem, ResourceKind, Resources, SourceTree};
+use crate::model::{EVERYONE, Manifest, Problem, ResourceKind, Resources, SourceTree};
 
 /// What a pipeline has, in any of its stages.
 struct Known {
@@ -29,9 +29,10 @@ impl Suite {
             let of_kind = of_kind.filter(|one| one.type_url == kind.type_url());
             (!incomplete.contains(&kind)).then(|| of_kind.map(|one| one.name.to_string()).collect())
         };
+        let groups = manifest.groups.iter();
         let known = Known {
             stages: manifest.stages.iter().map(|spec| spec.name.to_string()).collect(),
-            groups: manifest.groups.iter().map(|rule| rule.name.to_string()).collect(),
+            groups: groups.map(|rule| rule.name.to_string()).chain([EVERYONE.into()]).collect(),
             listeners: names(ResourceKind::Listeners),
             clusters: names(ResourceKind::Clusters),
         };

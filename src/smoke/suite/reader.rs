@@ -8,7 +8,7 @@ use serde_saphyr::{Location, Spanned};
 use super::node::{Item, Node};
 use super::{Ask, Check, Expect, Pattern};
 use crate::model::{FilePath, Place, Problem, suggestion};
-use crate::schema::{mistake, position};
+use crate::schema::{DEPTH_MAX, position, unreadable};
 
 /// A file of checks is written by hand.
 const MAX_BYTES: usize = 1 << 20;
@@ -65,13 +65,14 @@ impl Reader<'_> {
             self.whole_file("the file holds no checks".into());
             return None;
         }
-        let options = serde_saphyr::options! { strict_booleans: true };
+        let options = serde_saphyr::options! {
+            strict_booleans: true,
+            budget: serde_saphyr::budget! { max_depth: DEPTH_MAX },
+        };
         match serde_saphyr::from_str_with_options(text, options) {
             Ok(root) => Some(root),
             Err(error) => {
-                let ((line, column), message) = mistake(&error);
-                let place = Place { file: self.file.clone(), line, column };
-                self.problems.push(Problem::new(place, "check-syntax", message));
+                self.problems.push(unreadable(self.file, &error, "check-syntax"));
                 None
             }
         }

@@ -37,6 +37,11 @@ impl Serve {
         self
     }
 
+    /// On this port, which nothing may listen on.
+    pub(crate) fn port(self, port: u16) -> Self {
+        self.with("--port", &port.to_string())
+    }
+
     /// Only for those who send this token.
     pub(crate) fn token(self, token: &str) -> Self {
         self.with("--token", token)
