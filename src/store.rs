@@ -48,6 +48,7 @@ use crate::model::{
 pub use error::StoreError;
 use files::RealFiles;
 use import::Diverging;
+use index::Index;
 use open::{Inner, Tuning};
 use writer::Message;
 
@@ -144,7 +145,7 @@ impl Store {
         tuning: Tuning,
         files: Arc<dyn files::Files>,
     ) -> Result<Self, StoreError> {
-        Ok(Self { inner: Arc::new(open::open(dir, options, tuning, files)?) })
+        Ok(Self { inner: Arc::new(open::open(dir, options, tuning, files, Index::open)?) })
     }
 
     /// Creates a repository; no harm if it is there.

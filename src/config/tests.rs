@@ -95,7 +95,7 @@ fn a_mistake_in_the_file_names_its_line_and_what_to_do() {
         ("\nlisten_xds: 127.0.0.1:1\n", "c.yaml:2:", "unknown key `listen_xds`"),
         ("\nxds_lisen: 127.0.0.1:1\n", "c.yaml:2:", "did you mean `xds_listen`?"),
         ("log:\n  levle: info\n", "c.yaml:2:", "did you mean `level`?"),
-        ("listen: nowhere\n", "c.yaml:1:", "socket address"),
+        ("listen: nowhere\n", "c.yaml:1:", "write it as 127.0.0.1:7400"),
         ("ack_deadline: 5 parsecs\n", "c.yaml:1:", "write it as 250ms, 30s, 5m or 2h"),
         ("auth:\n  tokens:\n    - {name: a, role: king, sha256: x}\n", "c.yaml:3:", "king"),
         (
@@ -107,7 +107,7 @@ fn a_mistake_in_the_file_names_its_line_and_what_to_do() {
         ("repositories: [{name: a/b}, {name: a/b}]\n", "c.yaml", "`a/b` is there twice"),
         ("people: [{name: kim}, {name: kim}]\n", "c.yaml", "`kim` is there twice"),
         ("people: [{name: a, slack: [U1]}, {name: b, slack: [U1]}]\n", "c.yaml", "`U1` is there"),
-        ("smoke: {parallel: 0}\n", "c.yaml", "`smoke.parallel` is 0"),
+        ("smoke: {parallel: 0}\n", "c.yaml", "at least 1 is needed"),
         ("base_url: convoy.example.com\n", "c.yaml", "is no URL"),
         (
             "slack: {signing_secret_files: [], bot_token_file: b, channel: c}\n",

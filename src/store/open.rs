@@ -125,12 +125,13 @@ impl Drop for Inner {
     }
 }
 
-/// Opens the store in `dir`.
+/// Opens the store in `dir`; `index` opens its index once the folder is ours.
 pub(crate) fn open(
     dir: &Path,
     options: StoreOptions,
     tuning: Tuning,
     files: Arc<dyn Files>,
+    index: impl FnOnce(&Path) -> Result<Index, StoreError>,
 ) -> Result<Inner, StoreError> {
     let lock = lock(dir)?;
     let what = || format!("opening the store `{}`", dir.display());
@@ -143,7 +144,7 @@ pub(crate) fn open(
         options,
         tuning,
         files,
-        index: Index::open(&dir.join("index"))?,
+        index: index(&dir.join("index"))?,
         cache: ObjectCache::new(CACHE_BYTES_MAX),
         halted: AtomicBool::new(false),
         temporaries: AtomicU64::new(0),
