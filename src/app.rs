@@ -33,7 +33,9 @@ use routes::Routes;
 
 use crate::chat::{Links, Slack};
 use crate::config::{Config, Role, StoreConfig};
+use crate::govern::{ConfiguredToken, Govern, GovernSettings};
 use crate::mirror;
+use crate::mirroring::Mirroring;
 use crate::reconcile::{self, Announcer, Parts, Repository, Settings};
 use crate::render::Renderer;
 use crate::schema::Schema;
@@ -158,8 +160,19 @@ impl App {
             tasks: tasks.clone(),
         })
         .await?;
+        let govern = Govern::start(store.clone(), governing(config)).await?;
+        let nudged = handle.clone();
+        let mirroring = Mirroring::start(
+            store.clone(),
+            govern.clone(),
+            data.join("mirroring"),
+            Arc::new(move |repo| nudged.nudge(repo)),
+            &tasks,
+        );
         let ready = Arc::new(AtomicBool::new(false));
         let parts = Routes {
+            govern,
+            mirroring,
             config,
             secrets: &secrets,
             store: store.clone(),
@@ -198,6 +211,21 @@ impl App {
                 tracing::error!(%error, "the xDS server ended");
             }
         }
+    }
+}
+
+fn governing(config: &Config) -> GovernSettings {
+    let token = |token: &crate::config::TokenConfig| ConfiguredToken {
+        name: token.name.clone(),
+        person: token.person.clone(),
+        hash: token.sha256,
+        role: token.role,
+    };
+    GovernSettings {
+        tokens: config.tokens.iter().map(token).collect(),
+        repositories: config.repositories.iter().map(|one| one.name.clone()).collect(),
+        secrets: config.data.join("secrets"),
+        quota: crate::store::Quota::default(),
     }
 }
 

@@ -19,6 +19,7 @@ use std::time::Duration;
 pub use error::ConfigError;
 pub use layers::{Flags, VARIABLES};
 
+pub use crate::model::Role;
 use crate::model::{ContentHash, Person, RepoName};
 use crate::telemetry::logs::LogFormat;
 
@@ -148,40 +149,6 @@ pub struct TokenConfig {
     pub person: Option<Person>,
     /// The SHA-256 of the token.
     pub sha256: ContentHash,
-}
-
-/// What a token may do.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Subscribe over xDS, nothing else.
-    Node,
-    /// Read everything.
-    Reader,
-    /// Read, edit, promote, approve, roll back.
-    Operator,
-    /// All of it, and adopt a rewritten upstream.
-    Admin,
-}
-
-impl Role {
-    /// Whether this role may do what `needed` may.
-    pub fn covers(self, needed: Self) -> bool {
-        self >= needed
-    }
-}
-
-impl std::fmt::Display for Role {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Node => "a node",
-            Self::Reader => "a reader",
-            Self::Operator => "an operator",
-            Self::Admin => "an administrator",
-        })
-    }
 }
 
 /// Slack.

@@ -48,13 +48,14 @@
 //!
 //! | floor | modules |
 //! | --- | --- |
-//! | 8 | `cli`: the command line |
-//! | 7 | `app`: the composition root: builds adapters, plugs ports, starts and ends tasks |
-//! | 6 | `web`: HTTP: JSON API, hooks, authentication, console pages |
-//! | 5 | `reconcile`: the single owner: one task, one closed list of events; records decisions |
+//! | 9 | `cli`: the command line |
+//! | 8 | `app`: the composition root: builds adapters, plugs ports, starts and ends tasks |
+//! | 7 | `web`: HTTP: JSON API, Central Dogma's API, hooks, authentication, console pages; `rpc`: the same over gRPC |
+//! | 6 | `reconcile`: the single owner: one task, one closed list of events; records decisions; `mirroring`: repositories kept in step with other Git servers, both ways |
+//! | 5 | `govern`: projects, people, teams, tokens, credentials: who there is and what they may do |
 //! | 4 | `store` `mirror` `smoke` `chat` `xds`: adapters; each knows one outside world |
 //! | 3 | `config` `telemetry` `tasks` `retry`: helpers of everything above |
-//! | 2 | `render` `lint` `snapshot` `promote`: pure; no clock, no disk, no tasks, no randomness |
+//! | 2 | `render` `lint` `snapshot` `promote` `content` `access`: pure; no clock, no disk, no tasks, no randomness |
 //! | 1 | `schema`: Envoy's message types, and the one canonical encoding |
 //! | 0 | `model`: the nouns |
 //!
@@ -71,6 +72,9 @@
 //! - [`snapshot`]: what one stage × node group is served; versions by content;
 //!   references; which node belongs where; differences.
 //! - [`promote`]: the state machine and the gates.
+//! - [`content`]: what files hold: kinds, patterns, patches, differences,
+//!   merges, JSONPath.
+//! - [`access`]: rights, grants, and the one function that decides.
 //! - [`store`]: bare Git repositories behind one journal; the journal is the
 //!   commit point. Stock `git` reads everything, deleting `index/` loses
 //!   nothing.
@@ -79,6 +83,11 @@
 //! - [`chat`]: Slack: signatures, grammar, cards, client.
 //! - [`xds`]: a pure session per stream, a hub of latest snapshots, a thin
 //!   server.
+//! - [`govern`]: the documents of who there is and what they may do, in
+//!   `@convoy/state`; tokens; removal and restoration of repositories.
+//! - [`mirroring`]: mirrors that are documents, many per project, each on its
+//!   own, both ways.
+//! - [`rpc`]: get, commit and watch over gRPC.
 //! - [`reconcile`]: ties them together and owns what is decided.
 //! - [`web`], [`cli`], [`app`], [`config`], [`telemetry`], [`tasks`],
 //!   [`retry`]: as their first lines say.
@@ -103,17 +112,22 @@
 //!   something; all of them at once.
 //! - Every queue, parse, fetch and template run has a written bound.
 
+pub mod access;
 pub mod app;
 pub mod chat;
 pub mod cli;
 pub mod config;
+pub mod content;
+pub mod govern;
 pub mod lint;
 pub mod mirror;
+pub mod mirroring;
 pub mod model;
 pub mod promote;
 pub mod reconcile;
 pub mod render;
 pub mod retry;
+pub mod rpc;
 pub mod schema;
 pub mod smoke;
 pub mod snapshot;

@@ -4,6 +4,7 @@
 //! IO, no clock, no dependency on another module. Ids are newtypes so that a revision
 //! (our number) can never be passed where a commit (Git's hash) is meant.
 
+mod change;
 mod fetched;
 mod ids;
 mod manifest;
@@ -12,21 +13,24 @@ mod node;
 mod person;
 mod problem;
 mod resource;
+mod role;
 mod secret;
 mod tree;
 mod verdict;
 
-pub use fetched::{Change, CommitInfo, Fetched};
+pub use change::{Change, Changed, Effect, FileState, Precondition};
+pub use fetched::{CommitInfo, Fetched, Markup};
 pub use ids::{
-    BundleId, CommitId, ContentHash, EVERYONE, IdError, NodeGroup, Person, PromotionId, RepoName,
-    Revision, SnapshotKey, Stage,
+    BlobId, BundleId, CommitId, ContentHash, EVERYONE, IdError, NodeGroup, Person, PromotionId,
+    RepoName, Revision, SnapshotKey, Stage,
 };
 pub use manifest::{GroupRule, MANIFEST_PATH, Manifest, NodeRule, SmokePolicy, StageSpec};
 pub use nearest::{all_of, did_you_mean, nearest, one_of, suggestion};
 pub use node::{NodeId, NodeIdentity};
-pub use person::{Actor, Via};
+pub use person::{Actor, Origin, Via};
 pub use problem::{Finding, Place, Problem, Severity};
 pub use resource::{Resource, ResourceKind, ResourceName, Resources, TypeUrl};
+pub use role::Role;
 pub use secret::Secret;
 pub use tree::{FilePath, PathError, SourceTree};
 pub use verdict::{Cell, CellResult, Outcome};

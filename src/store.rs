@@ -10,12 +10,16 @@
 //! (`render`), who may write (`web`, `reconcile`). The index in sled is a
 //! cache of what Git says and may be deleted while the store is closed.
 
+mod audit;
+mod backup;
 mod cache;
+mod changed;
 mod checkpoint;
 mod commit;
 mod edit;
 mod error;
 mod files;
+mod fsck;
 mod history;
 mod import;
 mod index;
@@ -24,14 +28,18 @@ mod line;
 mod object;
 mod open;
 mod pack;
+mod preview;
+mod quota;
 mod record;
 mod refs;
 mod repository;
+mod search;
 #[cfg(test)]
 mod sim;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod watchers;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -41,15 +49,22 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::{oneshot, watch};
 
+use crate::content::{Hit, Patterns, Scan};
 use crate::model::{
-    Change, CommitId, CommitInfo, Fetched, FilePath, Problem, RepoName, Revision, SourceTree,
+    BlobId, Change, Changed, CommitId, CommitInfo, Effect, Fetched, FilePath, Markup, Origin,
+    Precondition, Problem, RepoName, Revision, SourceTree,
 };
 
+pub use audit::{Audit, AuditEntry, AuditFault, AuditQuery};
+pub use backup::BackupSummary;
 pub use error::StoreError;
 use files::RealFiles;
+pub use fsck::{Damage, Fsck, fsck};
 use import::Diverging;
 use index::Index;
 use open::{Inner, Tuning};
+pub use quota::Usage;
+pub use watchers::Follow;
 use writer::Message;
 
 /// A handle on the store; cheap to clone. Reads block on the disk for at most
@@ -89,16 +104,153 @@ pub struct Head {
 /// A commit to make.
 #[derive(Debug, Clone)]
 pub struct NewCommit {
+    /// Who makes it, and by which way, for the record.
+    pub by: Origin,
     /// The revision that the head must have; `None`: whatever it is.
     pub expected: Option<Revision>,
-    /// Atomic together.
+    /// What must hold of single files.
+    pub require: Vec<Precondition>,
+    /// Where a file that is written is not as its precondition's revision
+    /// had it: merge the two edits by line, and refuse only where both
+    /// changed the same lines.
+    pub merge: bool,
+    /// In their order, atomic together.
     pub changes: Vec<Change>,
+    /// Whether it may change nothing.
+    pub allow_empty: bool,
     /// `(name, mail address)`.
     pub author: (String, String),
     /// The author's time.
     pub time: Timestamp,
     /// The message.
     pub message: String,
+    /// How the message's body is marked up.
+    pub markup: Markup,
+}
+
+impl NewCommit {
+    /// A commit without preconditions.
+    pub fn new(
+        by: Origin,
+        author: (String, String),
+        time: Timestamp,
+        message: impl Into<String>,
+        changes: Vec<Change>,
+    ) -> Self {
+        Self {
+            by,
+            expected: None,
+            require: Vec::new(),
+            merge: false,
+            changes,
+            allow_empty: false,
+            author,
+            time,
+            message: message.into(),
+            markup: Markup::default(),
+        }
+    }
+}
+
+/// What a repository may hold and take; `None`: no bound beside the store's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Quota {
+    /// Bytes of all files of the head together.
+    pub bytes_max: Option<u64>,
+    /// Files of the head.
+    pub files_max: Option<u64>,
+    /// Bytes of one file.
+    pub file_bytes_max: Option<u64>,
+    /// Commits within any minute.
+    pub commits_per_minute_max: Option<u32>,
+}
+
+/// A file or folder that a pattern found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Where it is.
+    pub path: FilePath,
+    /// What it is.
+    pub kind: FoundKind,
+}
+
+/// What a path holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FoundKind {
+    /// A file.
+    File {
+        /// Git's name of its content.
+        blob: BlobId,
+        /// Its size.
+        bytes: u64,
+    },
+    /// A folder.
+    Folder,
+}
+
+/// A file's content and Git's name of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileAt {
+    /// Git's name of the content.
+    pub blob: BlobId,
+    /// The content.
+    pub content: Bytes,
+}
+
+/// Which revisions of a repository are asked for.
+#[derive(Debug, Clone)]
+pub struct HistoryQuery {
+    /// The newest that may be given; `None`: the head.
+    pub newest: Option<Revision>,
+    /// The oldest that may be given; `None`: the first.
+    pub oldest: Option<Revision>,
+    /// Only those that changed what this matches.
+    pub patterns: Patterns,
+    /// How many at most, newest first.
+    pub limit: usize,
+}
+
+/// Lines found in one file.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct FileHits {
+    /// The file.
+    pub path: FilePath,
+    /// The lines.
+    pub hits: Vec<Hit>,
+}
+
+/// What a search came to.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
+pub struct SearchResult {
+    /// Files with hits, in the tree's order.
+    pub files: Vec<FileHits>,
+    /// Whether a bound (files read, hits, bytes) ended it early.
+    pub truncated: bool,
+}
+
+/// What a follower wants of one repository.
+#[derive(Debug, Clone)]
+pub struct Subscription {
+    /// The repository.
+    pub repo: RepoName,
+    /// Which files.
+    pub patterns: Patterns,
+    /// The newest revision that is known; what came after it is told.
+    pub since: Revision,
+}
+
+/// One revision that changed what a subscription matches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Happening {
+    /// The index of the subscription.
+    pub subscription: usize,
+    /// The repository.
+    pub repo: RepoName,
+    /// The commit.
+    pub info: CommitInfo,
+    /// What it changed, of what the subscription matches.
+    pub changed: Vec<Changed>,
 }
 
 /// What importing a fetched branch came to.
@@ -231,6 +383,175 @@ impl Store {
         path: &FilePath,
     ) -> Result<Bytes, StoreError> {
         tree::read(&self.inner.shared, repo, revision, path)
+    }
+
+    /// Files (and with `folders` folders) of a revision that match, in the
+    /// tree's order. Folders that can't hold a match are not read.
+    ///
+    /// # Errors
+    /// As [`Self::tree`].
+    pub fn find(
+        &self,
+        repo: &RepoName,
+        revision: Revision,
+        patterns: &Patterns,
+        folders: bool,
+    ) -> Result<Vec<Found>, StoreError> {
+        tree::find(&self.inner.shared, repo, revision, patterns, folders)
+    }
+
+    /// One file of a revision, with Git's name of its content.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn file(
+        &self,
+        repo: &RepoName,
+        revision: Revision,
+        path: &FilePath,
+    ) -> Result<FileAt, StoreError> {
+        tree::file(&self.inner.shared, repo, revision, path)
+    }
+
+    /// A file's content by Git's name of it.
+    ///
+    /// # Errors
+    /// There is no such repository or content, or Git's data is damaged.
+    pub fn blob(&self, repo: &RepoName, blob: &BlobId) -> Result<Bytes, StoreError> {
+        tree::blob(&self.inner.shared, repo, blob)
+    }
+
+    /// Files that match and differ between two revisions (0: nothing), sorted
+    /// by path. Folders that are equal are not read.
+    ///
+    /// # Errors
+    /// As [`Self::tree`].
+    pub fn changed(
+        &self,
+        repo: &RepoName,
+        from: Revision,
+        to: Revision,
+        patterns: &Patterns,
+    ) -> Result<Vec<Changed>, StoreError> {
+        changed::changed(&self.inner.shared, repo, from, to, patterns)
+    }
+
+    /// Revisions that changed what a pattern matches, newest first. None is
+    /// missed, however old.
+    ///
+    /// # Errors
+    /// As [`Self::history`].
+    pub fn history_of(
+        &self,
+        repo: &RepoName,
+        query: &HistoryQuery,
+    ) -> Result<Vec<CommitInfo>, StoreError> {
+        history::history_of(&self.inner.shared, repo, query)
+    }
+
+    /// Lines of a revision's files that match, in files that match
+    /// `patterns` and that `admit` lets be read.
+    ///
+    /// # Errors
+    /// As [`Self::tree`].
+    pub fn search(
+        &self,
+        repo: &RepoName,
+        revision: Revision,
+        patterns: &Patterns,
+        scan: &Scan,
+        admit: &dyn Fn(&FilePath) -> bool,
+    ) -> Result<SearchResult, StoreError> {
+        search::search(&self.inner.shared, repo, revision, patterns, scan, admit)
+    }
+
+    /// Waits until what `patterns` match differs from what it was at `since`,
+    /// and gives the head of then. Content that changed and changed back does
+    /// not count. Dropping the future ends the watch.
+    ///
+    /// # Errors
+    /// There is no such repository or revision, the repository was purged
+    /// meanwhile, or Git's data is damaged.
+    pub async fn changed_since(
+        &self,
+        repo: &RepoName,
+        patterns: &Patterns,
+        since: Revision,
+    ) -> Result<Revision, StoreError> {
+        watchers::changed_since(&self.inner.shared, repo, patterns, since).await
+    }
+
+    /// Follows any number of patterns: each revision that changed what one
+    /// matches is told once, in its repository's order, from where the
+    /// subscription says. What is not taken yet costs nothing.
+    ///
+    /// # Errors
+    /// There is no such repository or revision.
+    pub fn follow(&self, subscriptions: Vec<Subscription>) -> Result<Follow, StoreError> {
+        watchers::follow(&self.inner.shared, subscriptions)
+    }
+
+    /// What changes would come to on top of `base`, file by file, sorted by
+    /// path. Nothing is written.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub fn preview(
+        &self,
+        repo: &RepoName,
+        base: Revision,
+        changes: &[Change],
+    ) -> Result<Vec<Effect>, StoreError> {
+        preview::preview(&self.inner.shared, repo, base, changes)
+    }
+
+    /// Bounds a repository from now on.
+    ///
+    /// # Errors
+    /// There is no such repository.
+    pub fn set_quota(&self, repo: &RepoName, quota: Quota) -> Result<(), StoreError> {
+        quota::set(&self.inner.shared, repo, quota)
+    }
+
+    /// What a repository holds.
+    ///
+    /// # Errors
+    /// As [`Self::tree`].
+    pub fn usage(&self, repo: &RepoName) -> Result<Usage, StoreError> {
+        quota::usage(&self.inner.shared, repo)
+    }
+
+    /// Creates a repository on somebody's behalf; no harm if it is there.
+    ///
+    /// # Errors
+    /// The journal can't be written.
+    pub async fn create_by(&self, repo: &RepoName, by: &Origin) -> Result<(), StoreError> {
+        commit::create_by(&self.inner, repo, by).await
+    }
+
+    /// Removes a repository with all its history for ever. Whoever watches it
+    /// is told that it is gone.
+    ///
+    /// # Errors
+    /// There is no such repository, it is one of Convoy's own, or the journal
+    /// can't be written.
+    pub async fn purge(&self, repo: &RepoName, by: &Origin) -> Result<(), StoreError> {
+        commit::purge(&self.inner, repo, by).await
+    }
+
+    /// The audit log: every change of every repository, in order.
+    pub fn audit(&self) -> Audit {
+        audit::open(&self.inner)
+    }
+
+    /// Writes everything into a folder that a store can be opened on, while
+    /// others go on writing: every repository as of one moment, and
+    /// everything acknowledged before the call.
+    ///
+    /// # Errors
+    /// The folder is not empty, or a disk failed.
+    pub async fn backup(&self, to: &Path) -> Result<BackupSummary, StoreError> {
+        backup::backup(&self.inner, to).await
     }
 
     /// Makes a commit; returns when it is durable.

@@ -21,6 +21,7 @@ mod board;
 mod compare;
 mod console;
 mod csrf;
+mod dogma;
 mod edge;
 mod edits;
 mod error;
@@ -41,7 +42,9 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use tokio::sync::Semaphore;
 
+use crate::govern::Govern;
 use crate::mirror::Upstream;
+use crate::mirroring::Mirroring;
 use crate::model::{Person, RepoName};
 use crate::reconcile::Handle;
 use crate::render::Renderer;
@@ -70,8 +73,12 @@ pub struct Web {
     pub hub: Hub,
     /// The renderer that pushes go through, for validation.
     pub renderer: Arc<Renderer>,
-    /// Who may do what.
+    /// Who calls.
     pub auth: Auth,
+    /// Who may do what.
+    pub govern: Govern,
+    /// Mirrors that are documents.
+    pub mirroring: Mirroring,
     /// Where people reach us, without a slash at the end.
     pub base_url: Arc<str>,
     /// The repositories that follow an upstream.
@@ -97,7 +104,8 @@ impl fmt::Debug for Web {
 /// Every route of the API, the console and health.
 pub fn router(web: Web) -> Router {
     let site = Site::new(web);
-    let entries = api::routes().into_iter().chain(console::routes()).chain(health::routes());
+    let entries = api::routes().into_iter();
+    let entries = entries.chain(dogma::routes()).chain(console::routes()).chain(health::routes());
     entries
         .fold(Router::new(), |router, entry| entry.mount(router, &site))
         .fallback(edge::no_such_page)

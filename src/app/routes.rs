@@ -9,6 +9,8 @@ use anyhow::Context as _;
 use super::{Secrets, measure};
 use crate::chat::{Ingress, Links, People, Slack};
 use crate::config::{Config, PersonConfig, TokenConfig};
+use crate::govern::Govern;
+use crate::mirroring::Mirroring;
 use crate::model::Person;
 use crate::reconcile::Handle;
 use crate::render::Renderer;
@@ -28,6 +30,8 @@ pub(super) struct Routes<'a> {
     pub(super) renderer: Arc<Renderer>,
     pub(super) ready: Arc<AtomicBool>,
     pub(super) tasks: Tasks,
+    pub(super) govern: Govern,
+    pub(super) mirroring: Mirroring,
 }
 
 impl Routes<'_> {
@@ -44,13 +48,17 @@ impl Routes<'_> {
     }
 
     fn web(self) -> anyhow::Result<Web> {
-        let Self { config, secrets, store, handle, hub, renderer, ready, .. } = self;
+        let Self {
+            config, secrets, store, handle, hub, renderer, ready, govern, mirroring, ..
+        } = self;
         let tokens = config.tokens.iter().map(token).collect();
         let secure = config.base_url.starts_with("https://");
         let work_dir = config.data.join("edits");
         std::fs::create_dir_all(&work_dir).context("the folder for edits can't be made")?;
         let (seen, measured, dev) = (handle.clone(), hub.clone(), config.insecure_dev);
         Ok(Web {
+            govern,
+            mirroring,
             store,
             handle,
             hub,

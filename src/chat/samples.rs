@@ -67,6 +67,8 @@ pub(crate) fn bundle(id: &str, revision: u64) -> BundleRecord {
         id: bundle_id(id),
         repo: repo(),
         commit: CommitInfo {
+            markup: Default::default(),
+            origin: None,
             revision: Revision(revision),
             commit: CommitId([revision as u8; 20]),
             author_name: "Ann <!here> Author".into(),

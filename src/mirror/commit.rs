@@ -64,6 +64,13 @@ fn changed_tree(
                 }
                 editor.remove(parts(path)).map_err(not_written)?;
             }
+            Change::Rename { .. }
+            | Change::PatchJson(..)
+            | Change::PatchText(..)
+            | Change::Restore(_) => {
+                let detail = "resolve other changes to writes and removals first";
+                return Err(MirrorError::failed("a proposal can't be written", detail));
+            }
         }
     }
     editor.write(|tree| objects.write(tree)).map_err(not_written)

@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{CommitId, FilePath, Revision};
+use super::{CommitId, Origin, Revision};
 
 /// A branch of an upstream, fetched into quarantine and within limits, not
 /// yet part of any repository.
@@ -37,6 +36,24 @@ pub struct CommitInfo {
     pub time: Timestamp,
     /// The whole message.
     pub message: String,
+    /// How the message's body is marked up; Central Dogma's clients say so.
+    #[serde(default)]
+    pub markup: Markup,
+    /// Who made it here, and by which way; `None` for commits that came from
+    /// elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+}
+
+/// How a commit message's body is marked up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Markup {
+    /// Not at all.
+    #[default]
+    Plaintext,
+    /// As Markdown.
+    Markdown,
 }
 
 impl CommitInfo {
@@ -44,13 +61,4 @@ impl CommitInfo {
     pub fn subject(&self) -> &str {
         self.message.lines().next().unwrap_or("")
     }
-}
-
-/// One change to one file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// Writes the file, whether it was there or not.
-    Upsert(FilePath, Bytes),
-    /// Removes the file; it must be there.
-    Remove(FilePath),
 }

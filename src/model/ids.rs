@@ -262,6 +262,12 @@ impl CommitId {
     }
 }
 
+/// Git's name of a file's content (`git hash-object`), printed as 40 hex
+/// digits. It is what a writer expects a file to be, and a file's `ETag`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct BlobId(pub [u8; 20]);
+
 /// A SHA-256 of some content, printed as 64 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -351,6 +357,7 @@ macro_rules! hex_id {
 }
 
 hex_id!(CommitId, "commit id", "40 hex digits");
+hex_id!(BlobId, "blob id", "40 hex digits");
 hex_id!(ContentHash, "content hash", "64 hex digits");
 
 /// What one set of Envoys is served from: a stage of a repository's pipeline,

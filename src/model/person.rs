@@ -45,6 +45,33 @@ impl Actor {
     }
 }
 
+/// An actor as the record names them: whoever a token belongs to, the token
+/// itself where it belongs to no person, and the request by which it came.
+/// A commit carries it as the header `convoy-origin`, the audit log repeats it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Who, and by which way.
+    #[serde(flatten)]
+    pub actor: Actor,
+    /// The token's or person's name, as people read it.
+    pub name: String,
+    /// The request's id, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+}
+
+impl Origin {
+    /// An actor without a token or request of its own.
+    pub fn of(actor: &Actor) -> Self {
+        Self { name: actor.to_string(), actor: actor.clone(), request: None }
+    }
+
+    /// Convoy itself.
+    pub fn system() -> Self {
+        Self::of(&Actor::system())
+    }
+}
+
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.person {

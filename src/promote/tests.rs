@@ -55,6 +55,8 @@ fn bundle(n: u64, author: &str, manifest: Manifest) -> BundleRecord {
         id: BundleId::of(&hash(format!("bundle {n}"))),
         repo: repo(),
         commit: CommitInfo {
+            markup: Default::default(),
+            origin: None,
             revision: Revision(n),
             commit: CommitId([n as u8; 20]),
             author_name: author.into(),

@@ -22,8 +22,8 @@ use serde::{Deserialize, Serialize};
 use super::bundle::PlaceRecord;
 use super::{Bundle, CardRef};
 use crate::model::{
-    Actor, BundleId, Change, ContentHash, FilePath, NodeGroup, PathError, PromotionId, RepoName,
-    Revision, SnapshotKey, Stage,
+    Actor, BundleId, Change, ContentHash, FilePath, NodeGroup, Origin, PathError, PromotionId,
+    RepoName, Revision, SnapshotKey, Stage,
 };
 use crate::promote::{BundleRecord, Document, Promotion, StageSlot, State};
 use crate::snapshot::{Snapshot, WireError};
@@ -160,13 +160,9 @@ impl Records {
     ) -> Result<(), RecordError> {
         let via = format!("{:?}", actor.via).to_lowercase();
         let name = actor.to_string();
-        let new = NewCommit {
-            expected: None,
-            changes,
-            author: (name.clone(), format!("{name}@convoy.invalid")),
-            time,
-            message: format!("{message}\n\nVia: {via}\n"),
-        };
+        let author = (name.clone(), format!("{name}@convoy.invalid"));
+        let message = format!("{message}\n\nVia: {via}\n");
+        let new = NewCommit::new(Origin::of(actor), author, time, message, changes);
         match self.store.commit(&RepoName::state(), new).await {
             // Replayed after a crash: it says what is there already.
             Ok(_) | Err(StoreError::Empty(_)) => Ok(()),

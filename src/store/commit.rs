@@ -15,7 +15,7 @@ use super::record::{Act, Record};
 use super::repository::Repository;
 use super::writer::{Message, Write};
 use super::{Head, NewCommit};
-use crate::model::{Change, CommitId, RepoName, Revision};
+use crate::model::{Change, CommitId, Origin, RepoName, Revision};
 
 /// Who commits on behalf of an author.
 pub(crate) const COMMITTER: (&str, &str) = ("Convoy", "convoy@localhost");
@@ -129,6 +129,10 @@ fn hash(shared: &Shared, new: &NewCommit) -> Result<(Vec<Edit>, Objects), StoreE
     let (mut edits, mut objects) = (Vec::new(), Vec::new());
     for change in &new.changes {
         match change {
+            Change::Rename { .. }
+            | Change::PatchJson(..)
+            | Change::PatchText(..)
+            | Change::Restore(_) => todo!(),
             Change::Remove(path) => edits.push(Edit::Remove(path.clone())),
             Change::Upsert(path, content) => {
                 let bytes_max = shared.options.file_bytes_max;
@@ -182,4 +186,24 @@ fn chain(
     let id = object.id()?;
     objects.push((id, object));
     Ok(CommitId(id))
+}
+
+/// Makes a repository on somebody's behalf.
+pub(crate) async fn create_by(
+    inner: &Arc<Inner>,
+    name: &RepoName,
+    by: &Origin,
+) -> Result<(), StoreError> {
+    let _ = (inner, name, by);
+    todo!()
+}
+
+/// Removes a repository for ever.
+pub(crate) async fn purge(
+    inner: &Arc<Inner>,
+    name: &RepoName,
+    by: &Origin,
+) -> Result<(), StoreError> {
+    let _ = (inner, name, by);
+    todo!()
 }

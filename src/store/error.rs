@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::content::ContentError;
 use crate::model::{FilePath, RepoName, Revision};
 
 /// Why the store could not.
@@ -46,6 +47,59 @@ pub enum StoreError {
     /// is, a removal of what is not there, a name that Git refuses.
     #[error("{0}")]
     Invalid(String),
+    /// A change doesn't fit the tree: what it needs is not there, or what it
+    /// makes is there already.
+    #[error("{0}")]
+    Unfit(String),
+    /// A file is not as the writer expected it.
+    #[error("`{path}` in `{repo}` {why}")]
+    Stale {
+        /// The repository that was written to.
+        repo: RepoName,
+        /// The file.
+        path: FilePath,
+        /// `is at …, not …`: what was expected and what is.
+        why: String,
+        /// The revision that the file was looked at in.
+        head: Revision,
+    },
+    /// Two edits changed the same lines.
+    #[error("`{path}` in `{repo}` was changed in the same lines meanwhile")]
+    Clash {
+        /// The repository that was written to.
+        repo: RepoName,
+        /// The file.
+        path: FilePath,
+        /// The revision that the edit clashes with.
+        head: Revision,
+        /// The file with both edits between Git's markers.
+        marked: String,
+    },
+    /// A patch, query or pattern can't be read, or does not fit a file.
+    #[error("`{path}`: {source}")]
+    Content {
+        /// The file.
+        path: FilePath,
+        /// Why.
+        #[source]
+        source: ContentError,
+    },
+    /// The repository's quota is used up.
+    #[error("{0}")]
+    Quota(String),
+    /// The repository was committed to too often.
+    #[error("`{repo}` takes {per_minute} commits a minute; the next in {wait_s} s")]
+    TooOften {
+        /// The repository.
+        repo: RepoName,
+        /// What its quota says.
+        per_minute: u32,
+        /// When the next one may come.
+        wait_s: u64,
+    },
+    /// The disk is full; reads go on, and writes do as soon as there is room.
+    #[error("the disk is full: nothing was written")]
+    Full,
     /// A bound was passed.
     #[error("{0}")]
     Limit(String),

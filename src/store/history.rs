@@ -1,12 +1,13 @@
 //! Commits as people see them: one revision, or the newest that changed a
 //! file. Reads only.
 
+use super::HistoryQuery;
 use super::commit::COMMITTER;
 use super::error::StoreError;
 use super::object::{Commit, Oid};
 use super::open::Shared;
 use super::repository::Reader;
-use crate::model::{CommitId, CommitInfo, FilePath, RepoName, Revision};
+use crate::model::{CommitId, CommitInfo, FilePath, Markup, RepoName, Revision};
 
 /// The commit of a revision.
 pub(crate) fn info(
@@ -87,6 +88,8 @@ fn touches(
 fn describe(revision: Revision, id: CommitId, commit: Commit) -> CommitInfo {
     let co_authors = co_authors(&commit);
     CommitInfo {
+        markup: Markup::default(),
+        origin: None,
         revision,
         commit: id,
         author_name: commit.author.name,
@@ -147,4 +150,14 @@ mod tests {
         );
         check("ada@x", "Co-authored-by: Ada <Ada@X>\nSigned-off-by: D <d@x>", &[]);
     }
+}
+
+/// Revisions that changed what a pattern matches, newest first.
+pub(crate) fn history_of(
+    shared: &Shared,
+    repo: &RepoName,
+    query: &HistoryQuery,
+) -> Result<Vec<CommitInfo>, StoreError> {
+    let _ = (shared, repo, query);
+    todo!()
 }

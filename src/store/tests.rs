@@ -16,20 +16,17 @@ use super::open;
 use super::open::Tuning;
 use super::sim::{Disk, LOSSES, Loss, Op, SimFiles};
 use super::{Head, Import, NewCommit, Store, StoreError, StoreOptions};
-use crate::model::{Change, CommitId, Fetched, FilePath, RepoName, Revision};
+use crate::model::{Change, CommitId, Fetched, FilePath, Origin, RepoName, Revision};
 
 fn path(text: &str) -> FilePath {
     FilePath::new(text).unwrap()
 }
 
 fn write(file: &str, content: &str) -> NewCommit {
-    NewCommit {
-        expected: None,
-        changes: vec![Change::Upsert(path(file), Bytes::copy_from_slice(content.as_bytes()))],
-        author: ("Ada".into(), "ada@example.com".into()),
-        time: Timestamp::from_second(1_700_000_000).unwrap(),
-        message: format!("write {file}"),
-    }
+    let changes = vec![Change::Upsert(path(file), Bytes::copy_from_slice(content.as_bytes()))];
+    let author = ("Ada".into(), "ada@example.com".into());
+    let time = Timestamp::from_second(1_700_000_000).unwrap();
+    NewCommit::new(Origin::system(), author, time, format!("write {file}"), changes)
 }
 
 fn patient() -> Tuning {

@@ -5,12 +5,13 @@
 
 use bytes::Bytes;
 
-use super::TreeAt;
 use super::error::{StoreError, failed};
 use super::object::{Entry, Mode, Oid};
 use super::open::Shared;
 use super::repository::{Reader, Repository};
-use crate::model::{FilePath, PathError, Place, Problem, RepoName, Revision, SourceTree};
+use super::{FileAt, Found, TreeAt};
+use crate::content::Patterns;
+use crate::model::{BlobId, FilePath, PathError, Place, Problem, RepoName, Revision, SourceTree};
 
 /// What the files of one revision may have in bytes together.
 const TREE_BYTES_MAX: u64 = 512 << 20;
@@ -26,8 +27,8 @@ pub(crate) fn tree(
     let mut bytes_left = TREE_BYTES_MAX;
     walk(shared, &repo, revision, "", |reader, found| {
         let (path, entry) = match found {
-            Found::File(path, entry) => (path, entry),
-            Found::Skipped(problem) => {
+            Met::File(path, entry) => (path, entry),
+            Met::Skipped(problem) => {
                 at.skipped.push(problem);
                 return Ok(());
             }
@@ -63,7 +64,7 @@ pub(crate) fn list(
     let repo = shared.repository(repo)?;
     let mut files = Vec::new();
     walk(shared, &repo, revision, folder.trim_matches('/'), |reader, found| {
-        if let Found::File(path, entry) = found {
+        if let Met::File(path, entry) = found {
             files.push((path, reader.size(&entry.id)?));
         }
         Ok(())
@@ -105,7 +106,7 @@ fn root(reader: &mut Reader<'_>, revision: Revision) -> Result<Option<Oid>, Stor
     Ok(Some(reader.commit(commit)?.tree))
 }
 
-enum Found {
+enum Met {
     File(FilePath, Entry),
     Skipped(Problem),
 }
@@ -117,7 +118,7 @@ fn walk(
     repo: &Repository,
     revision: Revision,
     folder: &str,
-    mut visit: impl FnMut(&mut Reader<'_>, Found) -> Result<(), StoreError>,
+    mut visit: impl FnMut(&mut Reader<'_>, Met) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let mut reader = shared.reader(repo);
     let Some(root) = root(&mut reader, revision)? else { return Ok(()) };
@@ -137,7 +138,7 @@ fn walk(
             let found = sort(&path, entry)?;
             if let Sorted::Folder(path, id) = found {
                 open.push((path, id));
-            } else if let Sorted::Found(found) = found {
+            } else if let Sorted::Met(found) = found {
                 files += 1;
                 visit(&mut reader, found)?;
             }
@@ -154,7 +155,7 @@ fn walk(
 
 enum Sorted {
     Folder(String, Oid),
-    Found(Found),
+    Met(Met),
 }
 
 fn sort(folder: &str, entry: Entry) -> Result<Sorted, StoreError> {
@@ -162,13 +163,13 @@ fn sort(folder: &str, entry: Entry) -> Result<Sorted, StoreError> {
     let whole = std::str::from_utf8(&entry.name).ok().filter(|name| !name.contains('/'));
     let path = whole.and_then(|_| FilePath::new(&shown).ok()).filter(|path| path.as_str() == shown);
     let Some(path) = path else {
-        return Ok(Sorted::Found(Found::Skipped(skipped_name(folder, &entry.name)?)));
+        return Ok(Sorted::Met(Met::Skipped(skipped_name(folder, &entry.name)?)));
     };
     let place = Place::file(path.clone());
     Ok(match entry.mode {
         Mode::Folder => Sorted::Folder(shown, entry.id),
-        Mode::File | Mode::Executable => Sorted::Found(Found::File(path, entry)),
-        Mode::Symlink => Sorted::Found(Found::Skipped(
+        Mode::File | Mode::Executable => Sorted::Met(Met::File(path, entry)),
+        Mode::Symlink => Sorted::Met(Met::Skipped(
             Problem::new(
                 place,
                 "skipped-symlink",
@@ -176,7 +177,7 @@ fn sort(folder: &str, entry: Entry) -> Result<Sorted, StoreError> {
             )
             .with_hint("commit a copy of the file that it points to"),
         )),
-        Mode::Submodule => Sorted::Found(Found::Skipped(
+        Mode::Submodule => Sorted::Met(Met::Skipped(
             Problem::new(
                 place,
                 "skipped-submodule",
@@ -215,4 +216,33 @@ fn too_large(path: &FilePath, bytes: u64, bytes_max: u64) -> Problem {
     let message = format!("`{path}` has {bytes} bytes and was skipped: files may have {bytes_max}");
     Problem::new(Place::file(path.clone()), "file-too-large", message)
         .with_hint("split the file, or keep it outside the configuration repository")
+}
+
+/// Files, and folders if asked for, that match.
+pub(crate) fn find(
+    shared: &Shared,
+    repo: &RepoName,
+    revision: Revision,
+    patterns: &Patterns,
+    folders: bool,
+) -> Result<Vec<Found>, StoreError> {
+    let _ = (shared, repo, revision, patterns, folders);
+    todo!()
+}
+
+/// One file with Git's name of its content.
+pub(crate) fn file(
+    shared: &Shared,
+    repo: &RepoName,
+    revision: Revision,
+    path: &FilePath,
+) -> Result<FileAt, StoreError> {
+    let _ = (shared, repo, revision, path);
+    todo!()
+}
+
+/// A file's content by Git's name of it.
+pub(crate) fn blob(shared: &Shared, repo: &RepoName, blob: &BlobId) -> Result<Bytes, StoreError> {
+    let _ = (shared, repo, blob);
+    todo!()
 }

@@ -17,6 +17,7 @@ use super::auth::{Caller, Proof};
 use super::csrf;
 use super::error::Fault;
 use super::extract::encode_query;
+use crate::access::Right;
 use crate::config::Role;
 
 /// The body limit of requests that carry no files.
@@ -31,6 +32,16 @@ pub(crate) enum Access {
     Public,
     /// Callers with at least this role.
     Role(Role),
+    /// Everybody who logged in.
+    Login,
+    /// Callers with this right on the whole or a part of the repository that
+    /// `{project}` and `{repo}` name; what part is the handler's to ask, by
+    /// `Caller::may` or `Caller::reach`.
+    Repo(Right),
+    /// Owners of the project that `{project}` names.
+    Owner,
+    /// Everybody who sees the project that `{project}` names.
+    Project,
 }
 
 /// Where a route belongs, which decides how a missing login is answered.
@@ -68,6 +79,16 @@ impl Entry {
     {
         let route = on(MethodFilter::POST, handler);
         Self { method: Method::POST, path, needs, body_max: BODY_MAX, route }
+    }
+
+    /// A route of any method.
+    pub(crate) fn on<H, T>(method: Method, path: &'static str, needs: Access, handler: H) -> Self
+    where
+        H: Handler<T, Site>,
+        T: 'static,
+    {
+        let filter = MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::TRACE);
+        Self { method, path, needs, body_max: BODY_MAX, route: on(filter, handler) }
     }
 
     /// The same route for bodies that carry files.
@@ -109,11 +130,13 @@ async fn guard(State(rule): State<Rule>, mut request: Request, next: Next) -> Re
 impl Rule {
     #[allow(clippy::result_large_err, reason = "a response is the error here, and is made once")]
     fn admit(&self, request: &Request, caller: Option<&Caller>) -> Result<(), Response> {
-        if let Access::Role(role) = self.needs {
+        if self.needs != Access::Public {
             let Some(caller) = caller else {
                 return Err(no_login(self.surface, self.changes, request.uri()));
             };
-            if !caller.role.covers(role) {
+            if let Access::Role(role) = self.needs
+                && !caller.role.covers(role)
+            {
                 return Err(too_small(caller, role).into_response());
             }
         }

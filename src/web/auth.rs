@@ -4,6 +4,7 @@
 //! or, once, through the login form, which trades it for a session. What a
 //! caller may do is the role; whom the record names is the person.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -12,11 +13,13 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use subtle::ConstantTimeEq as _;
 
+use super::Site;
 use super::attempts::Attempts;
 use super::error::Fault;
 use super::session::{Session, Sessions};
+use crate::access::{Principal, Reach, Right};
 use crate::config::Role;
-use crate::model::{Actor, ContentHash, Person, Via};
+use crate::model::{Actor, ContentHash, FilePath, Origin, Person, RepoName, Via};
 
 /// The person of open development mode, where the request names nobody else.
 pub(crate) const DEV_PERSON: &str = "dev";
@@ -161,6 +164,53 @@ impl Caller {
     fn of(token: &Token, proof: Proof) -> Self {
         let Token { name, person, role, .. } = token.clone();
         Self { name, person, role, proof }
+    }
+
+    /// The caller, as far as rights go.
+    pub(crate) fn principal(&self) -> Principal {
+        Principal {
+            name: self.name.clone(),
+            person: self.person.clone(),
+            token: None,
+            teams: BTreeSet::new(),
+            role: self.role,
+        }
+    }
+
+    /// Whether the caller has a right on a path, or with `None` on the whole
+    /// repository, that is there.
+    pub(crate) fn may(
+        &self,
+        site: &Site,
+        right: Right,
+        repo: &RepoName,
+        path: Option<&FilePath>,
+    ) -> Result<(), Fault> {
+        let registry = site.web.govern.registry();
+        let checked = registry.policy.check(&self.principal(), right, repo, path);
+        checked.map_err(|missing| {
+            Fault::forbidden(missing.to_string(), "ask an owner of the project to grant it")
+        })
+    }
+
+    /// How far a right of the caller's reaches in a repository.
+    pub(crate) fn reach(&self, site: &Site, right: Right, repo: &RepoName) -> Reach {
+        site.web.govern.registry().policy.reach(&self.principal(), right, repo)
+    }
+
+    /// The caller as the record names them.
+    pub(crate) fn origin(&self, headers: &HeaderMap) -> Origin {
+        let via = match (&self.proof, headers.get(CLIENT_HEADER).map(|value| value.as_bytes())) {
+            (Proof::Session { .. }, _) => Via::Web,
+            (_, Some(b"cli")) => Via::Cli,
+            _ => Via::Api,
+        };
+        let request = headers.get("x-request-id").and_then(|value| value.to_str().ok());
+        Origin {
+            actor: Actor { person: self.person.clone(), via },
+            name: self.name.clone(),
+            request: request.map(str::to_owned),
+        }
     }
 
     /// What forms must carry; empty for callers that send none.

@@ -398,6 +398,8 @@ pub(crate) mod tests {
             id: BundleId::of(&ContentHash::of(&[number])),
             repo: repo(),
             commit: CommitInfo {
+                markup: Default::default(),
+                origin: None,
                 revision: Revision(number.into()),
                 commit: CommitId([number; 20]),
                 author_name: "Ann <b>".into(),

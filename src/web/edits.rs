@@ -11,8 +11,8 @@ use super::Site;
 use super::error::Fault;
 use crate::mirror::{self, Proposal, Upstream};
 use crate::model::{
-    Actor, Change, CommitId, ContentHash, FilePath, Finding, MANIFEST_PATH, Person, Problem,
-    RepoName, Revision, SourceTree, Stage,
+    Actor, Change, CommitId, ContentHash, FilePath, Finding, MANIFEST_PATH, Origin, Person,
+    Problem, RepoName, Revision, SourceTree, Stage,
 };
 use crate::reconcile::{self, Assessment};
 use crate::store::{NewCommit, TreeAt};
@@ -126,17 +126,21 @@ pub(crate) async fn save(site: &Site, actor: &Actor, edit: Edit) -> Result<Saved
     let author = author_of(site, person);
     match site.web.upstreams.get(&edit.repo) {
         Some(upstream) => propose(site, upstream, person, author, edit).await,
-        None => commit(site, author, edit).await,
+        None => commit(site, actor, author, edit).await,
     }
 }
 
-async fn commit(site: &Site, author: (String, String), edit: Edit) -> Result<Saved, Fault> {
+async fn commit(
+    site: &Site,
+    actor: &Actor,
+    author: (String, String),
+    edit: Edit,
+) -> Result<Saved, Fault> {
+    let changes = edit.changes.into_iter().map(into_change).collect();
+    let by = Origin::of(actor);
     let new = NewCommit {
         expected: Some(edit.base),
-        changes: edit.changes.into_iter().map(into_change).collect(),
-        author,
-        time: clock::now(),
-        message: edit.message,
+        ..NewCommit::new(by, author, clock::now(), edit.message, changes)
     };
     let head = site.web.store.commit(&edit.repo, new).await?;
     site.web.handle.nudge(&edit.repo);

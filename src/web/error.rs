@@ -204,6 +204,34 @@ impl From<StoreError> for Fault {
                 text,
                 "change something before you save",
             ),
+            StoreError::Stale { .. } | StoreError::Unfit(_) => {
+                Self::conflict(text, "look at the file as it is now, then repeat the change")
+            }
+            StoreError::Clash { .. } => {
+                Self::conflict(text, "merge the two edits by hand, then save again")
+            }
+            StoreError::Content { .. } => Self::invalid(text, "mend what was sent, then repeat it"),
+            StoreError::Quota(_) => Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "quota",
+                text,
+                "remove files, or ask an administrator for a larger quota",
+            ),
+            StoreError::TooOften { wait_s, .. } => Self {
+                retry_after: Some(*wait_s),
+                ..Self::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "too_many_commits",
+                    text,
+                    "put several changes into one commit",
+                )
+            },
+            StoreError::Full => Self::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "disk_full",
+                text,
+                "make room on the data folder's disk, then repeat it; reading goes on",
+            ),
             StoreError::Invalid(_) => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "invalid_change",

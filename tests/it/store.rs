@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use bytes::Bytes;
-use convoy::model::{Change, CommitId, Fetched, FilePath, RepoName, Revision};
+use convoy::model::{Change, CommitId, Fetched, FilePath, Origin, RepoName, Revision};
 use convoy::store::{Head, Import, NewCommit, Store, StoreError, StoreOptions};
 use jiff::Timestamp;
 
@@ -36,13 +36,9 @@ fn upsert(file: &str, content: &str) -> Change {
 }
 
 fn commit_of(changes: Vec<Change>) -> NewCommit {
-    NewCommit {
-        expected: None,
-        changes,
-        author: ("Ada Lovelace".into(), "ada@example.com".into()),
-        time: Timestamp::from_second(1_700_000_000).unwrap(),
-        message: "change things\n\nwith a body".into(),
-    }
+    let author = ("Ada Lovelace".into(), "ada@example.com".into());
+    let time = Timestamp::from_second(1_700_000_000).unwrap();
+    NewCommit::new(Origin::system(), author, time, "change things\n\nwith a body", changes)
 }
 
 struct Bench {

@@ -11,7 +11,9 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, Response, StatusCode};
 use convoy::config::Role;
-use convoy::model::{Change, ContentHash, FilePath, Person, RepoName};
+use convoy::govern::{Govern, GovernSettings};
+use convoy::mirroring::Mirroring;
+use convoy::model::{Change, ContentHash, FilePath, Origin, Person, RepoName};
 use convoy::reconcile::{self, Parts, Repository, Settings};
 use convoy::render::Renderer;
 use convoy::schema::Schema;
@@ -59,13 +61,9 @@ impl Site {
         let file = |path: &str, text: &str| {
             Change::Upsert(FilePath::new(path).expect("a path"), text.to_owned().into())
         };
-        let first = NewCommit {
-            expected: None,
-            changes: vec![file("convoy.yaml", MANIFEST), file(CLUSTER, GOOD)],
-            author: ("Ann".into(), "ann@example.com".into()),
-            time: clock::now(),
-            message: "Begin".into(),
-        };
+        let changes = vec![file("convoy.yaml", MANIFEST), file(CLUSTER, GOOD)];
+        let author = ("Ann".into(), "ann@example.com".into());
+        let first = NewCommit::new(Origin::system(), author, clock::now(), "Begin", changes);
         store.commit(&repo, first).await.expect("a commit");
         let schema = Schema::load();
         let renderer = Arc::new(Renderer::new(schema.clone()));
@@ -97,7 +95,14 @@ impl Site {
         };
         let handle = reconcile::start(parts).await.expect("a reconciler");
         let ready = Arc::new(AtomicBool::new(false));
+        let govern = Govern::start(store.clone(), GovernSettings::default()).await;
+        let govern = govern.expect("documents that can be read");
+        let (work, brought) = (dir.path().join("mirroring"), Arc::new(|_: &RepoName| ()));
+        let tasks = Tasks::default();
+        let mirroring = Mirroring::start(store.clone(), govern.clone(), work, brought, &tasks);
         let router = web::router(Web {
+            govern,
+            mirroring,
             store,
             handle,
             hub,

@@ -265,6 +265,8 @@ mod tests {
     #[test]
     fn a_file_has_an_anchor_for_each_line() {
         let at = CommitInfo {
+            markup: Default::default(),
+            origin: None,
             revision: Revision(3),
             commit: CommitId([1; 20]),
             author_name: "Ann".into(),
