@@ -55,8 +55,8 @@
 //! | 5 | `govern`: projects, people, teams, tokens, credentials: who there is and what they may do |
 //! | 4 | `store` `mirror` `smoke` `chat` `xds`: adapters; each knows one outside world |
 //! | 3 | `config` `telemetry` `tasks` `retry`: helpers of everything above |
-//! | 2 | `render` `lint` `snapshot` `promote` `content` `access`: pure; no clock, no disk, no tasks, no randomness |
-//! | 1 | `schema`: Envoy's message types, and the one canonical encoding |
+//! | 2 | `render` `lint` `snapshot` `promote` `access`: pure; no clock, no disk, no tasks, no randomness |
+//! | 1 | `schema`: Envoy's message types, and the one canonical encoding; `content`: what files hold |
 //! | 0 | `model`: the nouns |
 //!
 //! # Code map

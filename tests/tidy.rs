@@ -16,7 +16,7 @@ const FLOORS: [(&str, u8); 25] = [
     ("lint", 2),
     ("snapshot", 2),
     ("promote", 2),
-    ("content", 2),
+    ("content", 1),
     ("access", 2),
     ("store", 4),
     ("mirror", 4),
