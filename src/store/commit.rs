@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::changed;
 use super::edit::{self, Edit};
 use super::error::{StoreError, failed};
 use super::object::{self, Commit, Kind, Object, Objects, Signature};
@@ -99,9 +100,23 @@ fn prepare(inner: &Inner, repo: Arc<Repository>, new: NewCommit) -> Result<Waiti
     };
     let next = Head { revision: Revision(record.first), commit: Some(commit) };
     repo.lend(&objects);
-    let waiting = send(inner, &repo, record, objects, Vec::new())?;
+    let touched = touched(&inner.shared, &repo, head.commit, commit)?;
+    let waiting = send(inner, &repo, record, objects, vec![touched])?;
     *head = next;
     Ok(waiting)
+}
+
+/// The files that a commit changes against the one before it.
+fn touched(
+    shared: &Shared,
+    repo: &Repository,
+    before: Option<CommitId>,
+    after: CommitId,
+) -> Result<Vec<FilePath>, StoreError> {
+    let mut reader = shared.reader(repo);
+    let before = before.map(|commit| reader.root(commit)).transpose()?;
+    let after = reader.root(after)?;
+    changed::trees(shared, &mut reader, (before, Some(after)))
 }
 
 /// Hands a prepared record to the writer. The caller holds the repository's
