@@ -41,8 +41,10 @@ fn write_one(shared: &Shared, pending: &Pending) -> io::Result<()> {
             want.write(files, &repo.git_dir)?;
         }
         shared.index.save(&repo.name, line, &want);
-        Ok(())
-    })
+        io::Result::Ok(())
+    })?;
+    repo.touched.save(&shared.index, repo);
+    Ok(())
 }
 
 fn write_pack(shared: &Shared, pending: &Pending) -> io::Result<()> {

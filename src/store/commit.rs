@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::changed;
 use super::edit::{self, Edit};
 use super::error::{StoreError, failed};
 use super::object::{self, Commit, Kind, Object, Objects, Signature};
@@ -15,7 +16,7 @@ use super::record::{Act, Note, Record};
 use super::repository::Repository;
 use super::writer::{Message, Write};
 use super::{Head, NewCommit};
-use crate::model::{Change, CommitId, Origin, RepoName, Revision};
+use crate::model::{Change, CommitId, FilePath, Origin, RepoName, Revision};
 
 /// Who commits on behalf of an author.
 pub(crate) const COMMITTER: (&str, &str) = ("Convoy", "convoy@localhost");
@@ -84,9 +85,23 @@ fn prepare(inner: &Inner, repo: Arc<Repository>, new: NewCommit) -> Result<Waiti
     };
     let next = Head { revision: Revision(record.first), commit: Some(commit) };
     repo.lend(&objects);
-    let waiting = send(inner, &repo, record, objects)?;
+    let touched = touched(&inner.shared, &repo, head.commit, commit)?;
+    let waiting = send(inner, &repo, record, objects, vec![touched])?;
     *head = next;
     Ok(waiting)
+}
+
+/// The files that a commit changes against the one before it.
+fn touched(
+    shared: &Shared,
+    repo: &Repository,
+    before: Option<CommitId>,
+    after: CommitId,
+) -> Result<Vec<FilePath>, StoreError> {
+    let mut reader = shared.reader(repo);
+    let before = before.map(|commit| reader.root(commit)).transpose()?;
+    let after = reader.root(after)?;
+    changed::trees(shared, &mut reader, (before, Some(after)))
 }
 
 /// Hands a prepared record to the writer. The caller holds the repository's
@@ -96,6 +111,7 @@ pub(crate) fn send(
     repo: &Arc<Repository>,
     mut record: Record,
     objects: Objects,
+    touched: Vec<Vec<FilePath>>,
 ) -> Result<Waiting, StoreError> {
     repo.check_there()?;
     let encoded = record.encode()?;
@@ -103,7 +119,15 @@ pub(crate) fn send(
     let (done, waiting) = oneshot::channel();
     let generation = repo.generation();
     let repo = Some(Arc::clone(repo));
-    inner.send(Message::Write(Write { repo, record, encoded, objects, generation, done }))?;
+    inner.send(Message::Write(Write {
+        repo,
+        record,
+        encoded,
+        objects,
+        touched,
+        generation,
+        done,
+    }))?;
     Ok(waiting)
 }
 
@@ -196,7 +220,8 @@ pub(crate) async fn create_by(
     let record = Record::create(name, by);
     let (done, waiting) = oneshot::channel();
     let (encoded, objects) = (record.encode()?, Vec::new());
-    let write = Write { repo: None, record, encoded, objects, generation: 0, done };
+    let touched = Vec::new();
+    let write = Write { repo: None, record, encoded, objects, touched, generation: 0, done };
     inner.send(Message::Write(write))?;
     answer(waiting).await.map(drop)
 }
@@ -215,7 +240,8 @@ pub(crate) async fn purge(
     let waiting = {
         let head = repo.prepare();
         inner.shared.check_running()?;
-        let waiting = send(inner, &repo, Record::purge(name, head.commit, by), Vec::new())?;
+        let record = Record::purge(name, head.commit, by);
+        let waiting = send(inner, &repo, record, Vec::new(), Vec::new())?;
         // From here on nobody builds on it; the writer undoes this if the
         // removal is refused.
         repo.set_gone(true);

@@ -26,6 +26,7 @@ use super::audit::{AuditLog, AuditQuery};
 use super::cache::{CACHE_BYTES_MAX, ObjectCache};
 use super::error::{StoreError, failed};
 use super::files::Files;
+use super::hub::Hub;
 use super::index::Index;
 use super::journal::{Journal, Replay, Replayed};
 use super::pack;
@@ -64,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) index: Index,
     pub(crate) cache: ObjectCache,
     pub(crate) audit: Arc<AuditLog>,
+    /// Wakes those who wait for what is committed.
+    pub(crate) hub: Hub,
     /// Set when the disk failed; reads go on, writes don't.
     pub(crate) halted: AtomicBool,
     /// Why, once it is.
@@ -166,6 +169,7 @@ pub(crate) fn open(
         index: index(&dir.join("index"))?,
         cache: ObjectCache::new(CACHE_BYTES_MAX),
         audit,
+        hub: Hub::default(),
         halted: AtomicBool::new(false),
         halt: watch::Sender::default(),
         closing: AtomicBool::new(false),
@@ -341,7 +345,7 @@ impl<'a> Replaying<'a> {
         let presence = repo.presence();
         objects.retain(|(id, _)| !presence.has(id));
         repo.lend(&objects);
-        let head = writer::apply(&repo, record)?;
+        let head = writer::apply(&repo, record, Vec::new())?;
         *repo.prepare() = head;
         repo.watch.send_replace(head);
         let entry = self

@@ -234,8 +234,11 @@ pub(crate) fn read_frame(bytes: &[u8]) -> Option<Frame> {
     if *sum != checksum(domain, sequence, body) {
         return None;
     }
-    let (stamp, body) =
-        if domain.is_empty() { (None, body) } else { take_stamp(body).map(|(s, b)| (Some(s), b))? };
+    let (stamp, body) = if domain.is_empty() {
+        (None, body)
+    } else {
+        take_stamp(body).map(|(s, b)| (Some(s), b))?
+    };
     let (count, mut rest) = take_length(body)?;
     let mut records = Vec::new();
     for _ in 0..count {
@@ -297,7 +300,8 @@ mod tests {
     /// A frame as it was written before there was an audit log.
     fn unstamped(sequence: u64) -> Vec<u8> {
         let meta = br#"{"act":"create","repo":"a/b","old":null,"first":0,"begins":false}"#;
-        let record = [&u32::try_from(meta.len()).unwrap().to_le_bytes()[..], meta, &[0; 4]].concat();
+        let record =
+            [&u32::try_from(meta.len()).unwrap().to_le_bytes()[..], meta, &[0; 4]].concat();
         let length = u32::try_from(record.len()).unwrap().to_le_bytes();
         let body = [&1_u32.to_le_bytes()[..], &length, &record].concat();
         let length = u32::try_from(body.len()).unwrap().to_le_bytes();

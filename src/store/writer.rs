@@ -29,7 +29,7 @@ use super::open::Shared;
 use super::packer::Packer;
 use super::record::{Act, Record, Stamp};
 use super::repository::{self, Repository};
-use crate::model::{Origin, RepoName};
+use crate::model::{FilePath, Origin, RepoName};
 use crate::telemetry::clock;
 
 /// Writes that one frame carries at most, in number and in bytes.
@@ -57,6 +57,9 @@ pub(crate) struct Write {
     pub(crate) objects: Objects,
     /// The run of prepared heads that it builds on.
     pub(crate) generation: u64,
+    /// The files that each new revision changed against the one before it,
+    /// exactly; empty where nobody looked.
+    pub(crate) touched: Vec<Vec<FilePath>>,
     pub(crate) done: Answer<Head>,
 }
 
@@ -270,7 +273,10 @@ impl Writer {
     /// Answers writes for which there was no room, and gives up what was
     /// prepared on top of them.
     fn refuse(&mut self, writes: Vec<Write>) {
-        tracing::warn!(writes = writes.len(), "the disk is full; writes are refused until it isn't");
+        tracing::warn!(
+            writes = writes.len(),
+            "the disk is full; writes are refused until it isn't"
+        );
         for write in writes {
             if let Some(repo) = &write.repo
                 && repo.generation() == write.generation
@@ -296,11 +302,11 @@ impl Writer {
 
     /// Applies a durable write, answers it, tells watchers.
     fn apply(&mut self, write: Write, stamp: &Stamp) {
-        let Write { repo, record, objects, done, .. } = write;
+        let Write { repo, record, objects, touched, done, .. } = write;
         let staged = self.shared.audit.stage(&record, stamp);
         let applied = staged.and_then(|()| match (&repo, record.act) {
             (Some(repo), Act::Purge) => self.remove(repo, stamp.number),
-            (Some(repo), _) => self.apply_commits(repo, &record, objects),
+            (Some(repo), _) => self.apply_commits(repo, &record, objects, touched),
             (None, _) => make(&self.shared, &record.repo, stamp.number).map(|repo| repo.head()),
         });
         match applied {
@@ -308,6 +314,10 @@ impl Writer {
                 let _ = done.send(Ok(head));
                 if let Some(repo) = repo {
                     repo.watch.send_replace(head);
+                    match record.act {
+                        Act::Purge => repo.watchers.retire(),
+                        _ => self.shared.hub.tell(&repo, record.first),
+                    }
                 }
             }
             Err(error) => {
@@ -337,8 +347,9 @@ impl Writer {
         repo: &Arc<Repository>,
         record: &Record,
         objects: Objects,
+        touched: Vec<Vec<FilePath>>,
     ) -> Result<Head, StoreError> {
-        let head = apply(repo, record)?;
+        let head = apply(repo, record, touched)?;
         self.remember(repo, objects);
         Ok(head)
     }
@@ -361,7 +372,9 @@ impl Writer {
             Ok(()) => Ok(()),
             Err(StoreError::Full) => {
                 if self.retry.is_none() {
-                    tracing::warn!("the disk is full; the journal keeps what has no room elsewhere");
+                    tracing::warn!(
+                        "the disk is full; the journal keeps what has no room elsewhere"
+                    );
                 }
                 self.retry = Some(Instant::now() + RETRY_AFTER);
                 self.count_pending();
@@ -418,8 +431,12 @@ fn gather(first: Message, queue: &Receiver<Message>) -> Vec<Message> {
 }
 
 /// Applies a durable record's revisions.
-pub(crate) fn apply(repo: &Repository, record: &Record) -> Result<Head, StoreError> {
-    repo.apply(record.first, record.begins, &record.commits).ok_or_else(|| {
+pub(crate) fn apply(
+    repo: &Repository,
+    record: &Record,
+    touched: Vec<Vec<FilePath>>,
+) -> Result<Head, StoreError> {
+    repo.apply(record.first, record.begins, &record.commits, touched).ok_or_else(|| {
         let what = format!("applying revision {} of `{}`", record.first, record.repo);
         StoreError::damaged(what, "the record contradicts the repository")
     })

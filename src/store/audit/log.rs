@@ -173,7 +173,8 @@ impl AuditLog {
         let what = || format!("writing the audit log `{}`", self.folder.display());
         while let Some((segment, text, count)) = self.next_batch() {
             let is_new = files.len(&segment.path).is_err();
-            let before = if is_new { 0 } else { files.len(&segment.path).map_err(failed(what()))? };
+            let before =
+                if is_new { 0 } else { files.len(&segment.path).map_err(failed(what()))? };
             if let Err(error) = files.append(&segment.path, text.as_bytes()) {
                 // Half a line would be taken for a torn one, and the next
                 // would be glued to it.

@@ -321,7 +321,8 @@ impl<'a> Proof<'a> {
             of_repo.any(|record| record.old == main || record.commits.last().copied() == main)
         };
         if main != standing.head && main != standing.on_disk && !(journaled && in_journal()) {
-            let shown = |commit: Option<CommitId>| commit.map_or("nothing".into(), |c| c.to_string());
+            let shown =
+                |commit: Option<CommitId>| commit.map_or("nothing".into(), |c| c.to_string());
             self.fault(format!(
                 "`{name}` ends with {} in Git, but with {} by its last entry: later entries are \
                  missing, or Git was changed by hand",
