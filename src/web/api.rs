@@ -37,6 +37,7 @@
 
 mod decisions;
 mod events;
+mod govern;
 mod look;
 mod repos;
 mod serving;
@@ -45,6 +46,9 @@ use super::access::{Access, Entry};
 use crate::access::Right;
 use crate::config::Role;
 
+pub(crate) use govern::{
+    NewTokenIn, TokenCard, issue, newest as newest_entries, own_or_admin, read_emails, token_cards,
+};
 pub(crate) use look::{LISTED_MAX, no_bundle, no_pipeline, no_promotion};
 pub(crate) use repos::{RepoCard, cards as repo_cards, history, revision_or_head};
 
@@ -74,6 +78,7 @@ pub(crate) fn routes() -> Vec<Entry> {
     ];
     routes.extend(repo_routes());
     routes.extend(decision_routes());
+    routes.extend(govern::routes());
     routes
 }
 

@@ -31,7 +31,9 @@ fn nothing_is_changed_by_readers() {
             Access::Role(role) | Access::RepoRole(role) => role.covers(Role::Operator),
             Access::Repo(right) | Access::Whole(right) => right >= Right::Write,
             Access::Owner | Access::Member => true,
-            Access::Public | Access::Login | Access::Project => false,
+            // One's own, which the handlers look after.
+            Access::Login => ["/tokens", "/sessions"].iter().any(|own| entry.path.contains(own)),
+            Access::Public | Access::Project => false,
         };
         assert!(harmless || guarded, "{} {}", entry.method, entry.path);
     }
