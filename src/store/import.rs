@@ -16,11 +16,11 @@ use super::error::{StoreError, failed};
 use super::object::{self, Kind, Mode, Object, Oid};
 use super::open::Inner;
 use super::pack::PackFile;
-use super::record::{Act, Record};
+use super::record::{Act, Note, Record};
 use super::repository::{Reader, Repository};
 use super::writer::Message;
 use super::{Head, Import};
-use crate::model::{CommitId, Fetched, RepoName, Revision};
+use crate::model::{CommitId, Fetched, Origin, RepoName, Revision};
 
 /// Commits of one first-parent line that are taken over at once.
 const COMMITS_MAX: usize = 1_000_000;
@@ -118,6 +118,7 @@ fn attempt(
         begins,
         commits,
         pack: Vec::new(),
+        note: Note::new(&Origin::system(), &format!("take over {theirs}")),
     };
     let waiting = commit::send(inner, repo, record, Vec::new())?;
     *prepared = Head { revision: Revision(last), commit: Some(theirs) };
