@@ -27,6 +27,7 @@ mod edits;
 mod error;
 mod extract;
 mod fleet;
+mod git;
 mod health;
 pub mod hooks;
 mod mask;
@@ -43,7 +44,7 @@ use axum::middleware::from_fn_with_state;
 use tokio::sync::Semaphore;
 
 use crate::govern::Govern;
-use crate::mirror::Upstream;
+use crate::mirror::{GitServer, Upstream};
 use crate::mirroring::Mirroring;
 use crate::model::{Person, RepoName};
 use crate::reconcile::Handle;
@@ -79,6 +80,8 @@ pub struct Web {
     pub govern: Govern,
     /// Mirrors that are documents.
     pub mirroring: Mirroring,
+    /// Clones and fetches of our repositories.
+    pub git: GitServer,
     /// Where people reach us, without a slash at the end.
     pub base_url: Arc<str>,
     /// The repositories that follow an upstream.
@@ -106,6 +109,7 @@ pub fn router(web: Web) -> Router {
     let site = Site::new(web);
     let entries = api::routes().into_iter();
     let entries = entries.chain(dogma::routes()).chain(console::routes()).chain(health::routes());
+    let entries = entries.chain(git::routes());
     entries
         .fold(Router::new(), |router, entry| entry.mount(router, &site))
         .fallback(edge::no_such_page)
