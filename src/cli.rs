@@ -13,6 +13,7 @@ mod diff;
 mod envoy;
 mod failure;
 mod folder;
+mod mirror;
 mod output;
 mod render;
 mod serve;
@@ -106,6 +107,9 @@ enum Command {
         after_help = "Examples:\n  convoy token > kim.token   # then put its sha256 into auth.tokens"
     )]
     Token,
+    /// Keep repositories in step with other Git servers
+    #[command(subcommand)]
+    Mirror(mirror::Args),
     /// Print a bootstrap for an Envoy that subscribes to Convoy
     #[command(
         after_help = "Examples:\n  convoy bootstrap --node edge-1 --stage beta --metadata role=edge > envoy.yaml\n  convoy bootstrap --node a --stage beta --xds convoy.example.com:7401 --token-file token"
@@ -133,6 +137,7 @@ pub async fn run(cli: Cli) -> u8 {
         Command::Rollback(args) => decide::rollback(&args, &output).await,
         Command::Adopt(args) => decide::adopt(&args, &output).await,
         Command::Token => token::run(&output),
+        Command::Mirror(args) => mirror::run(&args, &output).await,
         Command::Bootstrap(args) => bootstrap::run(&args, &output),
         Command::Envoy(args) => envoy::run(&args, &output).await,
     };

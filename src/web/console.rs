@@ -9,6 +9,7 @@ mod diffs;
 mod editor;
 mod files;
 mod login;
+mod mirrors;
 mod nodes;
 mod pages;
 mod promotions;
@@ -27,6 +28,8 @@ pub(crate) fn routes() -> Vec<Entry> {
     let mut routes = vec![
         Entry::get("/", READER, boards::show),
         Entry::get("/nodes", READER, nodes::show),
+        Entry::get("/mirrors", Access::Login, mirrors::show),
+        Entry::post("/mirrors/{project}/{id}/run", Access::Owner, mirrors::run),
         Entry::get("/promotions", READER, promotions::list),
         Entry::get("/promotions/{id}", READER, promotions::show),
         Entry::get("/bundles/{id}", READER, bundles::show),
