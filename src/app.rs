@@ -35,7 +35,7 @@ use crate::chat::{Links, Slack};
 use crate::config::{Config, Role, StoreConfig};
 use crate::govern::{ConfiguredPerson, ConfiguredToken, Govern, GovernSettings};
 use crate::mirror;
-use crate::mirroring::Mirroring;
+use crate::mirroring::{self, Mirroring};
 use crate::reconcile::{self, Announcer, Parts, Repository, Settings};
 use crate::render::Renderer;
 use crate::schema::Schema;
@@ -129,6 +129,11 @@ impl App {
         let quarantine = data.join("quarantine");
         std::fs::create_dir_all(&quarantine).context("the quarantine can't be made")?;
         mirror::sweep(&quarantine).context("the quarantine can't be swept")?;
+        let mirroring_work = data.join("mirroring");
+        for folder in ["quarantine", "keys"] {
+            mirror::sweep(&mirroring_work.join(folder))
+                .context("the mirrors' folder can't be swept")?;
+        }
         let schema = Schema::load();
         let renderer = Arc::new(Renderer::new(schema.clone()));
         let (reports, inbox) = mpsc::channel(REPORTS_MAX);
@@ -165,7 +170,7 @@ impl App {
         let mirroring = Mirroring::start(
             store.clone(),
             govern.clone(),
-            data.join("mirroring"),
+            mirroring_settings(config, &secrets),
             Arc::new(move |repo| nudged.nudge(repo)),
             &tasks,
         );
@@ -211,6 +216,15 @@ impl App {
                 tracing::error!(%error, "the xDS server ended");
             }
         }
+    }
+}
+
+fn mirroring_settings(config: &Config, secrets: &Secrets) -> mirroring::Settings {
+    let followed = config.repositories.iter().filter(|one| one.upstream.is_some());
+    mirroring::Settings {
+        work: config.data.join("mirroring"),
+        remotes: secrets.mirrors.clone(),
+        followed: followed.map(|one| one.name.clone()).collect(),
     }
 }
 
