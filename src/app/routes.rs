@@ -15,6 +15,7 @@ use crate::mirroring::Mirroring;
 use crate::model::Person;
 use crate::reconcile::Handle;
 use crate::render::Renderer;
+use crate::rpc::Rpc;
 use crate::store::Store;
 use crate::tasks::Tasks;
 use crate::web::hooks::{self, GitHub, GitHubHook, Hooks, Replies, SlackHooks};
@@ -46,6 +47,18 @@ impl Routes<'_> {
         });
         // The pages answer whatever no hook has taken.
         Ok(web::router(self.web()?).merge(hooks))
+    }
+
+    /// What the gRPC services need.
+    pub(super) fn rpc(&self) -> Rpc {
+        Rpc {
+            store: self.store.clone(),
+            govern: self.govern.clone(),
+            handle: self.handle.clone(),
+            authors: Arc::new(authors(&self.config.people)),
+            mirrored: Arc::new(self.secrets.upstreams.keys().cloned().collect()),
+            open: self.config.insecure_dev && self.config.tokens.is_empty(),
+        }
     }
 
     fn web(self) -> anyhow::Result<Web> {
