@@ -38,6 +38,7 @@ use crate::mirror;
 use crate::mirroring::{self, Mirroring};
 use crate::reconcile::{self, Announcer, Parts, Repository, Settings};
 use crate::render::Renderer;
+use crate::rpc;
 use crate::schema::Schema;
 use crate::smoke::{Smoke, SmokeOptions};
 use crate::store::{Store, StoreOptions};
@@ -116,6 +117,7 @@ struct App {
     hub: Hub,
     node_tokens: Vec<crate::model::ContentHash>,
     router: axum::Router,
+    rpc: tonic::service::Routes,
     ready: Arc<AtomicBool>,
 }
 
@@ -187,10 +189,12 @@ impl App {
             ready: ready.clone(),
             tasks,
         };
+        let rpc = rpc::routes(parts.rpc()).await;
+        let rpc = rpc.map_err(anyhow::Error::from_boxed).context("gRPC can't be served")?;
         let router = parts.router(slack.map(|client| (client, links)))?;
         let node_tokens = config.tokens.iter().filter(|token| token.role == Role::Node);
         let node_tokens = node_tokens.map(|token| token.sha256).collect();
-        Ok(Self { store, hub, node_tokens, router, ready })
+        Ok(Self { store, hub, node_tokens, router, rpc, ready })
     }
 
     fn http(
@@ -210,9 +214,10 @@ impl App {
 
     fn xds(&self, listener: TcpListener, tasks: &Tasks) -> impl Future<Output = ()> + Send + use<> {
         let (hub, tokens) = (self.hub.clone(), self.node_tokens.clone());
+        let beside = self.rpc.clone();
         let draining = tasks.draining();
         async move {
-            if let Err(error) = xds::serve(listener, hub, tokens, draining).await {
+            if let Err(error) = xds::serve(listener, hub, tokens, Some(beside), draining).await {
                 tracing::error!(%error, "the xDS server ended");
             }
         }

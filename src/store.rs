@@ -17,17 +17,22 @@ mod changed;
 mod checkpoint;
 mod commit;
 mod edit;
+mod entries;
 mod error;
 mod files;
 mod fsck;
 mod history;
+mod hub;
 mod import;
 mod index;
+mod interest;
 mod journal;
 mod line;
+mod lookups;
 mod object;
 mod open;
 mod pack;
+mod packer;
 mod preview;
 mod quota;
 mod record;
@@ -38,7 +43,10 @@ mod search;
 mod sim;
 #[cfg(test)]
 mod tests;
+mod touched;
+mod touched_batch;
 mod tree;
+mod walk;
 mod watchers;
 mod writer;
 
@@ -488,7 +496,7 @@ impl Store {
     /// # Errors
     /// There is no such repository or revision.
     pub fn follow(&self, subscriptions: Vec<Subscription>) -> Result<Follow, StoreError> {
-        watchers::follow(&self.inner.shared, subscriptions)
+        watchers::follow(&self.inner, subscriptions)
     }
 
     /// What changes would come to on top of `base`, file by file, sorted by
@@ -613,6 +621,14 @@ impl Store {
     /// The sled database for caches: everything in it may vanish at any time.
     pub fn cache(&self) -> sled::Db {
         self.inner.shared.index.db()
+    }
+
+    /// Waits until nothing can be written any more, and says why. What is
+    /// there is read on; a restart recovers from what is on disk.
+    pub async fn halted(&self) -> String {
+        let mut halt = self.inner.shared.halt.subscribe();
+        let reason = halt.wait_for(Option::is_some).await;
+        reason.ok().and_then(|reason| reason.clone()).unwrap_or_default()
     }
 
     /// Writes a checkpoint and waits for it, before a clean stop.

@@ -52,7 +52,7 @@ use crate::render::Renderer;
 use crate::store::Store;
 use crate::xds::Hub;
 
-pub use auth::{Auth, AuthError, Token};
+pub use auth::{Auth, AuthError};
 use console::Pages;
 
 /// Event streams that may be open at once; each holds two watch receivers.
@@ -107,15 +107,19 @@ impl fmt::Debug for Web {
 /// Every route of the API, the console and health.
 pub fn router(web: Web) -> Router {
     let site = Site::new(web);
-    let entries = api::routes().into_iter();
-    let entries = entries.chain(dogma::routes()).chain(console::routes()).chain(health::routes());
-    let entries = entries.chain(git::routes());
-    entries
+    entries()
         .fold(Router::new(), |router, entry| entry.mount(router, &site))
         .fallback(edge::no_such_page)
         .method_not_allowed_fallback(edge::wrong_method)
         .layer(from_fn_with_state(site.clone(), edge::finish))
         .with_state(site)
+}
+
+/// Every route with what it needs.
+fn entries() -> impl Iterator<Item = access::Entry> {
+    let entries = api::routes().into_iter();
+    let entries = entries.chain(dogma::routes()).chain(console::routes());
+    entries.chain(git::routes()).chain(health::routes())
 }
 
 /// The state of every route: [`Web`] and what only this module needs.

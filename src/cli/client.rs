@@ -165,7 +165,7 @@ fn refused(status: u16, value: &Value) -> Failure {
 pub(super) fn segment(text: &str) -> String {
     use std::fmt::Write as _;
     text.bytes().fold(String::new(), |mut out, byte| {
-        if byte.is_ascii_alphanumeric() || b"-_.~@".contains(&byte) {
+        if byte.is_ascii_alphanumeric() || b"-_.~@:".contains(&byte) {
             out.push(char::from(byte));
         } else {
             let _ = write!(out, "%{byte:02X}");
