@@ -41,6 +41,8 @@ use std::sync::atomic::AtomicBool;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use tokio::sync::Semaphore;
+use tower::Layer as _;
+use tower::util::MapRequestLayer;
 
 use crate::govern::Govern;
 use crate::mirror::Upstream;
@@ -106,12 +108,14 @@ pub fn router(web: Web) -> Router {
     let site = Site::new(web);
     let entries = api::routes().into_iter();
     let entries = entries.chain(dogma::routes()).chain(console::routes()).chain(health::routes());
-    entries
+    let routes = entries
         .fold(Router::new(), |router, entry| entry.mount(router, &site))
         .fallback(edge::no_such_page)
         .method_not_allowed_fallback(edge::wrong_method)
         .layer(from_fn_with_state(site.clone(), edge::finish))
-        .with_state(site)
+        .with_state(site);
+    // A path is changed before it is routed, so that is one router further out.
+    Router::new().fallback_service(MapRequestLayer::new(dogma::normalise).layer(routes))
 }
 
 /// The state of every route: [`Web`] and what only this module needs.
@@ -121,6 +125,7 @@ pub(crate) struct Site {
     pub(crate) pages: Arc<Pages>,
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) heavy: Arc<Semaphore>,
+    pub(crate) dogma: Arc<dogma::Shared>,
 }
 
 impl Site {
@@ -130,6 +135,7 @@ impl Site {
             pages: Arc::new(Pages::load()),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             heavy: Arc::new(Semaphore::new(HEAVY_MAX)),
+            dogma: Arc::default(),
         }
     }
 }
