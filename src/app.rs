@@ -33,7 +33,7 @@ use routes::Routes;
 
 use crate::chat::{Links, Slack};
 use crate::config::{Config, Role, StoreConfig};
-use crate::govern::{ConfiguredToken, Govern, GovernSettings};
+use crate::govern::{ConfiguredPerson, ConfiguredToken, Govern, GovernSettings};
 use crate::mirror;
 use crate::mirroring::Mirroring;
 use crate::reconcile::{self, Announcer, Parts, Repository, Settings};
@@ -221,7 +221,13 @@ fn governing(config: &Config) -> GovernSettings {
         hash: token.sha256,
         role: token.role,
     };
+    let person = |person: &crate::config::PersonConfig| ConfiguredPerson {
+        name: person.name.clone(),
+        emails: person.emails.clone(),
+        role: person.role,
+    };
     GovernSettings {
+        people: config.people.iter().map(person).collect(),
         tokens: config.tokens.iter().map(token).collect(),
         repositories: config.repositories.iter().map(|one| one.name.clone()).collect(),
         secrets: config.data.join("secrets"),

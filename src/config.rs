@@ -136,6 +136,9 @@ pub struct PersonConfig {
     pub emails: Vec<String>,
     /// Slack user ids, `U…` or `W…`.
     pub slack: Vec<String>,
+    /// What they may do everywhere once they log in; `None`: what their
+    /// document says, or else only what is granted to them.
+    pub role: Option<Role>,
 }
 
 /// A token.

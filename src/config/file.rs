@@ -86,6 +86,7 @@ pub(super) struct PersonEntry {
     pub(super) emails: Vec<String>,
     #[serde(default)]
     pub(super) slack: Vec<String>,
+    pub(super) role: Option<Role>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -263,6 +263,7 @@ fn people(name: &str, entries: Vec<PersonEntry>) -> Result<Vec<PersonConfig>, Co
             name: entry.name,
             emails: entry.emails.iter().map(|mail| mail.to_lowercase()).collect(),
             slack: entry.slack,
+            role: entry.role,
         })
         .collect();
     unique(name, "the mail address", people.iter().flat_map(|p| &p.emails).map(String::as_str))?;

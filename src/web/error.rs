@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::auth::AuthError;
+use crate::govern::GovernError;
 use crate::mirror::MirrorError;
 use crate::model::{IdError, PathError};
 use crate::promote::{Refusal, RefusalKind};
@@ -259,6 +260,30 @@ impl From<StoreError> for Fault {
                 Self::busy("the store takes no writes until convoy was restarted")
             }
             StoreError::Failed { .. } => Self::internal(&error),
+        }
+    }
+}
+
+impl From<GovernError> for Fault {
+    fn from(error: GovernError) -> Self {
+        let text = error.to_string();
+        match error {
+            GovernError::NotFound { .. } => Self::not_found(text, "check how the name is written"),
+            GovernError::Exists { .. } => Self::new(
+                StatusCode::CONFLICT,
+                "exists",
+                text,
+                "choose another name, or use the one that is there",
+            ),
+            GovernError::State(_) => Self::conflict(text, "look at how it stands, then try again"),
+            GovernError::Invalid(_) => Self::invalid(text, ""),
+            GovernError::Id(error) => error.into(),
+            GovernError::Path(error) => error.into(),
+            GovernError::Busy(_) => Self::busy(text),
+            GovernError::Store(error) => error.into(),
+            GovernError::Damaged { .. } | GovernError::Secret { .. } | GovernError::Random(_) => {
+                Self::internal(&error)
+            }
         }
     }
 }
