@@ -239,11 +239,7 @@ fn rights_routes() -> Vec<Entry> {
         Entry::post(metadata!("/members"), Access::Owner, rights::add_member),
         Entry::on(PATCH, metadata!("/members/{id}"), Access::Owner, rights::change_member),
         Entry::on(DELETE, metadata!("/members/{id}"), Access::Owner, rights::remove_member),
-        Entry::post(
-            metadata!("/repos/{repo}/roles/projects"),
-            ADMIN,
-            rights::project_roles,
-        ),
+        Entry::post(metadata!("/repos/{repo}/roles/projects"), ADMIN, rights::project_roles),
         Entry::post(metadata!("/repos/{repo}/roles/users"), ADMIN, rights::grant_user),
         Entry::on(DELETE, metadata!("/repos/{repo}/roles/users/{id}"), ADMIN, rights::take_user),
     ];
@@ -324,7 +320,8 @@ fn server_routes() -> Vec<Entry> {
     ];
     let every = [Method::GET, Method::POST, PUT, PATCH, DELETE];
     for method in every {
-        let mut add = |path, needs, handler| routes.push(Entry::on(method.clone(), path, needs, handler));
+        let mut add =
+            |path, needs, handler| routes.push(Entry::on(method.clone(), path, needs, handler));
         for path in [project!("/variables"), project!("/variables/{id}")] {
             add(path, Access::Project, server::variables);
         }
@@ -356,7 +353,10 @@ mod tests {
     #[test]
     fn several_slashes_are_one_in_our_paths_only() {
         for (path, expect) in [
-            ("/api/v1/projects/p/repos/r/contents//a.json?x=//", "/api/v1/projects/p/repos/r/contents/a.json?x=//"),
+            (
+                "/api/v1/projects/p/repos/r/contents//a.json?x=//",
+                "/api/v1/projects/p/repos/r/contents/a.json?x=//",
+            ),
             ("//api///v1/projects", "/api/v1/projects"),
             ("/api/v1/repos//a", "/api/v1/repos//a"),
             ("/p//r", "/p//r"),

@@ -38,7 +38,9 @@ impl Message {
         let summary = summary.ok_or_else(|| fault::illegal("`summary` is missing"))?;
         let detail = request::text(value, "detail")?.unwrap_or("");
         if summary.len() + detail.len() > MESSAGE_BYTES_MAX || summary.contains('\0') {
-            return Err(fault::illegal("the commit's message is longer than 64 KiB, or holds a NUL"));
+            return Err(fault::illegal(
+                "the commit's message is longer than 64 KiB, or holds a NUL",
+            ));
         }
         let markup = match request::text(value, "markup")? {
             Some(markup) if markup.eq_ignore_ascii_case("MARKDOWN") => Markup::Markdown,
@@ -228,7 +230,9 @@ pub(super) fn told(effect: &Effect) -> Option<Value> {
             (EntryKind::Json, Some(tree)) => {
                 json!({ "path": path, "type": "UPSERT_JSON", "content": tree })
             }
-            (EntryKind::Yaml, _) => json!({ "path": path, "type": "UPSERT_YAML", "content": after }),
+            (EntryKind::Yaml, _) => {
+                json!({ "path": path, "type": "UPSERT_YAML", "content": after })
+            }
             _ => json!({ "path": path, "type": "UPSERT_TEXT", "content": after }),
         });
     };
@@ -265,7 +269,8 @@ mod tests {
         let one = json!({ "path": "/a.txt", "type": "UPSERT_TEXT", "content": "a\r\nb" });
         let path = FilePath::new("a.txt").expect("a path");
         let expect = vec![Change::Upsert(path, Bytes::from_static(b"a\nb\n"))];
-        for body in [one.clone(), json!([one]), json!({ "changes": one }), json!({ "changes": [one] })]
+        for body in
+            [one.clone(), json!([one]), json!({ "changes": one }), json!({ "changes": [one] })]
         {
             assert_eq!(changes(&body).expect("changes"), expect, "{body}");
         }
@@ -286,7 +291,9 @@ mod tests {
     fn what_is_no_change_is_refused() {
         let of = |kind: &str, path: &str, rest: Value| {
             let mut body = json!({ "path": path, "type": kind });
-            body.as_object_mut().expect("fields").extend(rest.as_object().cloned().expect("fields"));
+            body.as_object_mut()
+                .expect("fields")
+                .extend(rest.as_object().cloned().expect("fields"));
             body
         };
         for bad in [

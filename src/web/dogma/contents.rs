@@ -98,13 +98,7 @@ fn rooted(path: &str) -> String {
 }
 
 /// The hot path: one file, read and written without a detour.
-fn one(
-    site: &Site,
-    repo: &RepoName,
-    revision: Revision,
-    path: &FilePath,
-    query: &Query,
-) -> Reply {
+fn one(site: &Site, repo: &RepoName, revision: Revision, path: &FilePath, query: &Query) -> Reply {
     let file = match site.web.store.file(repo, revision, path) {
         Ok(file) => file,
         // A folder has no content, which is an answer too.
@@ -152,9 +146,7 @@ async fn find(site: Site, caller: Caller, asked: Asked, path: String) -> Reply {
         let patterns = names::target(&path)?.patterns();
         let mut found = search(&site, &asked, &patterns)?;
         // A folder's name without a slash at its end means what is in it.
-        if names::is_file_path(&path)
-            && found.iter().any(|one| one.kind == FoundKind::Folder)
-        {
+        if names::is_file_path(&path) && found.iter().any(|one| one.kind == FoundKind::Folder) {
             found = search(&site, &asked, &names::pattern(&format!("{path}/*"))?)?;
         }
         write(&site, &asked, &found)

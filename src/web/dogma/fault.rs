@@ -218,9 +218,7 @@ pub(super) fn govern(error: GovernError) -> Fault {
         GovernError::Store(error) => store(error),
         error @ (GovernError::Damaged { .. }
         | GovernError::Secret { .. }
-        | GovernError::Random(_)) => {
-            Fault { exception: Some(ANY), ..Fault::internal(&error) }
-        }
+        | GovernError::Random(_)) => Fault { exception: Some(ANY), ..Fault::internal(&error) },
     }
 }
 
@@ -290,7 +288,11 @@ mod tests {
         let of = |source| StoreError::Content { path: at().1, source };
         for (error, status, name) in [
             (StoreError::NoRepository(at().0), 404, REPOSITORY_NOT_FOUND),
-            (StoreError::NoRevision { repo: at().0, revision: Revision(9) }, 404, REVISION_NOT_FOUND),
+            (
+                StoreError::NoRevision { repo: at().0, revision: Revision(9) },
+                404,
+                REVISION_NOT_FOUND,
+            ),
             (StoreError::Empty(at().0), 409, REDUNDANT),
             (StoreError::Unfit("x".into()), 409, CHANGE_CONFLICT),
             (StoreError::Invalid("x".into()), 400, ILLEGAL_ARGUMENT),

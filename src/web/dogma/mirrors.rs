@@ -27,10 +27,7 @@ pub(super) async fn of_project(State(site): State<Site>, Path(project): Path<Str
     answer::list(&ours.map(told).collect::<Vec<_>>())
 }
 
-pub(super) async fn of_repository(
-    State(site): State<Site>,
-    Path((project, name)): Whole,
-) -> Reply {
+pub(super) async fn of_repository(State(site): State<Site>, Path((project, name)): Whole) -> Reply {
     let repo = names::repo(&site, &project, &name)?;
     let registry = site.web.govern.registry();
     let ours = registry.mirrors.values().filter(|mirror| mirror.local == repo);
@@ -126,18 +123,11 @@ fn known_credential(site: &Site, mirror: &MirrorDocument) -> Result<(), Fault> {
     let registry = site.web.govern.registry();
     match registry.credentials.contains_key(&(project.to_owned(), id.clone())) {
         true => Ok(()),
-        false => {
-            Err(fault::illegal(format!("the project `{project}` has no credential `{id}`")))
-        }
+        false => Err(fault::illegal(format!("the project `{project}` has no credential `{id}`"))),
     }
 }
 
-fn parse(
-    repo: &RepoName,
-    id: &str,
-    body: &Value,
-    created: Stamp,
-) -> Result<MirrorDocument, Fault> {
+fn parse(repo: &RepoName, id: &str, body: &Value, created: Stamp) -> Result<MirrorDocument, Fault> {
     names::check_name("mirror", id)?;
     let text = |field| Ok::<_, Fault>(request::text(body, field)?.unwrap_or("").to_owned());
     let local = text("localRepo")?;
@@ -165,7 +155,9 @@ fn parse(
         local_folder: folder("localPath", &text("localPath")?)?,
         direction,
         url: url(request::required(body, "remoteScheme")?, request::required(body, "remoteUrl")?)?,
-        branch: Some(text("remoteBranch")?).filter(|name| !name.is_empty()).unwrap_or("main".into()),
+        branch: Some(text("remoteBranch")?)
+            .filter(|name| !name.is_empty())
+            .unwrap_or("main".into()),
         remote_folder: folder("remotePath", &text("remotePath")?)?,
         ignore: text("gitignore")?,
         credential: credential.map(str::to_owned),
@@ -243,7 +235,10 @@ mod tests {
         let repo = RepoName::new("p/r").expect("a name");
         let stamp = Stamp { by: "ann".into(), at: jiff::Timestamp::UNIX_EPOCH };
         let mirror = parse(&repo, "m", &body, stamp.clone()).expect("a mirror");
-        assert_eq!((mirror.every_s, mirror.url.as_str()), (Some(300), "https://git.example.com/x.git"));
+        assert_eq!(
+            (mirror.every_s, mirror.url.as_str()),
+            (Some(300), "https://git.example.com/x.git")
+        );
         assert_eq!(told(&mirror), body);
         for (field, value) in [
             ("direction", json!("UP")),

@@ -39,7 +39,7 @@ pub(super) fn check_name(what: &str, name: &str) -> Result<(), Fault> {
 /// A repository that is there: neither it nor its project is removed.
 pub(super) fn repo(site: &Site, project: &str, name: &str) -> Result<RepoName, Fault> {
     let registry = site.web.govern.registry();
-    if !registry.projects.get(project).is_some_and(|one| one.removed.is_none()) {
+    if registry.projects.get(project).is_none_or(|one| one.removed.is_some()) {
         return Err(fault::no_project(project));
     }
     let missing = || fault::no_repository(&format!("{project}/{name}"));

@@ -157,7 +157,7 @@ fn removed(site: &Site, project: &str, name: &str) -> Result<RepoName, Fault> {
         let fault = fault::no_repository(name);
         Fault { message: format!("no removed repository `{project}/{name}`"), ..fault }
     };
-    if !found.repositories.get(name).is_some_and(|one| one.removed.is_some()) {
+    if found.repositories.get(name).is_none_or(|one| one.removed.is_none()) {
         return Err(missing());
     }
     RepoName::new(&format!("{project}/{name}")).map_err(|_| missing())

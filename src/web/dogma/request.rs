@@ -65,7 +65,8 @@ impl<S: Send + Sync> FromRequest<S> for Json {
         }
         let bytes = whole(request, state).await?;
         let read = serde_json::from_slice(&bytes);
-        let value = read.map_err(|error| fault::illegal(format!("the body is no JSON: {error}")))?;
+        let value =
+            read.map_err(|error| fault::illegal(format!("the body is no JSON: {error}")))?;
         Ok(Self(value))
     }
 }

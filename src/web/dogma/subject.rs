@@ -11,7 +11,8 @@ use crate::web::error::Fault;
 /// The person or team behind a login.
 pub(super) fn person(site: &Site, login: &str) -> Result<Subject, Fault> {
     if login.starts_with("team:") || login.starts_with("person:") {
-        return Subject::try_from(login.to_owned()).map_err(|error| fault::illegal(error.to_string()));
+        return Subject::try_from(login.to_owned())
+            .map_err(|error| fault::illegal(error.to_string()));
     }
     if login.contains('@') {
         return by_mail(site, login).map(Subject::Person).ok_or_else(|| {
@@ -42,7 +43,8 @@ fn by_mail(site: &Site, mail: &str) -> Option<Person> {
 
 /// The token behind an application's id.
 pub(super) fn app(id: &str) -> Result<Subject, Fault> {
-    Person::new(id).map_err(|_| fault::illegal(format!("`{}` is no application's id", id.escape_debug())))?;
+    Person::new(id)
+        .map_err(|_| fault::illegal(format!("`{}` is no application's id", id.escape_debug())))?;
     Ok(Subject::Token(id.to_owned()))
 }
 
