@@ -17,14 +17,18 @@ mod changed;
 mod checkpoint;
 mod commit;
 mod edit;
+mod entries;
 mod error;
 mod files;
 mod fsck;
 mod history;
+mod hub;
 mod import;
 mod index;
+mod interest;
 mod journal;
 mod line;
+mod lookups;
 mod object;
 mod open;
 mod pack;
@@ -38,7 +42,10 @@ mod search;
 mod sim;
 #[cfg(test)]
 mod tests;
+mod touched;
+mod touched_batch;
 mod tree;
+mod walk;
 mod watchers;
 mod writer;
 
@@ -488,7 +495,7 @@ impl Store {
     /// # Errors
     /// There is no such repository or revision.
     pub fn follow(&self, subscriptions: Vec<Subscription>) -> Result<Follow, StoreError> {
-        watchers::follow(&self.inner.shared, subscriptions)
+        watchers::follow(&self.inner, subscriptions)
     }
 
     /// What changes would come to on top of `base`, file by file, sorted by

@@ -47,8 +47,10 @@ fn write_one(shared: &Shared, pending: &Pending) -> io::Result<()> {
             want.write(files, &repo.git_dir)?;
         }
         shared.index.save(&repo.name, line, &want);
-        Ok(())
-    })
+        io::Result::Ok(())
+    })?;
+    repo.touched.save(&shared.index, repo);
+    Ok(())
 }
 
 /// Writes the pending objects as a pack; `true` if older packs went into it.

@@ -15,7 +15,7 @@ use super::record::{Act, Record};
 use super::repository::Repository;
 use super::writer::{Message, Write};
 use super::{Head, NewCommit};
-use crate::model::{Change, CommitId, Origin, RepoName, Revision};
+use crate::model::{Change, CommitId, FilePath, Origin, RepoName, Revision};
 
 /// Who commits on behalf of an author.
 pub(crate) const COMMITTER: (&str, &str) = ("Convoy", "convoy@localhost");
@@ -60,7 +60,14 @@ pub(crate) async fn create(inner: &Arc<Inner>, name: &RepoName) -> Result<(), St
     let record = Record::create(name);
     let (done, waiting) = oneshot::channel();
     let encoded = record.encode()?;
-    inner.send(Message::Write(Write { repo: None, record, encoded, objects: Vec::new(), done }))?;
+    inner.send(Message::Write(Write {
+        repo: None,
+        record,
+        encoded,
+        objects: Vec::new(),
+        touched: Vec::new(),
+        done,
+    }))?;
     answer(waiting).await.map(drop)
 }
 
@@ -92,7 +99,7 @@ fn prepare(inner: &Inner, repo: Arc<Repository>, new: NewCommit) -> Result<Waiti
     };
     let next = Head { revision: Revision(record.first), commit: Some(commit) };
     repo.lend(&objects);
-    let waiting = send(inner, &repo, record, objects)?;
+    let waiting = send(inner, &repo, record, objects, Vec::new())?;
     *head = next;
     Ok(waiting)
 }
@@ -104,12 +111,13 @@ pub(crate) fn send(
     repo: &Arc<Repository>,
     mut record: Record,
     objects: Objects,
+    touched: Vec<Vec<FilePath>>,
 ) -> Result<Waiting, StoreError> {
     let encoded = record.encode()?;
     record.pack = Vec::new();
     let (done, waiting) = oneshot::channel();
     let repo = Some(Arc::clone(repo));
-    inner.send(Message::Write(Write { repo, record, encoded, objects, done }))?;
+    inner.send(Message::Write(Write { repo, record, encoded, objects, touched, done }))?;
     Ok(waiting)
 }
 

@@ -10,11 +10,18 @@ use std::path::Path;
 use super::error::{StoreError, failed};
 use super::line::Line;
 use super::refs::Refs;
+use super::touched::Files;
+use super::touched_batch;
 use crate::model::{CommitId, ContentHash, RepoName};
 
 /// Commits in one value: small enough to rewrite at each checkpoint, large
 /// enough that a hundred thousand revisions are a few dozen keys.
 const CHUNK_COMMITS: usize = 1024;
+
+/// Batches of changed files up to this many bytes are written again with what
+/// comes next, so that many small checkpoints leave few batches.
+const SMALL_BATCH_BYTES: usize = 32 << 10;
+const BATCH_REVISIONS_MAX: usize = 1024;
 
 /// What sled may keep in memory.
 const CACHE_BYTES: u64 = 16 << 20;
@@ -24,6 +31,8 @@ const CACHE_BYTES: u64 = 16 << 20;
 pub(crate) struct Index {
     db: sled::Db,
     revisions: sled::Tree,
+    /// Which files revisions changed, in batches by their first revision.
+    touched: sled::Tree,
 }
 
 impl Index {
@@ -47,7 +56,8 @@ impl Index {
         let open = || {
             let db = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).open()?;
             let revisions = db.open_tree("revisions")?;
-            Ok(Self { db, revisions })
+            let touched = db.open_tree("touched")?;
+            Ok(Self { db, revisions, touched })
         };
         // sled panics on some kinds of damage.
         catch_unwind(AssertUnwindSafe(open))
@@ -94,6 +104,101 @@ impl Index {
         self.revisions.insert(key(repo, None), seal_of(line, refs))?;
         Ok(())
     }
+}
+
+/// Tells the commits that a batch of revisions follows from.
+type CommitsOf<'c> = &'c dyn Fn(u64, usize) -> Option<Vec<CommitId>>;
+
+impl Index {
+    /// Records the files that revisions from `first` on changed, with the
+    /// batch before them where both are small. A failure costs a comparison
+    /// in Git later and nothing else.
+    pub(crate) fn save_touched(
+        &self,
+        repo: &RepoName,
+        first: u64,
+        lists: &[Files],
+        commits: CommitsOf<'_>,
+    ) {
+        let mut batch = (first, lists.to_vec());
+        let before = first.checked_sub(1).filter(|before| *before > 0);
+        if let Some((start, mut small)) =
+            before.and_then(|before| self.load_small(repo, before, commits))
+            && start + small.len() as u64 == first
+            && small.len() + lists.len() <= BATCH_REVISIONS_MAX
+        {
+            small.append(&mut batch.1);
+            batch = (start, small);
+        }
+        let Some(of) = commits(batch.0, batch.1.len()) else { return };
+        let body = touched_batch::encode(&batch.1);
+        let mut value = touched_seal(&of, &body).to_vec();
+        value.extend_from_slice(&body);
+        if let Err(error) = self.touched.insert(touched_key(repo, batch.0), value) {
+            tracing::warn!(repo = %repo, %error, "changed files were not indexed");
+        }
+    }
+
+    /// The batch that holds `revision`, and its first revision, if it was
+    /// recorded for exactly the commits that the repository has.
+    pub(crate) fn load_touched(
+        &self,
+        repo: &RepoName,
+        revision: u64,
+        commits: CommitsOf<'_>,
+    ) -> Option<(u64, Vec<Files>)> {
+        self.load_batch(repo, revision, usize::MAX, commits)
+    }
+
+    fn load_small(
+        &self,
+        repo: &RepoName,
+        revision: u64,
+        commits: CommitsOf<'_>,
+    ) -> Option<(u64, Vec<Files>)> {
+        self.load_batch(repo, revision, SMALL_BATCH_BYTES, commits)
+    }
+
+    fn load_batch(
+        &self,
+        repo: &RepoName,
+        revision: u64,
+        bytes_max: usize,
+        commits: CommitsOf<'_>,
+    ) -> Option<(u64, Vec<Files>)> {
+        let (start, end) = (touched_key(repo, 0), touched_key(repo, revision));
+        let (key, value) = self.touched.range(start..=end).next_back()?.ok()?;
+        let first = u64::from_be_bytes(*key.last_chunk::<8>()?);
+        let (seal, body) = value.split_first_chunk::<32>()?;
+        if value.len() > bytes_max {
+            return None;
+        }
+        let lists = touched_batch::decode(body)?;
+        let of = commits(first, lists.len())?;
+        let holds = first + lists.len() as u64 > revision;
+        (holds && *seal == touched_seal(&of, body)).then_some((first, lists))
+    }
+
+    /// Forgets a repository that was removed.
+    pub(crate) fn forget(&self, repo: &RepoName) {
+        for tree in [&self.revisions, &self.touched] {
+            for key in tree.scan_prefix(prefix(repo)).keys().flatten() {
+                let _ = tree.remove(key);
+            }
+        }
+    }
+}
+
+fn touched_key(repo: &RepoName, first: u64) -> Vec<u8> {
+    let mut key = prefix(repo);
+    key.extend(first.to_be_bytes());
+    key
+}
+
+/// What ties recorded files to the commits that they follow from.
+fn touched_seal(commits: &[CommitId], body: &[u8]) -> [u8; 32] {
+    let ids = commits.iter().map(|commit| commit.0.as_slice());
+    ContentHash::of_parts(ids.chain([body])).0
 }
 
 fn is_lock(error: &std::io::Error) -> bool {

@@ -88,7 +88,13 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
-    fn parse(octal: &[u8]) -> Option<Self> {
+    /// The kind of an entry by its mode, as Git writes it or wrote it once.
+    pub(crate) fn parse(octal: &[u8]) -> Option<Self> {
+        match octal {
+            b"100644" => return Some(Self::File),
+            b"40000" => return Some(Self::Folder),
+            _ => {}
+        }
         let value = u32::from_str_radix(std::str::from_utf8(octal).ok()?, 8).ok()?;
         match value & 0o170_000 {
             0o040_000 => Some(Self::Folder),
@@ -210,6 +216,16 @@ pub(crate) fn parse_commit(data: &[u8]) -> Result<Commit, StoreError> {
     }
     commit.tree = tree.ok_or_else(|| damaged("it names no tree"))?.0;
     Ok(commit)
+}
+
+/// The root tree of a commit object: its first line, read without the rest.
+pub(crate) fn tree_of(data: &[u8]) -> Result<Oid, StoreError> {
+    let id = data.strip_prefix(b"tree ").and_then(|rest| rest.get(..40));
+    let id = id.and_then(|id| std::str::from_utf8(id).ok()?.parse::<CommitId>().ok());
+    match id {
+        Some(id) => Ok(id.0),
+        None => Ok(parse_commit(data)?.tree),
+    }
 }
 
 fn parse_signature(text: &str) -> Signature {

@@ -22,6 +22,7 @@ use super::StoreOptions;
 use super::cache::{CACHE_BYTES_MAX, ObjectCache};
 use super::error::{StoreError, failed};
 use super::files::Files;
+use super::hub::Hub;
 use super::index::Index;
 use super::journal::{Journal, Replay};
 use super::pack;
@@ -57,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) files: Arc<dyn Files>,
     pub(crate) index: Index,
     pub(crate) cache: ObjectCache,
+    /// Wakes those who wait for what is committed.
+    pub(crate) hub: Hub,
     /// Set when the disk failed; reads go on, writes don't.
     pub(crate) halted: AtomicBool,
     /// Numbers temporary files.
@@ -146,6 +149,7 @@ pub(crate) fn open(
         files,
         index: index(&dir.join("index"))?,
         cache: ObjectCache::new(CACHE_BYTES_MAX),
+        hub: Hub::default(),
         halted: AtomicBool::new(false),
         temporaries: AtomicU64::new(0),
         repositories: RwLock::default(),
@@ -246,7 +250,7 @@ fn replay_one(
     let presence = repo.presence();
     objects.retain(|(id, _)| !presence.has(id));
     repo.lend(&objects);
-    let head = writer::apply(&repo, record)?;
+    let head = writer::apply(&repo, record, Vec::new())?;
     *repo.prepare() = head;
     repo.watch.send_replace(head);
     let entry = pending

@@ -23,7 +23,7 @@ use super::object::Objects;
 use super::open::Shared;
 use super::record::{Act, Record};
 use super::repository::{self, Repository};
-use crate::model::RepoName;
+use crate::model::{FilePath, RepoName};
 
 /// Writes that one frame carries at most, in number and in bytes.
 const FRAME_WRITES_MAX: usize = 1024;
@@ -41,6 +41,9 @@ pub(crate) struct Write {
     /// `record` as it goes to disk.
     pub(crate) encoded: Vec<u8>,
     pub(crate) objects: Objects,
+    /// The files that each new revision changed against the one before it,
+    /// exactly; empty where nobody looked.
+    pub(crate) touched: Vec<Vec<FilePath>>,
     pub(crate) done: Answer<Head>,
 }
 
@@ -162,9 +165,11 @@ impl Writer {
 
     /// Applies a durable write, answers it, tells watchers.
     fn apply(&mut self, write: Write) {
-        let Write { repo, record, objects, done, .. } = write;
+        let Write { repo, record, objects, touched, done, .. } = write;
         let applied = match repo {
-            Some(repo) => self.apply_commits(&repo, &record, objects).map(|head| (repo, head)),
+            Some(repo) => {
+                self.apply_commits(&repo, &record, objects, touched).map(|head| (repo, head))
+            }
             None => make(&self.shared, &record.repo).map(|repo| {
                 let head = repo.head();
                 (repo, head)
@@ -175,6 +180,7 @@ impl Writer {
                 let _ = done.send(Ok(head));
                 if record.act != Act::Create {
                     repo.watch.send_replace(head);
+                    self.shared.hub.tell(&repo, record.first);
                 }
             }
             Err(error) => {
@@ -189,8 +195,9 @@ impl Writer {
         repo: &Arc<Repository>,
         record: &Record,
         objects: Objects,
+        touched: Vec<Vec<FilePath>>,
     ) -> Result<Head, StoreError> {
-        let head = apply(repo, record)?;
+        let head = apply(repo, record, touched)?;
         self.remember(repo, objects);
         Ok(head)
     }
@@ -251,8 +258,12 @@ fn gather(first: Message, queue: &Receiver<Message>) -> Vec<Message> {
 }
 
 /// Applies a durable record's revisions.
-pub(crate) fn apply(repo: &Repository, record: &Record) -> Result<Head, StoreError> {
-    repo.apply(record.first, record.begins, &record.commits).ok_or_else(|| {
+pub(crate) fn apply(
+    repo: &Repository,
+    record: &Record,
+    touched: Vec<Vec<FilePath>>,
+) -> Result<Head, StoreError> {
+    repo.apply(record.first, record.begins, &record.commits, touched).ok_or_else(|| {
         let what = format!("applying revision {} of `{}`", record.first, record.repo);
         StoreError::damaged(what, "the record contradicts the repository")
     })
