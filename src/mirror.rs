@@ -17,6 +17,7 @@ mod bounds;
 mod commit;
 mod detail;
 mod fetch;
+mod foreign;
 mod inspect;
 mod push;
 mod quarantine;
@@ -29,6 +30,7 @@ use std::time::Duration;
 use crate::model::{Change, CommitId, Secret};
 
 pub use fetch::fetch;
+pub use foreign::{Foreign, ForeignCommit};
 pub use quarantine::{Quarantine, sweep};
 
 /// A Git remote and the branch of it that a repository follows.

@@ -32,6 +32,7 @@ mod lookups;
 mod object;
 mod open;
 mod pack;
+mod packer;
 mod preview;
 mod quota;
 mod record;
@@ -607,6 +608,14 @@ impl Store {
     /// The sled database for caches: everything in it may vanish at any time.
     pub fn cache(&self) -> sled::Db {
         self.inner.shared.index.db()
+    }
+
+    /// Waits until nothing can be written any more, and says why. What is
+    /// there is read on; a restart recovers from what is on disk.
+    pub async fn halted(&self) -> String {
+        let mut halt = self.inner.shared.halt.subscribe();
+        let reason = halt.wait_for(Option::is_some).await;
+        reason.ok().and_then(|reason| reason.clone()).unwrap_or_default()
     }
 
     /// Writes a checkpoint and waits for it, before a clean stop.

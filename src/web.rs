@@ -53,7 +53,7 @@ use crate::render::Renderer;
 use crate::store::Store;
 use crate::xds::Hub;
 
-pub use auth::{Auth, AuthError, Token};
+pub use auth::{Auth, AuthError};
 use console::Pages;
 
 /// Event streams that may be open at once; each holds two watch receivers.
@@ -106,9 +106,7 @@ impl fmt::Debug for Web {
 /// Every route of the API, the console and health.
 pub fn router(web: Web) -> Router {
     let site = Site::new(web);
-    let entries = api::routes().into_iter();
-    let entries = entries.chain(dogma::routes()).chain(console::routes()).chain(health::routes());
-    let routes = entries
+    let routes = entries()
         .fold(Router::new(), |router, entry| entry.mount(router, &site))
         .fallback(edge::no_such_page)
         .method_not_allowed_fallback(edge::wrong_method)
@@ -116,6 +114,12 @@ pub fn router(web: Web) -> Router {
         .with_state(site);
     // A path is changed before it is routed, so that is one router further out.
     Router::new().fallback_service(MapRequestLayer::new(dogma::normalise).layer(routes))
+}
+
+/// Every route with what it needs.
+fn entries() -> impl Iterator<Item = access::Entry> {
+    let entries = api::routes().into_iter();
+    entries.chain(dogma::routes()).chain(console::routes()).chain(health::routes())
 }
 
 /// The state of every route: [`Web`] and what only this module needs.

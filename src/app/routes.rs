@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use super::{Secrets, measure};
 use crate::chat::{Ingress, Links, People, Slack};
-use crate::config::{Config, PersonConfig, TokenConfig};
+use crate::config::{Config, PersonConfig};
 use crate::govern::Govern;
 use crate::mirroring::Mirroring;
 use crate::model::Person;
@@ -17,7 +17,7 @@ use crate::render::Renderer;
 use crate::store::Store;
 use crate::tasks::Tasks;
 use crate::web::hooks::{self, GitHub, GitHubHook, Hooks, Replies, SlackHooks};
-use crate::web::{self, Auth, Token, Web};
+use crate::web::{self, Auth, Web};
 use crate::xds::Hub;
 
 /// What the routes are made from.
@@ -51,11 +51,11 @@ impl Routes<'_> {
         let Self {
             config, secrets, store, handle, hub, renderer, ready, govern, mirroring, ..
         } = self;
-        let tokens = config.tokens.iter().map(token).collect();
         let secure = config.base_url.starts_with("https://");
         let work_dir = config.data.join("edits");
         std::fs::create_dir_all(&work_dir).context("the folder for edits can't be made")?;
         let (seen, measured, dev) = (handle.clone(), hub.clone(), config.insecure_dev);
+        let auth = Auth::new(govern.clone(), dev, secure).context("sessions can't be made")?;
         Ok(Web {
             govern,
             mirroring,
@@ -63,7 +63,7 @@ impl Routes<'_> {
             handle,
             hub,
             renderer,
-            auth: Auth::new(tokens, dev, secure).context("sessions can't be made")?,
+            auth,
             base_url: config.base_url.as_str().into(),
             upstreams: Arc::new(secrets.upstreams.clone()),
             authors: Arc::new(authors(&config.people)),
@@ -102,15 +102,6 @@ impl Routes<'_> {
             })
         };
         self.config.repositories.iter().filter_map(hook).collect()
-    }
-}
-
-fn token(config: &TokenConfig) -> Token {
-    Token {
-        name: config.name.clone(),
-        person: config.person.clone(),
-        hash: config.sha256,
-        role: config.role,
     }
 }
 

@@ -35,6 +35,14 @@ impl Server {
         self.call(reqwest::Method::POST, path, Some(body)).await
     }
 
+    pub(super) async fn put(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.call(reqwest::Method::PUT, path, Some(body)).await
+    }
+
+    pub(super) async fn delete(&self, path: &str) -> Result<Value, Failure> {
+        self.call(reqwest::Method::DELETE, path, None).await
+    }
+
     async fn call(
         &self,
         method: reqwest::Method,
@@ -136,7 +144,7 @@ fn refused(status: u16, value: &Value) -> Failure {
 pub(super) fn segment(text: &str) -> String {
     use std::fmt::Write as _;
     text.bytes().fold(String::new(), |mut out, byte| {
-        if byte.is_ascii_alphanumeric() || b"-_.~@".contains(&byte) {
+        if byte.is_ascii_alphanumeric() || b"-_.~@:".contains(&byte) {
             out.push(char::from(byte));
         } else {
             let _ = write!(out, "%{byte:02X}");

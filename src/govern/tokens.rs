@@ -10,13 +10,15 @@ use super::rights::strip;
 use super::secret::mint;
 use super::{GovernError, NewToken, Stamp, TokenDocument};
 use crate::access::Subject;
-use crate::model::{ContentHash, Origin, Role, Secret};
+use crate::model::{ContentHash, Origin, Person, Role, Secret};
 use crate::telemetry::clock;
 
 /// The shortest and the longest secret that a caller may bring.
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 16..=1024;
 /// Tokens that may be kept, ended ones included.
 const TOKENS_MAX: usize = 20_000;
+/// Tokens of one person, ended ones included.
+const OWN_TOKENS_MAX: usize = 100;
 
 /// Issues a token.
 pub(super) async fn issue(
@@ -34,11 +36,7 @@ pub(super) async fn issue(
     if inner.settings.tokens.iter().any(|token| token.name == new.name) {
         return Err(GovernError::Exists { what: "token", name: new.name, removed: false });
     }
-    if inner.registry().tokens.len() >= TOKENS_MAX {
-        return Err(GovernError::State(format!(
-            "{TOKENS_MAX} tokens are kept already; remove those that nobody uses"
-        )));
-    }
+    check_count(inner, new.person.as_ref())?;
     let path = token_path(&new.name);
     let document = write(inner, by, &format!("Issue the token {}", new.name), |draft| {
         if draft.get::<TokenDocument>(&path)?.is_some() {
@@ -59,6 +57,17 @@ pub(super) async fn issue(
     })
     .await?;
     Ok((document, secret))
+}
+
+fn check_count(inner: &Inner, person: Option<&Person>) -> Result<(), GovernError> {
+    let registry = inner.registry();
+    let own = registry.tokens.values().filter(|token| token.person.as_ref() == person).count();
+    if registry.tokens.len() >= TOKENS_MAX || person.is_some() && own >= OWN_TOKENS_MAX {
+        return Err(GovernError::State(format!(
+            "{own} tokens are kept already; remove those that nobody uses"
+        )));
+    }
+    Ok(())
 }
 
 /// xDS knows the tokens of the configuration only.

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::changed;
 use super::edit::{self, Edit};
 use super::error::{StoreError, failed};
 use super::object::{self, Commit, Kind, Object, Objects, Signature};
 use super::open::{Inner, Shared};
 use super::pack;
-use super::record::{Act, Record};
+use super::record::{Act, Note, Record};
 use super::repository::Repository;
 use super::writer::{Message, Write};
 use super::{Head, NewCommit};
@@ -52,23 +53,7 @@ pub(crate) async fn commit(
 
 /// Makes a repository; returns when that is durable.
 pub(crate) async fn create(inner: &Arc<Inner>, name: &RepoName) -> Result<(), StoreError> {
-    if inner.shared.repository(name).is_ok() {
-        return Ok(());
-    }
-    inner.shared.check_running()?;
-    let _place = inner.room.acquire().await.map_err(failed("queueing a repository"))?;
-    let record = Record::create(name);
-    let (done, waiting) = oneshot::channel();
-    let encoded = record.encode()?;
-    inner.send(Message::Write(Write {
-        repo: None,
-        record,
-        encoded,
-        objects: Vec::new(),
-        touched: Vec::new(),
-        done,
-    }))?;
-    answer(waiting).await.map(drop)
+    create_by(inner, name, &Origin::system()).await
 }
 
 fn prepare(inner: &Inner, repo: Arc<Repository>, new: NewCommit) -> Result<Waiting, StoreError> {
@@ -96,12 +81,27 @@ fn prepare(inner: &Inner, repo: Arc<Repository>, new: NewCommit) -> Result<Waiti
         begins: head.commit.is_none(),
         commits: vec![commit],
         pack: pack::encode(&objects)?,
+        note: Note::new(&new.by, &new.message),
     };
     let next = Head { revision: Revision(record.first), commit: Some(commit) };
     repo.lend(&objects);
-    let waiting = send(inner, &repo, record, objects, Vec::new())?;
+    let touched = touched(&inner.shared, &repo, head.commit, commit)?;
+    let waiting = send(inner, &repo, record, objects, vec![touched])?;
     *head = next;
     Ok(waiting)
+}
+
+/// The files that a commit changes against the one before it.
+fn touched(
+    shared: &Shared,
+    repo: &Repository,
+    before: Option<CommitId>,
+    after: CommitId,
+) -> Result<Vec<FilePath>, StoreError> {
+    let mut reader = shared.reader(repo);
+    let before = before.map(|commit| reader.root(commit)).transpose()?;
+    let after = reader.root(after)?;
+    changed::trees(shared, &mut reader, (before, Some(after)))
 }
 
 /// Hands a prepared record to the writer. The caller holds the repository's
@@ -113,11 +113,21 @@ pub(crate) fn send(
     objects: Objects,
     touched: Vec<Vec<FilePath>>,
 ) -> Result<Waiting, StoreError> {
+    repo.check_there()?;
     let encoded = record.encode()?;
     record.pack = Vec::new();
     let (done, waiting) = oneshot::channel();
+    let generation = repo.generation();
     let repo = Some(Arc::clone(repo));
-    inner.send(Message::Write(Write { repo, record, encoded, objects, touched, done }))?;
+    inner.send(Message::Write(Write {
+        repo,
+        record,
+        encoded,
+        objects,
+        touched,
+        generation,
+        done,
+    }))?;
     Ok(waiting)
 }
 
@@ -202,8 +212,18 @@ pub(crate) async fn create_by(
     name: &RepoName,
     by: &Origin,
 ) -> Result<(), StoreError> {
-    let _ = (inner, name, by);
-    todo!()
+    if inner.shared.repository(name).is_ok() {
+        return Ok(());
+    }
+    inner.shared.check_running()?;
+    let _place = inner.room.acquire().await.map_err(failed("queueing a repository"))?;
+    let record = Record::create(name, by);
+    let (done, waiting) = oneshot::channel();
+    let (encoded, objects) = (record.encode()?, Vec::new());
+    let touched = Vec::new();
+    let write = Write { repo: None, record, encoded, objects, touched, generation: 0, done };
+    inner.send(Message::Write(write))?;
+    answer(waiting).await.map(drop)
 }
 
 /// Removes a repository for ever.
@@ -212,6 +232,20 @@ pub(crate) async fn purge(
     name: &RepoName,
     by: &Origin,
 ) -> Result<(), StoreError> {
-    let _ = (inner, name, by);
-    todo!()
+    let repo = inner.shared.repository(name)?;
+    if name.is_internal() {
+        return Err(StoreError::Invalid(format!("`{name}` is Convoy's own and stays")));
+    }
+    let _place = inner.room.acquire().await.map_err(failed("queueing a removal"))?;
+    let waiting = {
+        let head = repo.prepare();
+        inner.shared.check_running()?;
+        let record = Record::purge(name, head.commit, by);
+        let waiting = send(inner, &repo, record, Vec::new(), Vec::new())?;
+        // From here on nobody builds on it; the writer undoes this if the
+        // removal is refused.
+        repo.set_gone(true);
+        waiting
+    };
+    answer(waiting).await.map(drop)
 }

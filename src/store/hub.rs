@@ -99,6 +99,12 @@ impl Watchers {
         self.count.load(Ordering::SeqCst)
     }
 
+    /// Whether nobody waits, and nothing is left of those who did.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count() == 0 && self.interest().is_empty()
+    }
+
     fn interest(&self) -> MutexGuard<'_, Interest<Waiter>> {
         self.interest.lock().unwrap_or_else(PoisonError::into_inner)
     }

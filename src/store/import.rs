@@ -17,11 +17,11 @@ use super::error::{StoreError, failed};
 use super::object::{self, Kind, Mode, Object, Oid};
 use super::open::{Inner, Shared};
 use super::pack::PackFile;
-use super::record::{Act, Record};
+use super::record::{Act, Note, Record};
 use super::repository::{Reader, Repository};
 use super::writer::Message;
 use super::{Head, Import};
-use crate::model::{CommitId, Fetched, FilePath, RepoName, Revision};
+use crate::model::{CommitId, Fetched, FilePath, Origin, RepoName, Revision};
 
 /// Commits of one first-parent line that are taken over at once.
 const COMMITS_MAX: usize = 1_000_000;
@@ -123,6 +123,7 @@ fn attempt(
         begins,
         commits,
         pack: Vec::new(),
+        note: Note::new(&Origin::system(), &format!("take over {theirs}")),
     };
     let waiting = commit::send(inner, repo, record, Vec::new(), touched)?;
     *prepared = Head { revision: Revision(last), commit: Some(theirs) };

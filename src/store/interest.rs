@@ -110,6 +110,7 @@ impl<T: Clone> Interest<T> {
     }
 
     /// Whether nobody is left.
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.files.is_empty() && self.names.is_empty() && self.folders.is_empty()
     }

@@ -91,7 +91,7 @@ mod tests {
                 assert_eq!(found, leaf(n));
                 known += 1;
             }
-            assert_eq!(lookups.get(&[0xee; 20], &format!("p{n}")), None);
+            assert_eq!(lookups.get(&[0xee; 20], &format!("q{n}")), None);
         }
         assert!((10_000..=SHARDS * PLACES).contains(&known), "{known}");
     }

@@ -215,6 +215,12 @@ pub(crate) fn decode(pack: &[u8]) -> Result<Objects, StoreError> {
     Ok(objects)
 }
 
+/// The objects that stand alone in a pack that [`encode`] made; what can't be
+/// read is left out.
+pub(crate) fn whole(pack: &[u8]) -> Objects {
+    if pack.is_empty() { Vec::new() } else { decode(pack).unwrap_or_default() }
+}
+
 /// The kind's number, the size, and the bytes that an entry's header took.
 pub(crate) fn parse_header(entry: &[u8]) -> Option<(u8, u64, usize)> {
     let first = *entry.first()?;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
@@ -33,6 +34,8 @@ const REMEMBERED_BYTES_MIN: usize = 1024;
 const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n\
                       [gc]\n\tauto = 0\n";
 
+const HEAD: &[u8] = b"ref: refs/heads/main\n";
+
 /// A repository that is open.
 pub(crate) struct Repository {
     pub(crate) name: RepoName,
@@ -44,6 +47,10 @@ pub(crate) struct Repository {
     overlay: RwLock<HashMap<Oid, Object>>,
     /// The head that the next commit builds on: durable soon, or never.
     prepared: Mutex<Head>,
+    /// Goes up when prepared heads were given up. Changes under `prepared`.
+    generation: AtomicU64,
+    /// Whether it is removed, or about to be. Set under `prepared`.
+    gone: AtomicBool,
     line: RwLock<Line>,
     /// Which files its revisions changed.
     pub(crate) touched: Touched,
@@ -62,9 +69,15 @@ pub(crate) fn git_dir(dir: &Path, name: &RepoName) -> PathBuf {
     dir.join("repositories").join(name.project()).join(format!("{}.git", name.repository()))
 }
 
-/// Makes the Git folder of a repository durably. `HEAD` comes last: a folder
-/// that has one is whole.
-pub(crate) fn create_folder(files: &dyn Files, dir: &Path, name: &RepoName) -> std::io::Result<()> {
+/// Makes all of a repository's Git folder but its `HEAD`, durably: without
+/// one it is no repository yet. `number` is that of the record that makes it,
+/// and tells it from one of the same name that was purged before.
+pub(crate) fn create_folder(
+    files: &dyn Files,
+    dir: &Path,
+    name: &RepoName,
+    number: u64,
+) -> std::io::Result<()> {
     let git_dir = git_dir(dir, name);
     let project = dir.join("repositories").join(name.project());
     files.create_dir(&project)?;
@@ -74,10 +87,72 @@ pub(crate) fn create_folder(files: &dyn Files, dir: &Path, name: &RepoName) -> s
     }
     files.sync_dir(&git_dir.join("objects"))?;
     files.sync_dir(&git_dir.join("refs"))?;
-    files::replace(files, &git_dir.join("config"), CONFIG.as_bytes())?;
-    files::replace(files, &git_dir.join("HEAD"), b"ref: refs/heads/main\n")?;
+    let config = format!("{CONFIG}[convoy]\n\tnumber = {number}\n");
+    files::replace(files, &git_dir.join("config"), config.as_bytes())?;
+    files::write_new(files, &git_dir.join("HEAD"), HEAD)?;
     files.sync_dir(&project)?;
     files.sync_dir(&dir.join("repositories"))
+}
+
+/// Makes a repository of what [`create_folder`] made. It takes no room, so
+/// that a full disk can't leave a durable record without its folder.
+pub(crate) fn finish_folder(files: &dyn Files, dir: &Path, name: &RepoName) -> std::io::Result<()> {
+    files::take_new(files, &git_dir(dir, name).join("HEAD"))
+}
+
+/// The number of the record that made the Git folder; 0 where it was made
+/// before records had numbers.
+pub(crate) fn created_by(files: &dyn Files, git_dir: &Path) -> std::io::Result<u64> {
+    let config = files.read(&git_dir.join("config"))?;
+    let config = String::from_utf8_lossy(&config);
+    let ours = config.split_once("[convoy]").map_or("", |(_, ours)| ours);
+    let number = ours.lines().find_map(|line| line.trim().strip_prefix("number = ")?.parse().ok());
+    Ok(number.unwrap_or(0))
+}
+
+/// The repositories that have a Git folder below the store's folder `dir`.
+pub(crate) fn names(files: &dyn Files, dir: &Path) -> Result<Vec<RepoName>, StoreError> {
+    let mut names = Vec::new();
+    for (folder, project) in folders(files, dir)? {
+        for entry in list(files, &folder)? {
+            let name = entry.strip_suffix(".git").map(|repo| format!("{project}/{repo}"));
+            let name = name.and_then(|name| RepoName::try_from(name).ok());
+            // Without a HEAD its record is still in the journal.
+            names.extend(name.filter(|_| folder.join(&entry).join("HEAD").is_file()));
+        }
+    }
+    Ok(names)
+}
+
+/// The folder that a purged repository's Git folder becomes on its way out.
+pub(crate) fn purged_dir(git_dir: &Path, number: u64) -> PathBuf {
+    let mut purged = git_dir.as_os_str().to_owned();
+    purged.push(format!(".{number}.purged"));
+    purged.into()
+}
+
+/// Removes what is left of purged repositories.
+pub(crate) fn sweep_purged(files: &dyn Files, dir: &Path) -> Result<(), StoreError> {
+    for (folder, _) in folders(files, dir)? {
+        for entry in list(files, &folder)?.iter().filter(|entry| entry.ends_with(".purged")) {
+            let path = folder.join(entry);
+            let what = format!("removing `{}`", path.display());
+            files.remove_dir(&path).map_err(failed(what))?;
+        }
+    }
+    Ok(())
+}
+
+/// Projects' folders, with the projects' names.
+fn folders(files: &dyn Files, dir: &Path) -> Result<Vec<(PathBuf, String)>, StoreError> {
+    let root = dir.join("repositories");
+    let projects = list(files, &root)?.into_iter();
+    let folders = projects.map(|project| (root.join(&project), project));
+    Ok(folders.filter(|(folder, _)| folder.is_dir()).collect())
+}
+
+fn list(files: &dyn Files, folder: &Path) -> Result<Vec<String>, StoreError> {
+    files.list(folder).map_err(failed(format!("listing `{}`", folder.display())))
 }
 
 fn open_git(git_dir: &Path) -> Result<Arc<gix::odb::Store>, StoreError> {
@@ -127,6 +202,8 @@ impl Repository {
             watch: watch::Sender::default(),
             overlay: RwLock::default(),
             prepared: Mutex::default(),
+            generation: AtomicU64::new(0),
+            gone: AtomicBool::new(false),
             line: RwLock::default(),
             touched: Touched::default(),
             watchers: Watchers::default(),
@@ -199,6 +276,39 @@ impl Repository {
     /// The head that the next write builds on, held still.
     pub(crate) fn prepare(&self) -> MutexGuard<'_, Head> {
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Which run of prepared heads it is; ask while holding [`Self::prepare`].
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Gives up what was prepared and can't be made durable: the next commit
+    /// builds on what is. `lent` is all that the folder lacks of it; nothing
+    /// else may be found in the overlay, or a later record would leave it out.
+    pub(crate) fn give_up_prepared(&self, lent: &[(Oid, Object)]) {
+        let mut prepared = self.prepare();
+        *prepared = self.head();
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        let mut overlay = self.overlay.write().unwrap_or_else(PoisonError::into_inner);
+        *overlay = lent.iter().cloned().collect();
+    }
+
+    /// Whether it is removed; what was read of it before stays readable to
+    /// whoever holds it, as far as the folder is still there.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    /// Marks it as removed, or not; the caller holds [`Self::prepare`], or is
+    /// the writer.
+    pub(crate) fn set_gone(&self, gone: bool) {
+        self.gone.store(gone, Ordering::Release);
+    }
+
+    /// Fails if it is removed.
+    pub(crate) fn check_there(&self) -> Result<(), StoreError> {
+        if self.is_gone() { Err(StoreError::NoRepository(self.name.clone())) } else { Ok(()) }
     }
 
     /// Lets objects be read before the folder has them.

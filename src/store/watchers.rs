@@ -297,3 +297,81 @@ fn wanted(
     due.retain(|at| subscriptions[*at].since < revision);
     due
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Origin;
+    use crate::store::{NewCommit, Store, StoreOptions};
+    use futures_util::FutureExt as _;
+
+    fn open() -> (Store, RepoName, tempfile::TempDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), StoreOptions::default()).unwrap();
+        (store, RepoName::state(), dir)
+    }
+
+    fn file(n: usize) -> Patterns {
+        Patterns::file(&FilePath::new(&format!("d{}/{n}", n % 7)).unwrap())
+    }
+
+    #[tokio::test]
+    async fn ten_thousand_who_leave_leave_nothing_behind() {
+        let (store, repo, _dir) = open();
+        let open = store.inner.shared.repository(&repo).unwrap();
+        let since = Revision(0);
+        let patterns: Vec<Patterns> = (0..10_000).map(file).collect();
+        let mut waiting: Vec<_> =
+            patterns.iter().map(|one| Box::pin(store.changed_since(&repo, one, since))).collect();
+        assert!(waiting.iter_mut().all(|one| one.as_mut().now_or_never().is_none()));
+        assert_eq!(open.watchers.count(), 10_000);
+        let subscription =
+            |one: &Patterns| Subscription { repo: repo.clone(), patterns: one.clone(), since };
+        let follow = store.follow(patterns.iter().map(subscription).collect()).unwrap();
+        assert_eq!(open.watchers.count(), 20_000);
+        drop(waiting);
+        drop(follow);
+        assert!(open.watchers.is_empty());
+        assert_eq!(Arc::strong_count(&open), 2, "theirs and ours");
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_repository_that_is_removed_is_told() {
+        let (store, repo, _dir) = open();
+        let open = store.inner.shared.repository(&repo).unwrap();
+        let patterns = file(1);
+        let mut waiting = Box::pin(store.changed_since(&repo, &patterns, Revision(0)));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        let given = Subscription { repo: repo.clone(), patterns: file(2), since: Revision(0) };
+        let mut follow = store.follow(vec![given]).unwrap();
+        assert!(follow.next().now_or_never().is_none());
+        open.watchers.retire();
+        assert!(matches!(waiting.await, Err(StoreError::NoRepository(_))));
+        assert!(matches!(follow.next().await, Err(StoreError::NoRepository(_))));
+        assert!(follow.next().now_or_never().is_none(), "it is told once");
+        let late = store.changed_since(&repo, &patterns, Revision(0)).await;
+        assert!(matches!(late, Err(StoreError::NoRepository(_))));
+    }
+
+    #[tokio::test]
+    async fn only_those_are_rung_whose_files_changed() {
+        let (store, repo, _dir) = open();
+        let open = store.inner.shared.repository(&repo).unwrap();
+        let bells: Vec<_> = (0..100).map(|_| Arc::new(Bell::default())).collect();
+        let hub = &store.inner.shared.hub;
+        let _places: Vec<Place> = bells
+            .iter()
+            .enumerate()
+            .map(|(n, bell)| hub.register(&open, &file(n), bell, n).unwrap())
+            .collect();
+        let path = FilePath::new("d3/10").unwrap();
+        let author = ("Ada".into(), "ada@x".into());
+        let changes = vec![crate::model::Change::Upsert(path, "x".into())];
+        let new =
+            NewCommit::new(Origin::system(), author, jiff::Timestamp::default(), "m", changes);
+        store.commit(&repo, new).await.unwrap();
+        bells[10].wait().await;
+        let rung: Vec<usize> = bells.iter().flat_map(|bell| bell.take().into_keys()).collect();
+        assert_eq!(rung, [10]);
+    }
+}

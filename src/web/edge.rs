@@ -26,10 +26,15 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
      base-uri 'none'";
 
 /// Runs around every route.
-pub(crate) async fn finish(State(site): State<Site>, request: Request, next: Next) -> Response {
+pub(crate) async fn finish(State(site): State<Site>, mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     let uri = request.uri().clone();
     let caller = site.web.auth.identify(request.headers());
+    let caller = caller.map(|caller| Caller { request: Some(id.clone()), ..caller });
+    if let Some(caller) = &caller {
+        // Asked once; the guard and the handler find it here.
+        request.extensions_mut().insert(caller.clone());
+    }
     let mut response = next.run(request).await;
     if let Some(fault) = response.extensions_mut().remove::<Fault>() {
         response = with_body(&site, response, &fault, &id, uri.path(), caller.as_ref());

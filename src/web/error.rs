@@ -10,12 +10,16 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::auth::AuthError;
-use crate::govern::GovernError;
+use crate::access::{Missing, ProjectRole};
+use crate::govern::{GovernError, Registry};
 use crate::mirror::MirrorError;
-use crate::model::{IdError, PathError};
+use crate::model::{IdError, PathError, RepoName};
 use crate::promote::{Refusal, RefusalKind};
 use crate::store::StoreError;
 use crate::telemetry::chain;
+
+/// Owners that a hint names at most.
+const OWNERS_NAMED: usize = 5;
 
 /// A refusal or failure as the caller sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -124,6 +128,31 @@ impl Fault {
         )
     }
 
+    /// No such repository, or none that the caller may know of.
+    pub(crate) fn no_repository(repo: &RepoName) -> Self {
+        StoreError::NoRepository(repo.clone()).into()
+    }
+
+    /// No such project, or none that the caller may know of.
+    pub(crate) fn no_project(name: &str) -> Self {
+        GovernError::NotFound { what: "project", name: name.to_owned() }.into()
+    }
+
+    /// A right is missing: which, where, and who can give it.
+    pub(crate) fn missing(registry: &Registry, project: &str, missing: &Missing) -> Self {
+        Self::forbidden(missing.to_string(), givers(registry, project))
+    }
+
+    /// The repository may only be read.
+    pub(crate) fn read_only(repo: &RepoName) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "read_only",
+            format!("`{repo}` is read-only at the moment"),
+            "whoever administers it can make it active again",
+        )
+    }
+
     /// Nothing is there.
     pub(crate) fn not_found(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", message, hint)
@@ -169,6 +198,17 @@ impl Fault {
             "convoy could not answer this",
             "try again; if it stays, give the request id to whoever runs convoy",
         )
+    }
+}
+
+/// Who can grant something in a project.
+pub(crate) fn givers(registry: &Registry, project: &str) -> String {
+    let members = registry.project(project).into_iter().flat_map(|project| &project.members);
+    let owners = members.filter(|(_, role)| **role == ProjectRole::Owner);
+    let owners: Vec<_> = owners.take(OWNERS_NAMED).map(|(who, _)| format!("`{who}`")).collect();
+    match owners.as_slice() {
+        [] => "ask an administrator to grant it".into(),
+        owners => format!("ask an owner of `{project}` to grant it: {}", owners.join(", ")),
     }
 }
 
@@ -365,7 +405,7 @@ fn malformed(status: StatusCode, text: String, hint: &str) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{FilePath, RepoName, Revision};
+    use crate::model::{FilePath, Revision};
 
     fn repo() -> RepoName {
         RepoName::new("mesh/config").expect("a name")
