@@ -25,7 +25,7 @@ use crate::model::{Origin, RepoName};
 use crate::store::{Quota, Store, StoreError, StoreOptions};
 
 use copy::Copied;
-use source::{Project, Source};
+use source::Source;
 
 /// Files up to this many bytes are taken over.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -84,8 +84,10 @@ pub(super) async fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     let failed = summary.repositories.iter().filter(|line| line.problem.is_some()).count();
     match failed {
         0 => Ok(()),
-        _ => Err(Failure::new(Failure::CONFLICT, format!("{failed} repositories were not brought"))
-            .with_hint("see the reasons above; the others are complete")),
+        _ => {
+            Err(Failure::new(Failure::CONFLICT, format!("{failed} repositories were not brought"))
+                .with_hint("see the reasons above; the others are complete"))
+        }
     }
 }
 

@@ -113,9 +113,8 @@ impl Foreign {
             Some(id) => Some(id),
             None => packed()?,
         };
-        let parse = |id: String| {
-            CommitId::from_str(id.trim()).map_err(|error| self.failed(&name, error))
-        };
+        let parse =
+            |id: String| CommitId::from_str(id.trim()).map_err(|error| self.failed(&name, error));
         found.map(parse).transpose()
     }
 

@@ -59,7 +59,7 @@ use super::error::Fault;
 use crate::access::Right;
 use crate::config::Role;
 
-pub(crate) use fault::body;
+pub(crate) use fault::told;
 
 const READ: Access = Access::Repo(Right::Read);
 const WRITE: Access = Access::Repo(Right::Write);

@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use super::source::{Commit, Found, Project, Repository, missing};
 use crate::cli::Failure;
+use crate::content::Patterns;
 use crate::mirror::{Foreign, MirrorError};
 use crate::model::{BlobId, Change, CommitId, FilePath, RepoName, Revision};
 use crate::store::{FoundKind, Store};
-use crate::content::Patterns;
 
 const BRANCH: &str = "master";
 const REMOVED: &str = ".removed";
@@ -104,15 +104,15 @@ impl Folder {
         }
         let git = Foreign::open(git_dir).map_err(failed)?;
         let Some(head) = git.line(BRANCH).map_err(failed)?.pop() else { return Ok(Value::Null) };
-        let path = FilePath::new(name).map_err(|error| {
-            Failure::new(Failure::FAILED, error.to_string())
-        })?;
+        let path = FilePath::new(name)
+            .map_err(|error| Failure::new(Failure::FAILED, error.to_string()))?;
         let bytes = git.file(&head, &path).map_err(failed)?;
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
     }
 
     pub(super) fn line(&self, project: &Project, repo: &Repository) -> Result<Line, Failure> {
-        let folder = |name: &str, removed| if removed { format!("{name}{REMOVED}") } else { name.into() };
+        let folder =
+            |name: &str, removed| if removed { format!("{name}{REMOVED}") } else { name.into() };
         let dir = self.dir.join(folder(&project.name, project.removed));
         let git = Foreign::open(&dir.join(folder(&repo.name, repo.removed))).map_err(failed)?;
         let commits = git.line(BRANCH).map_err(failed)?;

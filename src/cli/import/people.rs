@@ -4,8 +4,8 @@
 
 use serde_json::Value;
 
-use super::source::Project;
 use super::by;
+use super::source::Project;
 use crate::access::{ProjectRole, Right, Subject};
 use crate::cli::Failure;
 use crate::govern::{Govern, GovernError, NewToken, PersonDocument, Stamp};

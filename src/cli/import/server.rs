@@ -68,10 +68,8 @@ impl Server {
                 Ok(value) => Ok(Answer { value, left_out }),
                 Err(_) => Err(refused(Failure::UNAVAILABLE).with_hint("is this Central Dogma?")),
             },
-            401 | 403 => {
-                Err(refused(Failure::FORBIDDEN)
-                    .with_hint("--token-file names a token that reads everything"))
-            }
+            401 | 403 => Err(refused(Failure::FORBIDDEN)
+                .with_hint("--token-file names a token that reads everything")),
             404 => Err(refused(Failure::NOT_FOUND)),
             _ => Err(refused(Failure::UNAVAILABLE)),
         }
@@ -161,8 +159,7 @@ impl Server {
             if change["type"] == "REMOVE" {
                 removed.push(Change::Remove(path));
             } else {
-                let entry =
-                    format!("{at}/contents/{path}?revision={revision}&viewRaw=true");
+                let entry = format!("{at}/contents/{path}?revision={revision}&viewRaw=true");
                 let entry = self.ask(&entry).await?.value;
                 written.push(Change::Upsert(path.clone(), content_of(at, &path, &entry)?));
             }
@@ -181,7 +178,7 @@ impl Server {
     ) -> Result<(Vec<Change>, Vec<String>), Failure> {
         let (theirs, left_out) = self.files(at, revision).await?;
         let ours = files_of(store, name, revision.saturating_sub(1))?;
-        let gone = ours.keys().filter(|path| !theirs.contains_key(path));
+        let gone = ours.keys().filter(|path| !theirs.contains_key(*path));
         let mut changes: Vec<Change> = gone.cloned().map(Change::Remove).collect();
         for (path, content) in theirs {
             if ours.get(&path) != Some(&content) {

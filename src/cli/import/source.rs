@@ -50,11 +50,7 @@ pub(super) struct Commit {
 
 impl Commit {
     /// A commit, by its message in parts.
-    pub(super) fn new(
-        author: (String, String),
-        time: Timestamp,
-        message: &Value,
-    ) -> Self {
+    pub(super) fn new(author: (String, String), time: Timestamp, message: &Value) -> Self {
         let text = |field: &str| message[field].as_str().unwrap_or("");
         let (summary, detail) = (text("summary"), text("detail"));
         let markup = match text("markup") {
