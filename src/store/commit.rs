@@ -86,22 +86,27 @@ fn prepare(inner: &Inner, repo: Arc<Repository>, new: NewCommit) -> Result<Waiti
     let next = Head { revision: Revision(record.first), commit: Some(commit) };
     repo.lend(&objects);
     let touched = touched(&inner.shared, &repo, head.commit, commit)?;
-    let waiting = send(inner, &repo, record, objects, vec![touched])?;
+    let waiting = send(inner, &repo, record, objects, touched)?;
     *head = next;
     Ok(waiting)
 }
 
-/// The files that a commit changes against the one before it.
+/// The files that a commit changes against the one before it; nothing where
+/// they are too many to compare.
 fn touched(
     shared: &Shared,
     repo: &Repository,
     before: Option<CommitId>,
     after: CommitId,
-) -> Result<Vec<FilePath>, StoreError> {
+) -> Result<Vec<Vec<FilePath>>, StoreError> {
     let mut reader = shared.reader(repo);
     let before = before.map(|commit| reader.root(commit)).transpose()?;
     let after = reader.root(after)?;
-    changed::trees(shared, &mut reader, (before, Some(after)))
+    match changed::trees(shared, &mut reader, (before, Some(after))) {
+        Ok(paths) => Ok(vec![paths]),
+        Err(StoreError::Limit(_)) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Hands a prepared record to the writer. The caller holds the repository's
