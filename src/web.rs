@@ -42,6 +42,8 @@ use std::sync::atomic::AtomicBool;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use tokio::sync::Semaphore;
+use tower::Layer as _;
+use tower::util::MapRequestLayer;
 
 use crate::govern::Govern;
 use crate::mirror::{GitServer, Upstream};
@@ -107,12 +109,14 @@ impl fmt::Debug for Web {
 /// Every route of the API, the console and health.
 pub fn router(web: Web) -> Router {
     let site = Site::new(web);
-    entries()
+    let routes = entries()
         .fold(Router::new(), |router, entry| entry.mount(router, &site))
         .fallback(edge::no_such_page)
         .method_not_allowed_fallback(edge::wrong_method)
         .layer(from_fn_with_state(site.clone(), edge::finish))
-        .with_state(site)
+        .with_state(site);
+    // A path is changed before it is routed, so that is one router further out.
+    Router::new().fallback_service(MapRequestLayer::new(dogma::normalise).layer(routes))
 }
 
 /// Every route with what it needs.
@@ -129,6 +133,7 @@ pub(crate) struct Site {
     pub(crate) pages: Arc<Pages>,
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) heavy: Arc<Semaphore>,
+    pub(crate) dogma: Arc<dogma::Shared>,
 }
 
 impl Site {
@@ -138,6 +143,7 @@ impl Site {
             pages: Arc::new(Pages::load()),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             heavy: Arc::new(Semaphore::new(HEAVY_MAX)),
+            dogma: Arc::default(),
         }
     }
 }

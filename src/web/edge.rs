@@ -1,5 +1,6 @@
 //! The outermost layer: a request id, the security headers, and the bodies of
-//! faults, as JSON below `/api` and as a page elsewhere.
+//! faults: in Central Dogma's shape for its paths, as JSON below `/api`, and as
+//! a page elsewhere.
 
 use axum::Json;
 use axum::body::Body;
@@ -11,6 +12,7 @@ use serde_json::json;
 
 use super::Site;
 use super::auth::{Caller, random_hex};
+use super::dogma;
 use super::error::Fault;
 use super::extract::API_VERSION;
 
@@ -26,7 +28,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
 /// Runs around every route.
 pub(crate) async fn finish(State(site): State<Site>, mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
-    let is_api = request.uri().path().starts_with("/api/");
+    let uri = request.uri().clone();
     let caller = site.web.auth.identify(request.headers());
     let caller = caller.map(|caller| Caller { request: Some(id.clone()), ..caller });
     if let Some(caller) = &caller {
@@ -35,7 +37,7 @@ pub(crate) async fn finish(State(site): State<Site>, mut request: Request, next:
     }
     let mut response = next.run(request).await;
     if let Some(fault) = response.extensions_mut().remove::<Fault>() {
-        response = with_body(&site, response, &fault, &id, is_api, caller.as_ref());
+        response = with_body(&site, response, &fault, &id, uri.path(), caller.as_ref());
     }
     harden(response.headers_mut(), &id);
     response
@@ -56,11 +58,16 @@ fn with_body(
     bare: Response,
     fault: &Fault,
     id: &str,
-    is_api: bool,
+    path: &str,
     caller: Option<&Caller>,
 ) -> Response {
     tracing::debug!(request_id = id, code = fault.code, message = fault.message, "refused");
-    let filled = if is_api {
+    let (mut parts, _) = bare.into_parts();
+    let filled = if dogma::is_ours(path) {
+        let (status, body) = dogma::told(site, path, caller, fault);
+        parts.status = status;
+        Json(body).into_response()
+    } else if path.starts_with("/api/") {
         let error = json!({
             "code": fault.code, "message": fault.message, "hint": fault.hint, "request_id": id,
         });
@@ -68,7 +75,6 @@ fn with_body(
     } else {
         Html(site.pages.fault(fault, id, caller)).into_response()
     };
-    let (mut parts, _) = bare.into_parts();
     parts.headers.remove(header::CONTENT_LENGTH);
     let (body_parts, body) = filled.into_parts();
     parts.headers.extend(body_parts.headers);

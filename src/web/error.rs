@@ -35,6 +35,9 @@ pub(crate) struct Fault {
     /// Seconds after which it may be tried again, where that is known.
     #[serde(skip)]
     pub(crate) retry_after: Option<u64>,
+    /// What Central Dogma's clients know it as, where that is certain.
+    #[serde(skip)]
+    pub(crate) exception: Option<&'static str>,
 }
 
 impl Fault {
@@ -45,7 +48,17 @@ impl Fault {
         hint: impl Into<String>,
     ) -> Self {
         let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(2);
-        Self { status, code, message: message.into(), hint: hint.into(), retry_after }
+        let (message, hint) = (message.into(), hint.into());
+        Self { status, code, message, hint, retry_after, exception: None }
+    }
+
+    /// A refusal of Central Dogma's API, by the name its clients know.
+    pub(crate) fn of_dogma(
+        status: StatusCode,
+        exception: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { exception: Some(exception), ..Self::new(status, "dogma", message, "") }
     }
 
     /// No token, or one that nobody knows.
