@@ -57,9 +57,9 @@ impl Bench {
             let (store, repos, mut random) =
                 (self.store.clone(), self.repos.clone(), random.fork());
             async move {
-                for n in 0..count {
+                for _ in 0..count {
                     let (repo, file) = (random.pick(&repos), random.pick(&FILES));
-                    let new = write(file, &format!("{committer} {n}"));
+                    let new = write(file, &format!("{committer} {}", random.next()));
                     store.commit(repo, new).await.unwrap();
                     pause(&mut random).await;
                 }
