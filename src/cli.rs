@@ -14,6 +14,7 @@ mod envoy;
 mod failure;
 mod folder;
 mod grant;
+mod import;
 mod mirror;
 mod output;
 mod person;
@@ -135,6 +136,9 @@ enum Command {
         after_help = "Examples:\n  convoy bootstrap --node edge-1 --stage beta --metadata role=edge > envoy.yaml\n  convoy bootstrap --node a --stage beta --xds convoy.example.com:7401 --token-file token"
     )]
     Bootstrap(bootstrap::Args),
+    /// Bring another server's projects, with their whole history, into a data folder
+    #[command(subcommand)]
+    Import(import::Args),
     /// Install and list Envoys for smoke runs
     #[command(subcommand)]
     Envoy(envoy::Args),
@@ -164,6 +168,7 @@ pub async fn run(cli: Cli) -> u8 {
         Command::Team(args) => team::run(&args, &output).await,
         Command::Mirror(args) => mirror::run(&args, &output).await,
         Command::Bootstrap(args) => bootstrap::run(&args, &output),
+        Command::Import(args) => import::run(&args, &output).await,
         Command::Envoy(args) => envoy::run(&args, &output).await,
     };
     match done {

@@ -59,11 +59,11 @@ use super::error::Fault;
 use crate::access::Right;
 use crate::config::Role;
 
-pub(crate) use fault::body;
+pub(crate) use fault::told;
 
 const READ: Access = Access::Repo(Right::Read);
 const WRITE: Access = Access::Repo(Right::Write);
-const ADMIN: Access = Access::Repo(Right::Admin);
+const ADMIN: Access = Access::Whole(Right::Admin);
 
 /// What only these routes share.
 #[derive(Debug)]
@@ -195,11 +195,11 @@ fn project_routes() -> Vec<Entry> {
         Entry::post("/api/v1/projects", Access::Role(Role::Operator), projects::create),
         Entry::get(project!(""), Access::Project, projects::metadata),
         Entry::on(DELETE, project!(""), Access::Owner, projects::remove),
-        // The guard finds what is there; these are for what was removed.
-        Entry::on(PATCH, project!(""), Access::Login, projects::restore),
+        Entry::on(PATCH, project!(""), SYSTEM, projects::restore),
+        // The guard finds what is there; this is for what was removed.
         Entry::on(DELETE, project!("/removed"), Access::Login, projects::purge),
         Entry::get(project!("/repos"), Access::Project, repositories::list),
-        Entry::post(project!("/repos"), Access::Project, repositories::create),
+        Entry::post(project!("/repos"), Access::Member, repositories::create),
         Entry::get(repo!(""), ADMIN, repositories::one),
         Entry::on(DELETE, repo!(""), ADMIN, repositories::remove),
         Entry::on(PATCH, repo!(""), Access::Owner, repositories::restore),
@@ -228,7 +228,7 @@ fn content_routes() -> Vec<Entry> {
         Entry::get(repo!("/merge"), READ, merge::merge),
     ];
     for path in [project!("/repos/dogma/contents"), project!("/repos/meta/contents")] {
-        routes.push(Entry::post(path, Access::Project, repositories::internal_push));
+        routes.push(Entry::post(path, Access::Member, repositories::internal_push));
         routes.push(Entry::get(path, Access::Project, repositories::internal_read));
     }
     routes
@@ -318,25 +318,20 @@ fn server_routes() -> Vec<Entry> {
         Entry::get("/api/v1/masterkeys/session", SYSTEM, server::keys),
         Entry::post("/api/v1/keys/rewrap", SYSTEM, server::keys),
     ];
-    let every = [Method::GET, Method::POST, PUT, PATCH, DELETE];
-    for method in every {
-        let mut add =
-            |path, needs, handler| routes.push(Entry::on(method.clone(), path, needs, handler));
+    for method in [Method::GET, Method::POST, PUT, PATCH, DELETE] {
         for path in [project!("/variables"), project!("/variables/{id}")] {
-            add(path, Access::Project, server::variables);
+            routes.push(Entry::on(method.clone(), path, Access::Owner, server::variables));
         }
         for path in [repo!("/variables"), repo!("/variables/{id}")] {
-            add(path, READ, server::variables);
+            routes.push(Entry::on(method.clone(), path, ADMIN, server::variables));
         }
-    }
-    for method in [Method::GET, Method::POST, PUT, PATCH, DELETE] {
         for path in ["/api/v1/mirror/access", "/api/v1/mirror/access/{id}"] {
             routes.push(Entry::on(method.clone(), path, SYSTEM, server::mirror_access));
         }
         for path in ["/api/v1/loggers", "/api/v1/loggers/{name}"] {
             routes.push(Entry::on(method.clone(), path, SYSTEM, server::loggers));
         }
-        routes.push(Entry::on(method.clone(), "/api/v1/xds/{*rest}", Access::Login, server::xds));
+        routes.push(Entry::on(method.clone(), "/api/v1/xds/{*rest}", SYSTEM, server::xds));
     }
     routes
 }

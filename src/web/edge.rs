@@ -62,8 +62,11 @@ fn with_body(
     caller: Option<&Caller>,
 ) -> Response {
     tracing::debug!(request_id = id, code = fault.code, message = fault.message, "refused");
+    let (mut parts, _) = bare.into_parts();
     let filled = if dogma::is_ours(path) {
-        Json(dogma::body(site, path, fault)).into_response()
+        let (status, body) = dogma::told(site, path, caller, fault);
+        parts.status = status;
+        Json(body).into_response()
     } else if path.starts_with("/api/") {
         let error = json!({
             "code": fault.code, "message": fault.message, "hint": fault.hint, "request_id": id,
@@ -72,7 +75,6 @@ fn with_body(
     } else {
         Html(site.pages.fault(fault, id, caller)).into_response()
     };
-    let (mut parts, _) = bare.into_parts();
     parts.headers.remove(header::CONTENT_LENGTH);
     let (body_parts, body) = filled.into_parts();
     parts.headers.extend(body_parts.headers);

@@ -1,14 +1,16 @@
 //! Refusals as Central Dogma's clients know them: a status, the name of a
-//! Java class, and a message. `edge` writes the body by [`body`].
+//! Java class, and a message. `edge` writes the body by [`told`].
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::access::{Reach, Right};
 use crate::content::ContentError;
 use crate::govern::GovernError;
-use crate::model::Change;
+use crate::model::{Change, RepoName};
 use crate::store::StoreError;
 use crate::web::Site;
+use crate::web::auth::Caller;
 use crate::web::error::Fault;
 
 macro_rules! common {
@@ -35,7 +37,6 @@ const REDUNDANT: &str = common!("RedundantChangeException");
 const REPOSITORY_EXISTS: &str = common!("RepositoryExistsException");
 const REPOSITORY_NOT_FOUND: &str = common!("RepositoryNotFoundException");
 const REVISION_NOT_FOUND: &str = common!("RevisionNotFoundException");
-const SHUTTING_DOWN: &str = common!("ShuttingDownException");
 const JSON_CONFLICT: &str = common!("jsonpatch.JsonPatchConflictException");
 const TEXT_CONFLICT: &str = common!("TextPatchConflictException");
 const TOO_MANY: &str = common!("TooManyRequestsException");
@@ -222,37 +223,46 @@ pub(super) fn govern(error: GovernError) -> Fault {
     }
 }
 
-/// A fault's body. What was refused before a handler ran (no login, a missing
-/// right, no such route) has no name yet; it is found by status and address.
-pub(crate) fn body(site: &Site, path: &str, fault: &Fault) -> Value {
+/// A fault's status and body. What was refused before a handler ran (no login,
+/// a missing right, no such route) has no name yet; it is found by status and
+/// address.
+pub(crate) fn told(
+    site: &Site,
+    path: &str,
+    caller: Option<&Caller>,
+    fault: &Fault,
+) -> (StatusCode, Value) {
     let message = match fault.hint.as_str() {
         "" => fault.message.clone(),
         hint => format!("{}; {hint}", fault.message),
     };
-    match fault.exception.or_else(|| name_of(site, path, fault)) {
+    let status = match fault.status {
+        StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
+        _ if fault.code == "read_only" => StatusCode::SERVICE_UNAVAILABLE,
+        status => status,
+    };
+    let name = fault.exception.or_else(|| match status {
+        StatusCode::UNAUTHORIZED => Some(AUTHORIZATION),
+        // As with Central Dogma's own decorators, a missing role has no name.
+        StatusCode::FORBIDDEN => None,
+        StatusCode::NOT_FOUND => Some(missing(site, path, caller)),
+        StatusCode::CONFLICT => Some(CHANGE_CONFLICT),
+        StatusCode::PAYLOAD_TOO_LARGE => Some(TOO_LARGE),
+        StatusCode::SERVICE_UNAVAILABLE => Some(READ_ONLY),
+        StatusCode::BAD_REQUEST => Some(ILLEGAL_ARGUMENT),
+        StatusCode::INTERNAL_SERVER_ERROR => Some(ANY),
+        _ => Some(HTTP_STATUS),
+    });
+    let body = match name {
         Some(exception) => json!({ "exception": exception, "message": message }),
         None => json!({ "message": message }),
-    }
-}
-
-fn name_of(site: &Site, path: &str, fault: &Fault) -> Option<&'static str> {
-    Some(match fault.status {
-        StatusCode::UNAUTHORIZED => AUTHORIZATION,
-        // As with Central Dogma's own decorators, a missing role has no name.
-        StatusCode::FORBIDDEN => return None,
-        StatusCode::NOT_FOUND => missing(site, path),
-        StatusCode::CONFLICT => CHANGE_CONFLICT,
-        StatusCode::PAYLOAD_TOO_LARGE => TOO_LARGE,
-        StatusCode::SERVICE_UNAVAILABLE if fault.code == "draining" => SHUTTING_DOWN,
-        StatusCode::SERVICE_UNAVAILABLE => READ_ONLY,
-        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => ILLEGAL_ARGUMENT,
-        StatusCode::INTERNAL_SERVER_ERROR => ANY,
-        _ => HTTP_STATUS,
-    })
+    };
+    (status, body)
 }
 
 /// What is missing at an address: its project, its repository, or the route.
-fn missing(site: &Site, path: &str) -> &'static str {
+/// What the caller can't see is not there.
+fn missing(site: &Site, path: &str, caller: Option<&Caller>) -> &'static str {
     let mut parts = path.split('/').filter(|part| !part.is_empty());
     let below = ["api", "v1"].iter().all(|part| parts.next() == Some(part));
     let (Some("projects" | "metadata"), Some(name)) =
@@ -261,24 +271,24 @@ fn missing(site: &Site, path: &str) -> &'static str {
         return HTTP_STATUS;
     };
     let registry = site.web.govern.registry();
-    let Some(project) = registry.projects.get(name).filter(|one| one.removed.is_none()) else {
+    let Some(who) = caller.map(Caller::principal) else { return PROJECT_NOT_FOUND };
+    let there = registry.projects.get(name).is_some_and(|one| one.removed.is_none());
+    if !there || !registry.policy.sees(&who, name) {
         return PROJECT_NOT_FOUND;
-    };
-    match (parts.next(), parts.next()) {
-        (Some("repos"), Some(repo)) => match project.repositories.get(repo) {
-            Some(repo) if repo.removed.is_none() => HTTP_STATUS,
-            _ => REPOSITORY_NOT_FOUND,
-        },
-        // Somebody who can't see the project is told that it is not there.
-        (None, _) => PROJECT_NOT_FOUND,
-        _ => HTTP_STATUS,
+    }
+    let (Some("repos"), Some(repo)) = (parts.next(), parts.next()) else { return HTTP_STATUS };
+    let Ok(repo) = RepoName::new(&format!("{name}/{repo}")) else { return REPOSITORY_NOT_FOUND };
+    let reach = registry.policy.reach(&who, Right::Read, &repo);
+    match registry.repository(&repo) {
+        Some(_) if reach != Reach::Nothing => HTTP_STATUS,
+        _ => REPOSITORY_NOT_FOUND,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{FilePath, RepoName, Revision};
+    use crate::model::{FilePath, Revision};
 
     #[test]
     fn store_errors_have_the_names_that_clients_know() {
