@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod cli;
+mod git_serve;
 mod harness;
 mod install;
 mod journey;
