@@ -15,6 +15,7 @@ mod failure;
 mod folder;
 mod grant;
 mod import;
+mod mirror;
 mod output;
 mod person;
 mod project;
@@ -127,6 +128,9 @@ enum Command {
     /// Write teams
     #[command(subcommand)]
     Team(team::Args),
+    /// Keep repositories in step with other Git servers
+    #[command(subcommand)]
+    Mirror(mirror::Args),
     /// Print a bootstrap for an Envoy that subscribes to Convoy
     #[command(
         after_help = "Examples:\n  convoy bootstrap --node edge-1 --stage beta --metadata role=edge > envoy.yaml\n  convoy bootstrap --node a --stage beta --xds convoy.example.com:7401 --token-file token"
@@ -162,6 +166,7 @@ pub async fn run(cli: Cli) -> u8 {
         Command::Grant(args) => grant::run(&args, &output).await,
         Command::Person(args) => person::run(&args, &output).await,
         Command::Team(args) => team::run(&args, &output).await,
+        Command::Mirror(args) => mirror::run(&args, &output).await,
         Command::Bootstrap(args) => bootstrap::run(&args, &output),
         Command::Import(args) => import::run(&args, &output).await,
         Command::Envoy(args) => envoy::run(&args, &output).await,

@@ -605,6 +605,19 @@ impl Store {
         repository::git_dir(&self.inner.shared.dir, repo)
     }
 
+    /// Brings a repository's Git folder up to its head, for who reads it with
+    /// stock `git` now. Costs a small read where it is.
+    ///
+    /// # Errors
+    /// There is no such repository, or the checkpoint can't be written.
+    pub async fn flush(&self, repo: &RepoName) -> Result<(), StoreError> {
+        let repository = self.inner.shared.repository(repo)?;
+        let (files, head) = (&*self.inner.shared.files, repository.head());
+        let written = refs::Refs::read(files, &repository.git_dir)
+            .map_err(error::failed(format!("reading the refs of `{repo}`")))?;
+        if written.main == head.commit { Ok(()) } else { self.close().await }
+    }
+
     /// The sled database for caches: everything in it may vanish at any time.
     pub fn cache(&self) -> sled::Db {
         self.inner.shared.index.db()

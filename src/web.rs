@@ -27,6 +27,7 @@ mod edits;
 mod error;
 mod extract;
 mod fleet;
+mod git;
 mod health;
 pub mod hooks;
 mod mask;
@@ -45,7 +46,7 @@ use tower::Layer as _;
 use tower::util::MapRequestLayer;
 
 use crate::govern::Govern;
-use crate::mirror::Upstream;
+use crate::mirror::{GitServer, Upstream};
 use crate::mirroring::Mirroring;
 use crate::model::{Person, RepoName};
 use crate::reconcile::Handle;
@@ -81,6 +82,8 @@ pub struct Web {
     pub govern: Govern,
     /// Mirrors that are documents.
     pub mirroring: Mirroring,
+    /// Clones and fetches of our repositories.
+    pub git: GitServer,
     /// Where people reach us, without a slash at the end.
     pub base_url: Arc<str>,
     /// The repositories that follow an upstream.
@@ -119,7 +122,8 @@ pub fn router(web: Web) -> Router {
 /// Every route with what it needs.
 fn entries() -> impl Iterator<Item = access::Entry> {
     let entries = api::routes().into_iter();
-    entries.chain(dogma::routes()).chain(console::routes()).chain(health::routes())
+    let entries = entries.chain(dogma::routes()).chain(console::routes());
+    entries.chain(git::routes()).chain(health::routes())
 }
 
 /// The state of every route: [`Web`] and what only this module needs.

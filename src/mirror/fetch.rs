@@ -5,6 +5,7 @@
 //! (a folder's `git-upload-pack` that hangs), it is left behind with its stop
 //! flag set, and what it still makes goes with it.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -45,21 +46,58 @@ pub async fn fetch(
     have: Option<CommitId>,
     quarantine_dir: &Path,
 ) -> Result<Option<Quarantine>, MirrorError> {
-    upstream.check()?;
-    let bounds = Arc::new(Bounds::new(&upstream.limits));
     let job = Job {
-        upstream: upstream.clone(),
-        known_git_dir: known_git_dir.into(),
         have: have.map(|CommitId(bytes)| ObjectId::from(bytes)),
-        quarantine_dir: quarantine_dir.into(),
-        bounds: Arc::clone(&bounds),
+        ..Job::new(upstream, &[known_git_dir], quarantine_dir)
     };
+    in_time(job, Job::run).await
+}
+
+/// The branch's head as the remote has it now; `None` where there is no such
+/// branch. Nothing is fetched.
+///
+/// # Errors
+/// See [`MirrorError`].
+pub async fn head(upstream: &Upstream) -> Result<Option<CommitId>, MirrorError> {
+    let job = Job::new(upstream, &[], Path::new(""));
+    match in_time(job, |job| job.look()).await {
+        Ok(head) => Ok(Some(head)),
+        Err(MirrorError::NoBranch { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Fetches the branch's head without what came before it into a new folder
+/// under `quarantine_dir`: what a mirror of trees needs. It borrows the
+/// objects of `known_git_dirs`.
+///
+/// # Errors
+/// See [`MirrorError`]; a fetch that failed leaves no folder behind.
+pub async fn fetch_tip(
+    upstream: &Upstream,
+    known_git_dirs: &[&Path],
+    quarantine_dir: &Path,
+) -> Result<Quarantine, MirrorError> {
+    let job =
+        Job { depth: NonZeroU32::new(1), ..Job::new(upstream, known_git_dirs, quarantine_dir) };
+    let got = in_time(job, Job::run).await?;
+    got.ok_or_else(|| MirrorError::failed("nothing was fetched", "the remote sent no commit"))
+}
+
+/// Runs a job on a thread of its own and watches the clock.
+async fn in_time<T: Send + 'static>(
+    job: Job,
+    work: impl FnOnce(Job) -> Result<T, MirrorError> + Send + 'static,
+) -> Result<T, MirrorError> {
+    job.upstream.check()?;
+    let (bounds, url) = (Arc::clone(&job.bounds), job.upstream.url.clone());
+    let time_max = job.upstream.limits.time_max;
     let _stop = StopOnDrop(Arc::clone(&bounds));
-    let work = tokio::task::spawn_blocking(move || job.run());
-    match tokio::time::timeout(upstream.limits.time_max + GRACE, work).await {
+    let work = tokio::task::spawn_blocking(move || work(job));
+    match tokio::time::timeout(time_max + GRACE, work).await {
         Ok(Ok(result)) => result,
         Ok(Err(error)) => Err(MirrorError::failed("the fetch ended unexpectedly", error)),
-        Err(_) => Err(bounds.late(&upstream.url)),
+        Err(_) => Err(bounds.late(&url)),
     }
 }
 
@@ -74,13 +112,32 @@ impl Drop for StopOnDrop {
 
 struct Job {
     upstream: Upstream,
-    known_git_dir: PathBuf,
+    known_git_dirs: Vec<PathBuf>,
     have: Option<ObjectId>,
+    /// How many commits of the branch are wanted; `None`: all.
+    depth: Option<NonZeroU32>,
     quarantine_dir: PathBuf,
     bounds: Arc<Bounds>,
 }
 
 impl Job {
+    fn new(upstream: &Upstream, known_git_dirs: &[&Path], quarantine_dir: &Path) -> Self {
+        Self {
+            upstream: upstream.clone(),
+            known_git_dirs: known_git_dirs.iter().map(|known| known.to_path_buf()).collect(),
+            have: None,
+            depth: None,
+            quarantine_dir: quarantine_dir.into(),
+            bounds: Arc::new(Bounds::new(&upstream.limits)),
+        }
+    }
+
+    fn look(self) -> Result<CommitId, MirrorError> {
+        let link = transport::connect(&self.upstream, &self.bounds)?;
+        let mut link = protocol::SendFlushOnDrop::new(link, false);
+        self.list(&mut link.inner).map(|(_, head)| commit_id(&head))
+    }
+
     fn run(self) -> Result<Option<Quarantine>, MirrorError> {
         let link = transport::connect(&self.upstream, &self.bounds)?;
         let mut link = protocol::SendFlushOnDrop::new(link, false);
@@ -88,8 +145,8 @@ impl Job {
         if self.have == Some(head) {
             return Ok(None);
         }
-        let folder =
-            quarantine::make(&self.quarantine_dir, quarantine::FETCH, &self.known_git_dir)?;
+        let known: Vec<&Path> = self.known_git_dirs.iter().map(PathBuf::as_path).collect();
+        let folder = quarantine::make_with(&self.quarantine_dir, quarantine::FETCH, &known)?;
         let objects = self.open(folder.path())?;
         self.receive(&mut link.inner, handshake, head, &objects, folder.path())?;
         // Reopened, so that the new pack is seen for certain.
@@ -157,9 +214,14 @@ impl Job {
         };
         let options = protocol::fetch::Options {
             shallow_file: git_dir.join("shallow"),
-            shallow: &protocol::fetch::Shallow::NoChange,
+            shallow: &match self.depth {
+                Some(depth) => protocol::fetch::Shallow::DepthAtRemote(depth),
+                None => protocol::fetch::Shallow::NoChange,
+            },
             tags: protocol::fetch::Tags::None,
-            reject_shallow_remote: true,
+            // A remote that is shallow itself can't give a whole branch; a
+            // head it can.
+            reject_shallow_remote: self.depth.is_none(),
         };
         protocol::fetch(
             &mut negotiation,

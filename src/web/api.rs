@@ -33,12 +33,15 @@
 //! | `GET /nodes?stage=` | reader | `total, nodes` |
 //! | `GET /snapshots/{project}/{repo}/{stage}/{group}?yaml=1` | reader | what is served |
 //!
+//! Mirrors and credentials: see `mirrors`.
+//!
 //! `changes` is `[{path, content}]`; a null content removes the file.
 
 mod decisions;
 mod events;
 mod govern;
 mod look;
+pub(crate) mod mirrors;
 mod repos;
 mod serving;
 
@@ -79,6 +82,7 @@ pub(crate) fn routes() -> Vec<Entry> {
     routes.extend(repo_routes());
     routes.extend(decision_routes());
     routes.extend(govern::routes());
+    routes.extend(mirrors::routes());
     routes
 }
 

@@ -342,7 +342,7 @@ impl From<MirrorError> for Fault {
             MirrorError::NoBranch { .. } => {
                 gateway("upstream_no_branch", "check the upstream's branch in the configuration")
             }
-            MirrorError::PushRefused { .. } => {
+            MirrorError::PushRefused { .. } | MirrorError::Moved { .. } => {
                 Self::conflict(text, "the upstream's own words say what it wants")
             }
             MirrorError::Limit { .. } => {
