@@ -23,6 +23,10 @@ const CHUNK_COMMITS: usize = 1024;
 const SMALL_BATCH_BYTES: usize = 32 << 10;
 const BATCH_REVISIONS_MAX: usize = 1024;
 
+/// How long a lock of our own is waited for: two seconds in all.
+const LOCK_TRIES: usize = 100;
+const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+
 /// What sled may keep in memory.
 const CACHE_BYTES: u64 = 16 << 20;
 
@@ -40,7 +44,7 @@ impl Index {
     /// an empty one.
     pub(crate) fn open(folder: &Path) -> Result<Self, StoreError> {
         let what = || format!("opening the index `{}`", folder.display());
-        match Self::try_open(folder) {
+        match Self::open_patiently(folder) {
             Ok(index) => return Ok(index),
             // Somebody else has it: what is in it is not ours to remove.
             Err(sled::Error::Io(error)) if is_lock(&error) => return Err(failed(what())(error)),
@@ -50,6 +54,18 @@ impl Index {
         }
         std::fs::remove_dir_all(folder).map_err(failed(what()))?;
         Self::try_open(folder).map_err(failed(what()))
+    }
+
+    /// Opens the index, waiting a moment for one that was closed just now:
+    /// sled writes behind, and holds its lock until that is done.
+    fn open_patiently(folder: &Path) -> sled::Result<Self> {
+        for _ in 0..LOCK_TRIES {
+            match Self::try_open(folder) {
+                Err(sled::Error::Io(error)) if is_lock(&error) => std::thread::sleep(LOCK_PAUSE),
+                opened => return opened,
+            }
+        }
+        Self::try_open(folder)
     }
 
     fn try_open(folder: &Path) -> sled::Result<Self> {

@@ -12,7 +12,7 @@ use super::object::Oid;
 const SHARDS: usize = 64;
 
 /// Places behind one lock.
-const PLACES: usize = 512;
+const PLACES: usize = 2048;
 
 /// Longer paths are looked up each time.
 const PATH_BYTES_MAX: usize = 256;

@@ -14,6 +14,7 @@ mod journey;
 mod lint;
 mod matrix;
 mod mirror;
+mod mirroring;
 mod reading;
 mod sample;
 mod slack;

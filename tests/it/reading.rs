@@ -279,14 +279,21 @@ async fn a_file_s_history_is_that_of_git_log() {
     store.create(&repo).await.unwrap();
     commit_at_random(&store, &repo, &mut random, 40).await;
     store.close().await.unwrap();
-    let log = git(&store.git_dir(&repo), &["log", "--format=%x01%H", "--name-only", "-z", "main"]);
+    let args = [
+        "-c",
+        "core.quotePath=false",
+        "log",
+        "--format=%x01%H",
+        "--name-only",
+        "--no-renames",
+        "main",
+    ];
+    let log = git(&store.git_dir(&repo), &args);
     let mut by_path: BTreeMap<&str, Vec<CommitId>> = BTreeMap::new();
     for commit in log.split('\u{1}').skip(1) {
-        let (id, paths) = commit.split_once('\0').unwrap();
-        for path in paths.trim_start_matches('\n').split_terminator('\0').filter(|p| !p.is_empty())
-        {
-            by_path.entry(path).or_default().push(id.parse().unwrap());
-        }
+        let mut lines = commit.lines().filter(|line| !line.is_empty());
+        let id: CommitId = lines.next().unwrap().parse().unwrap();
+        lines.for_each(|path| by_path.entry(path).or_default().push(id));
     }
     assert!(by_path.len() > 5, "{by_path:?}");
     for (path, commits) in by_path {
