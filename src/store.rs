@@ -38,6 +38,7 @@ mod quota;
 mod record;
 mod refs;
 mod repository;
+mod require;
 mod search;
 #[cfg(test)]
 mod sim;
@@ -170,7 +171,8 @@ pub struct Quota {
     pub files_max: Option<u64>,
     /// Bytes of one file.
     pub file_bytes_max: Option<u64>,
-    /// Commits within any minute.
+    /// Commits a minute: so many may come at once, and one more each time its
+    /// share of a minute is over.
     pub commits_per_minute_max: Option<u32>,
 }
 

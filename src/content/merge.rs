@@ -14,6 +14,22 @@ pub struct Conflict {
     pub marked: String,
 }
 
+impl Conflict {
+    /// One conflict over the whole text.
+    pub fn whole(base: &str, ours: &str, theirs: &str) -> Self {
+        let line = |text: &str| match text {
+            "" => String::new(),
+            text if text.ends_with('\n') => text.into(),
+            text => format!("{text}\n"),
+        };
+        let (base, ours, theirs) = (line(base), line(ours), line(theirs));
+        let marked = format!(
+            "<<<<<<< ours\n{ours}||||||| original\n{base}=======\n{theirs}>>>>>>> theirs\n"
+        );
+        Self { marked }
+    }
+}
+
 /// Merges what `ours` and `theirs` made of `base`, by line.
 ///
 /// # Errors
@@ -28,27 +44,12 @@ pub fn merge_three(base: &str, ours: &str, theirs: &str) -> Result<String, Confl
         return Ok(theirs.into());
     }
     if !is_affordable(base, ours) || !is_affordable(base, theirs) {
-        return Err(Conflict { marked: whole(base, ours, theirs) });
+        return Err(Conflict::whole(base, ours, theirs));
     }
     let mut options = MergeOptions::new();
     options.set_conflict_style(ConflictStyle::Diff3);
     options.set_incomplete_hunk_style(IncompleteHunkStyle::Git);
     options.merge(base, ours, theirs).map_err(|marked| Conflict { marked })
-}
-
-/// One conflict over the whole text.
-fn whole(base: &str, ours: &str, theirs: &str) -> String {
-    let line = |text: &str| match text {
-        "" => String::new(),
-        text if text.ends_with('\n') => text.into(),
-        text => format!("{text}\n"),
-    };
-    format!(
-        "<<<<<<< ours\n{}||||||| original\n{}=======\n{}>>>>>>> theirs\n",
-        line(ours),
-        line(base),
-        line(theirs)
-    )
 }
 
 /// Lays documents over each other, later ones over earlier ones: objects are
@@ -130,7 +131,7 @@ mod tests {
         let conflict = merge_three("", "x", "y").unwrap_err();
         let expect = "<<<<<<< ours\nx\n||||||| original\n=======\ny\n>>>>>>> theirs\n";
         assert_eq!(conflict.marked, expect);
-        assert_eq!(whole("", "x", "y"), expect);
+        assert_eq!(Conflict::whole("", "x", "y").marked, expect);
     }
 
     #[test]

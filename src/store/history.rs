@@ -4,7 +4,7 @@
 use super::HistoryQuery;
 use super::commit::COMMITTER;
 use super::error::StoreError;
-use super::object::Commit;
+use super::object::{self, Commit};
 use super::open::Shared;
 use super::repository::{Reader, Repository};
 use super::touched::Want;
@@ -94,9 +94,13 @@ fn read(reader: &mut Reader<'_>, revision: Revision) -> Result<CommitInfo, Store
 
 fn describe(revision: Revision, id: CommitId, commit: Commit) -> CommitInfo {
     let co_authors = co_authors(&commit);
+    let header = |name: &str| {
+        commit.extra.iter().find(|(found, _)| found == name).map(|(_, line)| line.as_str())
+    };
+    let markup = header(object::MARKUP).filter(|line| *line == "MARKDOWN");
     CommitInfo {
-        markup: Markup::default(),
-        origin: None,
+        markup: markup.map_or(Markup::Plaintext, |_| Markup::Markdown),
+        origin: header(object::ORIGIN).and_then(|line| serde_json::from_str(line).ok()),
         revision,
         commit: id,
         author_name: commit.author.name,

@@ -20,6 +20,7 @@ use super::hub::Watchers;
 use super::index::Index;
 use super::line::Line;
 use super::object::{self, Commit, Entry, Kind, Mode, Object, Oid};
+use super::quota::Bounds;
 use super::refs::Refs;
 use super::touched::Touched;
 use crate::model::{CommitId, FilePath, RepoName, Revision};
@@ -52,6 +53,8 @@ pub(crate) struct Repository {
     /// Whether it is removed, or about to be. Set under `prepared`.
     gone: AtomicBool,
     line: RwLock<Line>,
+    /// What it may hold and take. Locked under `prepared`.
+    bounds: Mutex<Bounds>,
     /// Which files its revisions changed.
     pub(crate) touched: Touched,
     /// Who waits for it.
@@ -202,6 +205,7 @@ impl Repository {
             watch: watch::Sender::default(),
             overlay: RwLock::default(),
             prepared: Mutex::default(),
+            bounds: Mutex::default(),
             generation: AtomicU64::new(0),
             gone: AtomicBool::new(false),
             line: RwLock::default(),
@@ -276,6 +280,11 @@ impl Repository {
     /// The head that the next write builds on, held still.
     pub(crate) fn prepare(&self) -> MutexGuard<'_, Head> {
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the repository may hold and take, held still.
+    pub(crate) fn bounds(&self) -> MutexGuard<'_, Bounds> {
+        self.bounds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Which run of prepared heads it is; ask while holding [`Self::prepare`].
@@ -448,11 +457,6 @@ impl Reader<'_> {
     /// A commit.
     pub(crate) fn commit(&mut self, id: CommitId) -> Result<Commit, StoreError> {
         object::parse_commit(&self.object(&id.0)?.data)
-    }
-
-    /// A tree's entries.
-    pub(crate) fn tree(&mut self, id: &Oid) -> Result<Vec<Entry>, StoreError> {
-        object::parse_tree(&self.object(id)?.data)
     }
 
     /// The root tree of a commit.
