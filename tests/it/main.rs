@@ -23,4 +23,5 @@ mod smoke;
 mod store;
 mod watching;
 mod web;
+mod writing;
 mod xds;
