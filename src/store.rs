@@ -432,7 +432,8 @@ impl Store {
     }
 
     /// Files that match and differ between two revisions (0: nothing), sorted
-    /// by path. Folders that are equal are not read.
+    /// by path; also those whose mode alone differs. Folders that are equal
+    /// are not read.
     ///
     /// # Errors
     /// As [`Self::tree`].
@@ -446,8 +447,10 @@ impl Store {
         changed::changed(&self.inner.shared, repo, from, to, patterns)
     }
 
-    /// Revisions that changed what a pattern matches, newest first. None is
-    /// missed, however old.
+    /// Revisions that changed what a pattern matches against the revision
+    /// before them, newest first. None is missed, however old; every path
+    /// there is (`/**`) takes revisions that changed no file, too. The first
+    /// call after the index was lost reads the whole history.
     ///
     /// # Errors
     /// As [`Self::history`].
@@ -460,7 +463,8 @@ impl Store {
     }
 
     /// Lines of a revision's files that match, in files that match
-    /// `patterns` and that `admit` lets be read.
+    /// `patterns` and that `admit` lets be read. It may read a hundred
+    /// megabytes: call it where blocking is fine.
     ///
     /// # Errors
     /// As [`Self::tree`].
@@ -493,7 +497,8 @@ impl Store {
 
     /// Follows any number of patterns: each revision that changed what one
     /// matches is told once, in its repository's order, from where the
-    /// subscription says. What is not taken yet costs nothing.
+    /// subscription says. What is not taken yet costs nothing. Like every
+    /// handle, it keeps the store open.
     ///
     /// # Errors
     /// There is no such repository or revision.

@@ -47,13 +47,22 @@ pub(crate) async fn changed_since(
             return Err(StoreError::NoRepository(repo.name.clone()));
         }
         let head = repo.head().revision;
-        if head > looked && differs(shared, &repo, since, head, patterns)? {
+        let differs = head > looked && {
+            let differs = differs(shared, &repo, since, head, patterns);
+            differs.map_err(|error| unless_gone(&repo, error))?
+        };
+        if differs {
             return Ok(head);
         }
         looked = head;
         bell.wait().await;
         bell.take();
     }
+}
+
+/// What failed because the repository is being removed is told so.
+fn unless_gone(repo: &Repository, error: StoreError) -> StoreError {
+    if repo.is_gone() { StoreError::NoRepository(repo.name.clone()) } else { error }
 }
 
 fn check(repo: &Repository, since: Revision) -> Result<(), StoreError> {
@@ -148,10 +157,11 @@ impl Follow {
                 Ok(Turn::Quiet) => self.rest(at),
                 Ok(Turn::Unread) => self.read_in(at).await?,
                 Err(error) => {
-                    if self.feeds[at].repo.watchers.is_gone() {
+                    let repo = Arc::clone(&self.feeds[at].repo);
+                    if repo.watchers.is_gone() {
                         self.rest(at);
                     }
-                    return Err(error);
+                    return Err(unless_gone(&repo, error));
                 }
             }
         }

@@ -478,6 +478,7 @@ pub(crate) fn unmake(
     let what = || format!("removing `{}`", repo.git_dir.display());
     repo.set_gone(true);
     shared.remove(&repo.name);
+    shared.index.forget(&repo.name);
     shared.files.rename_dir(&repo.git_dir, &purged).map_err(failed(what()))?;
     if let Some(project) = repo.git_dir.parent() {
         shared.files.sync_dir(project).map_err(failed(what()))?;

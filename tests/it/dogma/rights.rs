@@ -127,6 +127,7 @@ fn roles_open_what_they_say_and_nothing_else() {
 fn people_are_members_by_name_and_guests_by_role() {
     let api = closed();
     let path = "/metadata/p/members";
+    ok(&api.put("/govern/teams/sre", &json!({"members": []})));
     assert!(api.post(path, &json!({"id": "ann", "role": "MEMBER"})).json().is_u64());
     assert!(api.post(path, &json!({"id": "team:sre", "role": "OWNER"})).json().is_u64());
     for bad in [
