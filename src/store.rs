@@ -614,6 +614,11 @@ impl Store {
         repository::git_dir(&self.inner.shared.dir, repo)
     }
 
+    /// Whether a file may have this path: Git keeps some names for itself.
+    pub fn takes(path: &FilePath) -> bool {
+        edit::check_name(path).is_ok()
+    }
+
     /// Brings a repository's Git folder up to its head, for who reads it with
     /// stock `git` now. Costs a small read where it is.
     ///

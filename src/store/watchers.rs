@@ -123,7 +123,7 @@ pub(crate) fn follow(
 
 /// What a feed came to in one turn.
 enum Turn {
-    Happened(Happening),
+    Happened(Box<Happening>),
     /// There may be more.
     Looked,
     /// Nothing is left to tell.
@@ -148,7 +148,7 @@ impl Follow {
             match self.feeds[at].turn(&self.inner.shared) {
                 Ok(Turn::Happened(happening)) => {
                     self.ready.rotate_left(1);
-                    return Ok(happening);
+                    return Ok(*happening);
                 }
                 Ok(Turn::Looked) => {
                     self.ready.rotate_left(1);
@@ -236,7 +236,7 @@ impl Feed {
             let told = self.tell(shared, at);
             // What can't be read now can't be read next time either.
             self.due.pop_front();
-            return Ok(told?.map_or(Turn::Looked, Turn::Happened));
+            return Ok(told?.map_or(Turn::Looked, |happening| Turn::Happened(Box::new(happening))));
         }
         self.look(shared)
     }

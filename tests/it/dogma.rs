@@ -13,7 +13,7 @@ use reqwest::blocking::{Client, Response};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
-use crate::harness::{Convoy, Setup};
+use crate::harness::convoy::{Convoy, Setup};
 
 /// A server, and who asks it.
 struct Api {
@@ -71,7 +71,16 @@ impl Api {
 
     /// A server with the repository `p/r`.
     fn with_repository() -> Self {
-        let api = Self::open();
+        Self::open().with_p_r()
+    }
+
+    /// The same, which logs when a watch begins.
+    fn telling_of_watches() -> Self {
+        Self::start(Convoy::with().flag("--log-level=info,convoy::web::dogma=debug")).with_p_r()
+    }
+
+    fn with_p_r(self) -> Self {
+        let api = self;
         assert_eq!(api.post("/projects", &json!({ "name": "p" })).status, 201);
         assert_eq!(api.post("/projects/p/repos", &json!({ "name": "r" })).status, 201);
         api

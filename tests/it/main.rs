@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod cli;
+mod dogma;
 mod git_serve;
 mod harness;
 mod install;
@@ -23,4 +24,5 @@ mod smoke;
 mod store;
 mod watching;
 mod web;
+mod writing;
 mod xds;

@@ -2,7 +2,7 @@
 //! and what is to change in them. What doesn't change is copied as it stands.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, btree_map};
 
 use bytes::Bytes;
 
@@ -45,7 +45,9 @@ impl Folder {
             Some(id) => reader.object(&id)?.data,
             None => Bytes::new(),
         };
-        Ok(Self { origin: id, data, ..Self::default() })
+        let mut folder = Self::default();
+        (folder.origin, folder.data) = (id, data);
+        Ok(folder)
     }
 
     /// What it was read from.
@@ -185,43 +187,60 @@ impl Folder {
         Ok(found)
     }
 
+    /// Whether nothing is in it but folders of which that is true.
     fn is_empty(&self) -> Result<bool, StoreError> {
-        for item in self.changed.values().flatten() {
-            match item {
-                Item::Folder(folder) if folder.is_empty()? => {}
-                _ => return Ok(false),
+        let mut open = vec![self];
+        while let Some(folder) = open.pop() {
+            for item in folder.changed.values().flatten() {
+                match item {
+                    Item::Folder(inner) => open.push(inner),
+                    Item::Leaf(_) => return Ok(false),
+                }
             }
-        }
-        let mut slots = Entries::of(&self.data);
-        while let Some(slot) = slots.step()? {
-            if !self.changed.contains_key(slot.name) {
-                return Ok(false);
+            let mut slots = Entries::of(&folder.data);
+            while let Some(slot) = slots.step()? {
+                if !folder.changed.contains_key(slot.name) {
+                    return Ok(false);
+                }
             }
         }
         Ok(true)
     }
 
-    /// Writes the folder as a root, which may be empty.
+    /// Writes what changed, as a root, which may be empty. Innermost folders
+    /// come first; not by recursion, for a path may have two thousand parts.
     pub(super) fn write_root(&self, objects: &mut Objects) -> Result<Oid, StoreError> {
-        match self.write(objects)? {
-            Some(root) => Ok(root),
-            None => push(Bytes::new(), objects),
+        let mut open = vec![Writing::of(self, &[])];
+        while let Some(writing) = open.last_mut() {
+            match writing.items.next() {
+                Some((name, Some(Item::Folder(folder)))) => open.push(Writing::of(folder, name)),
+                Some((name, Some(Item::Leaf(leaf)))) => writing.inserts.push((name, *leaf)),
+                Some((_, None)) => {}
+                None => {
+                    let Some(Writing { folder, name, inserts, .. }) = open.pop() else { break };
+                    let id = folder.write(inserts, objects)?;
+                    match (open.last_mut(), id) {
+                        (Some(parent), Some(id)) => {
+                            parent.inserts.push((name, Leaf { mode: Mode::Folder, id }));
+                        }
+                        // Git keeps no empty folders.
+                        (Some(_), None) => {}
+                        (None, Some(id)) => return Ok(id),
+                        (None, None) => break,
+                    }
+                }
+            }
         }
+        push(Bytes::new(), objects)
     }
 
-    /// Writes what changed; `None` if nothing is left in it.
-    fn write(&self, objects: &mut Objects) -> Result<Option<Oid>, StoreError> {
-        let mut inserts = Vec::new();
-        for (name, item) in &self.changed {
-            let leaf = match item {
-                Some(Item::Leaf(leaf)) => Some(*leaf),
-                Some(Item::Folder(folder)) => {
-                    folder.write(objects)?.map(|id| Leaf { mode: Mode::Folder, id })
-                }
-                None => None,
-            };
-            inserts.extend(leaf.map(|leaf| (name.as_slice(), leaf)));
-        }
+    /// Writes this folder with what its changed names stand for now; `None`
+    /// if nothing is left in it.
+    fn write(
+        &self,
+        mut inserts: Vec<(&[u8], Leaf)>,
+        objects: &mut Objects,
+    ) -> Result<Option<Oid>, StoreError> {
         let data = if self.changed.is_empty() {
             self.data.clone()
         } else {
@@ -235,6 +254,35 @@ impl Folder {
         match self.origin.filter(|_| !self.rewritten && data == self.data) {
             Some(origin) => Ok(Some(origin)),
             None => push(data, objects).map(Some),
+        }
+    }
+}
+
+/// A folder that is being written.
+struct Writing<'f> {
+    folder: &'f Folder,
+    /// What it is called in the folder around it.
+    name: &'f [u8],
+    items: btree_map::Iter<'f, Vec<u8>, Option<Item>>,
+    inserts: Vec<(&'f [u8], Leaf)>,
+}
+
+impl<'f> Writing<'f> {
+    fn of(folder: &'f Folder, name: &'f [u8]) -> Self {
+        Self { folder, name, items: folder.changed.iter(), inserts: Vec::new() }
+    }
+}
+
+impl Drop for Folder {
+    /// One folder after the other, for the same reason.
+    fn drop(&mut self) {
+        let mut open = vec![std::mem::take(&mut self.changed)];
+        while let Some(changed) = open.pop() {
+            for item in changed.into_values().flatten() {
+                if let Item::Folder(mut folder) = item {
+                    open.push(std::mem::take(&mut folder.changed));
+                }
+            }
         }
     }
 }
