@@ -16,6 +16,7 @@ mod cache;
 mod changed;
 mod checkpoint;
 mod commit;
+mod delta;
 mod edit;
 mod entries;
 mod error;
@@ -28,6 +29,7 @@ mod index;
 mod interest;
 mod journal;
 mod line;
+mod lineage;
 mod lookups;
 mod object;
 mod open;
@@ -641,6 +643,14 @@ impl Store {
         let mut halt = self.inner.shared.halt.subscribe();
         let reason = halt.wait_for(Option::is_some).await;
         reason.ok().and_then(|reason| reason.clone()).unwrap_or_default()
+    }
+
+    /// Waits until the packs that checkpoints wrote so far were looked at.
+    #[cfg(test)]
+    async fn packed(&self) -> Result<(), StoreError> {
+        let (done, waiting) = oneshot::channel();
+        self.inner.send(Message::Packed(done))?;
+        commit::answer(waiting).await
     }
 
     /// Writes a checkpoint and waits for it, before a clean stop.
