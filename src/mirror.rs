@@ -28,6 +28,7 @@ mod key;
 mod push;
 mod quarantine;
 mod serve;
+mod tip;
 mod transport;
 mod tree;
 mod url;

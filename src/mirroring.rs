@@ -159,6 +159,7 @@ impl Mirroring {
         let mut documents = govern.watch();
         let env = run::Env::new(store, govern, settings, brought);
         let keeper = Arc::new(keeper::Keeper::new(env, tasks.clone()));
+        keeper.sweep(&documents.borrow());
         keeper.follow(&documents.borrow_and_update().clone());
         let following = keeper.clone();
         tasks.spawn("mirroring", async move {

@@ -16,6 +16,7 @@ mod cache;
 mod changed;
 mod checkpoint;
 mod commit;
+mod delta;
 mod edit;
 mod entries;
 mod error;
@@ -28,6 +29,7 @@ mod index;
 mod interest;
 mod journal;
 mod line;
+mod lineage;
 mod lookups;
 mod object;
 mod open;
@@ -432,7 +434,8 @@ impl Store {
     }
 
     /// Files that match and differ between two revisions (0: nothing), sorted
-    /// by path. Folders that are equal are not read.
+    /// by path; also those whose mode alone differs. Folders that are equal
+    /// are not read.
     ///
     /// # Errors
     /// As [`Self::tree`].
@@ -446,8 +449,10 @@ impl Store {
         changed::changed(&self.inner.shared, repo, from, to, patterns)
     }
 
-    /// Revisions that changed what a pattern matches, newest first. None is
-    /// missed, however old.
+    /// Revisions that changed what a pattern matches against the revision
+    /// before them, newest first. None is missed, however old; every path
+    /// there is (`/**`) takes revisions that changed no file, too. The first
+    /// call after the index was lost reads the whole history.
     ///
     /// # Errors
     /// As [`Self::history`].
@@ -460,7 +465,8 @@ impl Store {
     }
 
     /// Lines of a revision's files that match, in files that match
-    /// `patterns` and that `admit` lets be read.
+    /// `patterns` and that `admit` lets be read. It may read a hundred
+    /// megabytes: call it where blocking is fine.
     ///
     /// # Errors
     /// As [`Self::tree`].
@@ -493,7 +499,8 @@ impl Store {
 
     /// Follows any number of patterns: each revision that changed what one
     /// matches is told once, in its repository's order, from where the
-    /// subscription says. What is not taken yet costs nothing.
+    /// subscription says. What is not taken yet costs nothing. Like every
+    /// handle, it keeps the store open.
     ///
     /// # Errors
     /// There is no such repository or revision.
@@ -607,6 +614,11 @@ impl Store {
         repository::git_dir(&self.inner.shared.dir, repo)
     }
 
+    /// Whether a file may have this path: Git keeps some names for itself.
+    pub fn takes(path: &FilePath) -> bool {
+        edit::check_name(path).is_ok()
+    }
+
     /// Brings a repository's Git folder up to its head, for who reads it with
     /// stock `git` now. Costs a small read where it is.
     ///
@@ -631,6 +643,14 @@ impl Store {
         let mut halt = self.inner.shared.halt.subscribe();
         let reason = halt.wait_for(Option::is_some).await;
         reason.ok().and_then(|reason| reason.clone()).unwrap_or_default()
+    }
+
+    /// Waits until the packs that checkpoints wrote so far were looked at.
+    #[cfg(test)]
+    async fn packed(&self) -> Result<(), StoreError> {
+        let (done, waiting) = oneshot::channel();
+        self.inner.send(Message::Packed(done))?;
+        commit::answer(waiting).await
     }
 
     /// Writes a checkpoint and waits for it, before a clean stop.

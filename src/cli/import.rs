@@ -25,6 +25,7 @@ use crate::model::{Origin, RepoName};
 use crate::store::{Quota, Store, StoreError, StoreOptions};
 
 use copy::Copied;
+use people::People;
 use source::Source;
 
 /// Files up to this many bytes are taken over.
@@ -126,10 +127,13 @@ async fn all(
     };
     let failed = |error| Failure::new(Failure::FAILED, crate::telemetry::chain(&error));
     let govern = Govern::start(store.clone(), settings).await.map_err(failed)?;
+    let mut people = People { govern: &govern, left_out: Vec::new(), count: 0 };
+    people.tokens(&found.tokens).await;
     for project in &found.projects {
-        people::take_over(&govern, project, &mut summary.left_out, &mut summary.rights).await?;
+        people.take_over(project).await?;
     }
-    people::tokens(&govern, &found.tokens, &mut summary.left_out, &mut summary.rights).await?;
+    summary.left_out.extend(people.left_out);
+    summary.rights = people.count;
     Ok(summary)
 }
 

@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::rules::Rules;
 use crate::mirror::{Listing, TreeFile};
 use crate::model::FilePath;
+use crate::store::Store;
 
 /// Files to write and to remove.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Changes {
     pub(super) put: BTreeMap<FilePath, TreeFile>,
     pub(super) remove: BTreeSet<FilePath>,
+    /// Files that are left alone because we can't have them by that name.
+    pub(super) kept: Vec<FilePath>,
 }
 
 impl Changes {
@@ -20,6 +23,10 @@ impl Changes {
     pub(super) fn between(from: &Listing, to: &Listing, rules: &Rules) -> Self {
         let mut changes = Self::default();
         for (path, file) in from.files.iter().filter(|(path, _)| !rules.ignore(path)) {
+            if !Store::takes(path) {
+                changes.kept.push(path.clone());
+                continue;
+            }
             match to.files.get(path) {
                 Some(there) if there.blob == file.blob => {}
                 Some(there) => {
@@ -32,7 +39,8 @@ impl Changes {
             }
         }
         let gone = to.files.keys().filter(|path| !from.files.contains_key(*path));
-        changes.remove = gone.filter(|path| !rules.ignore(path)).cloned().collect();
+        changes.remove =
+            gone.filter(|path| !rules.ignore(path) && Store::takes(path)).cloned().collect();
         changes
     }
 
@@ -57,6 +65,17 @@ mod tests {
             (FilePath::new(path).unwrap(), file)
         };
         Listing { files: files.iter().map(file).collect(), skipped: Vec::new() }
+    }
+
+    #[test]
+    fn what_git_keeps_for_itself_is_left_alone_on_either_side() {
+        let with =
+            listing(&[(".gitmodules", 1, false), ("a/.gitmodules", 2, false), ("b", 3, false)]);
+        let without = listing(&[("b", 3, false)]);
+        let rules = Rules::new("").unwrap();
+        let changes = Changes::between(&with, &without, &rules);
+        assert_eq!((changes.is_empty(), changes.kept.len()), (true, 2));
+        assert!(Changes::between(&without, &with, &rules).is_empty());
     }
 
     #[test]

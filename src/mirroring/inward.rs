@@ -33,7 +33,7 @@ pub(super) async fn bring(
     if is_in_step(env, mirror, at, newest.as_ref()) {
         return Ok(Done::up_to_date());
     }
-    let fetched = mirror::fetch_tip(upstream, &[], &env.quarantine()).await?;
+    let fetched = mirror::fetch_tip(upstream, &env.cache(mirror), &[], &env.quarantine()).await?;
     let at = fetched.fetched.head;
     let theirs = Objects::open(&fetched.fetched.git_dir)?;
     env.store.flush(&mirror.local).await?;
@@ -138,7 +138,10 @@ impl Task {
         };
         let ours = ours.unwrap_or_default();
         let changes = Changes::between(&theirs, &ours, &self.rules);
-        self.read(&changes, &ours, theirs.skipped)
+        let mut skipped = theirs.skipped;
+        let kept = changes.kept.iter();
+        skipped.extend(kept.map(|path| format!("{path} (a name that Git keeps for itself)")));
+        self.read(&changes, &ours, skipped)
     }
 
     fn read(

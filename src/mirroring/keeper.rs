@@ -83,6 +83,18 @@ impl Keeper {
         Self { env, tasks, board: Arc::default(), slots: Mutex::default() }
     }
 
+    /// Deletes what mirrors kept that are not there any more.
+    pub(super) fn sweep(&self, registry: &Registry) {
+        let known: Vec<_> = registry.mirrors.values().map(|one| self.env.cache(one)).collect();
+        let folder = self.env.settings.work.join("cache");
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            if !known.contains(&entry.path()) {
+                // What can't be deleted now is tried again at the next start.
+                let _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
+    }
+
     /// Makes the tasks those of the documents.
     pub(super) fn follow(&self, registry: &Registry) {
         let mut slots = self.lock();

@@ -138,7 +138,13 @@ impl Outgoing<'_> {
         // Either is removed when this ends.
         let (fetched, fresh);
         let (git_dir, base) = if at.is_some() {
-            fetched = mirror::fetch_tip(self.upstream, &[&ours], &quarantine).await?;
+            fetched = mirror::fetch_tip(
+                self.upstream,
+                &self.env.cache(self.mirror),
+                &[&ours],
+                &quarantine,
+            )
+            .await?;
             (fetched.fetched.git_dir.as_path(), Some(fetched.fetched.head))
         } else {
             fresh = mirror::fresh(&quarantine, &ours)?;

@@ -31,7 +31,7 @@ impl Rules {
                 let line = line.escape_debug();
                 RunError::refused(format!("ignore rule {}, `{line}`: {error}", number + 1))
             };
-            builder.add_line(None, line).map_err(refused)?;
+            builder.add_line(None, &without_braces(line)).map_err(refused)?;
         }
         let refused = |error: ignore::Error| RunError::refused(format!("ignore rules: {error}"));
         Ok(Self { rules: builder.build().map_err(refused)? })
@@ -55,6 +55,23 @@ impl Rules {
     }
 }
 
+/// Git knows no alternatives in braces, the library does: here they are
+/// themselves, outside of brackets, where they are anyway.
+fn without_braces(line: &str) -> String {
+    let (mut out, mut in_brackets, mut escaped) = (String::new(), false, false);
+    for c in line.chars() {
+        if !escaped && !in_brackets && matches!(c, '{' | '}') {
+            out.push('\\');
+        }
+        if !escaped {
+            in_brackets = c == '[' || (in_brackets && c != ']');
+        }
+        escaped = !escaped && c == '\\';
+        out.push(c);
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,7 +79,7 @@ mod tests {
     #[test]
     fn rules_mean_what_they_mean_to_git() {
         let rules = "# a comment\n*.tmp\n/build/\ndocs/**/draft.md\nlogs/\n!logs/keep.txt\n\
-                     secret.*\n!secret.example\n\\#odd\n";
+                     secret.*\n!secret.example\n\\#odd\n*.{a,b}\n[{]x\n";
         let rules = Rules::new(rules).unwrap();
         for (path, ignored) in [
             ("a.tmp", true),
@@ -79,6 +96,9 @@ mod tests {
             ("secret.example", false),
             ("#odd", true),
             ("# a comment", false),
+            ("x.a", false),
+            ("x.{a,b}", true),
+            ("{x", true),
         ] {
             assert_eq!(rules.ignore(&FilePath::new(path).unwrap()), ignored, "{path}");
         }
@@ -92,8 +112,8 @@ mod tests {
 
     #[test]
     fn a_rule_that_cannot_be_read_is_named() {
-        let error = Rules::new("ok\n[a-\n").expect_err("refused").to_string();
-        assert!(error.contains("rule 2") && error.contains("[a-"), "{error}");
+        let error = Rules::new("ok\n[z-a]\n").expect_err("refused").to_string();
+        assert!(error.contains("rule 2") && error.contains("[z-a]"), "{error}");
         assert!(Rules::new(&"x".repeat(BYTES_MAX + 1)).is_err());
     }
 }

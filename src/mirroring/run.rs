@@ -14,6 +14,7 @@ use super::synced::Synced;
 use super::{Brought, Outcome, Run, Settings, inward, outward};
 use crate::govern::{Govern, MirrorDirection, MirrorDocument, RepositoryStatus};
 use crate::mirror::{AppTokens, MirrorError};
+use crate::model::ContentHash;
 use crate::store::Store;
 use crate::telemetry::{chain, clock};
 
@@ -83,6 +84,13 @@ impl Env {
     /// Where fetched trees are kept for a run.
     pub(super) fn quarantine(&self) -> PathBuf {
         self.settings.work.join("quarantine")
+    }
+
+    /// Where a mirror keeps what it fetched last; may be deleted at any time.
+    pub(super) fn cache(&self, mirror: &MirrorDocument) -> PathBuf {
+        let place = [&mirror.local.to_string(), &mirror.id, &mirror.url, &mirror.branch];
+        let place = ContentHash::of_parts(place.map(|part| part.as_bytes())).short();
+        self.settings.work.join("cache").join(format!("{place}.git"))
     }
 
     /// Where SSH keys are kept for a run.

@@ -314,3 +314,76 @@ fn merge<'t>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Names = BTreeMap<(Vec<u8>, bool), Leaf>;
+
+    /// A tree's bytes with the entries in the order given.
+    fn encode<'t>(entries: impl Iterator<Item = (&'t (Vec<u8>, bool), &'t Leaf)>) -> Vec<u8> {
+        let mut data = Vec::new();
+        for ((name, _), leaf) in entries {
+            let octal: &[u8] = if leaf.mode == Mode::Folder { b"40000" } else { b"100644" };
+            data.extend_from_slice(&[octal, b" ", name, b"\0", &leaf.id].concat());
+        }
+        data
+    }
+
+    fn names() -> impl Strategy<Value = Names> {
+        let name = prop::collection::vec(prop::sample::select(b"ab.-0".to_vec()), 1..4);
+        let entry = (name, any::<bool>(), 0..2_u8);
+        prop::collection::vec(entry, 0..40).prop_map(|entries| {
+            let leaf = |(name, is_folder, id): (Vec<u8>, bool, u8)| {
+                let mode = if is_folder { Mode::Folder } else { Mode::File };
+                ((name, is_folder), Leaf { mode, id: [id; 20] })
+            };
+            entries.into_iter().map(leaf).collect()
+        })
+    }
+
+    fn in_gits_order(names: &Names) -> Vec<u8> {
+        let mut entries: Vec<_> = names.iter().collect();
+        let key = |(name, is_folder): &(Vec<u8>, bool)| {
+            [name.as_slice(), if *is_folder { b"/" } else { b"\0" }].concat()
+        };
+        entries.sort_by_key(|(name, _)| key(name));
+        encode(entries.into_iter())
+    }
+
+    proptest! {
+        #[test]
+        fn differences_are_those_of_the_entries_in_any_order(before in names(), after in names()) {
+            let mut expect = Vec::new();
+            for name in before.keys().chain(after.keys().filter(|key| !before.contains_key(*key))) {
+                let (was, is) = (before.get(name).copied(), after.get(name).copied());
+                if was != is {
+                    expect.push((name.0.clone(), was, is));
+                }
+            }
+            let order = |found: &(Vec<u8>, Option<Leaf>, Option<Leaf>)| {
+                let leaf = found.1.or(found.2);
+                (found.0.clone(), leaf.is_some_and(|leaf| leaf.mode == Mode::Folder))
+            };
+            expect.sort_by_key(order);
+            // As Git sorts them, and as somebody else did.
+            let backwards = |names: &Names| encode(names.iter().rev());
+            for (a, b) in [
+                (in_gits_order(&before), in_gits_order(&after)),
+                (backwards(&before), in_gits_order(&after)),
+                (backwards(&before), backwards(&after)),
+            ] {
+                let found = differences(&a, &b).unwrap();
+                let mut found: Vec<_> =
+                    found.into_iter().map(|(name, was, is)| (name.to_vec(), was, is)).collect();
+                found.sort_by_key(order);
+                prop_assert_eq!(&found, &expect);
+            }
+        }
+    }
+}

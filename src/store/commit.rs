@@ -8,9 +8,10 @@ use tokio::sync::oneshot;
 
 use super::edit::{self, Edited, Editor};
 use super::error::{StoreError, failed};
+use super::lineage::{self, Lineage};
 use super::object::{self, Commit, Kind, Object, Objects, Oid, Signature};
 use super::open::Inner;
-use super::pack;
+use super::pack::memory;
 use super::record::{Act, Note, Record};
 use super::repository::Repository;
 use super::require::Requirements;
@@ -94,7 +95,8 @@ fn prepare(inner: &Inner, repo: Arc<Repository>, new: NewCommit) -> Result<Waiti
         first: head.revision.0 + 1,
         begins: head.commit.is_none(),
         commits: vec![commit],
-        pack: pack::encode(&objects)?,
+        // `send` packs what is left of the objects.
+        pack: Vec::new(),
         note: Note::new(&new.by, &new.message),
     };
     let next = Head { revision: Revision(record.first), commit: Some(commit) };
@@ -115,6 +117,10 @@ pub(crate) fn send(
     touched: Vec<Vec<FilePath>>,
 ) -> Result<Waiting, StoreError> {
     repo.check_there()?;
+    let Lineage { told, descents } = lineage::of(&inner.shared, repo, &record, &objects);
+    if !objects.is_empty() {
+        record.pack = memory::encode(&objects, &told)?;
+    }
     let encoded = record.encode()?;
     record.pack = Vec::new();
     // Only now, that nothing can be refused any more: what is found among
@@ -128,6 +134,7 @@ pub(crate) fn send(
         record,
         encoded,
         objects,
+        descents,
         touched,
         generation,
         done,
@@ -191,7 +198,9 @@ pub(crate) async fn create_by(
     let (done, waiting) = oneshot::channel();
     let (encoded, objects) = (record.encode()?, Vec::new());
     let touched = Vec::new();
-    let write = Write { repo: None, record, encoded, objects, touched, generation: 0, done };
+    let descents = Vec::new();
+    let write =
+        Write { repo: None, record, encoded, objects, descents, touched, generation: 0, done };
     inner.send(Message::Write(write))?;
     answer(waiting).await.map(drop)
 }

@@ -24,6 +24,11 @@ use crate::content::{self, ContentError};
 use crate::model::{Change, FilePath, Revision};
 use folder::{Folder, Item};
 
+/// Refuses a path that has a name in it that Git keeps for itself.
+pub(crate) fn check_name(path: &FilePath) -> Result<(), StoreError> {
+    name::check(path)
+}
+
 /// One change, its content hashed already where it carries one.
 #[derive(Debug)]
 pub(crate) enum Edit {

@@ -394,17 +394,25 @@ impl Reader<'_> {
         if let Some(object) = self.remembered(id) {
             return Ok(object);
         }
-        let object = match self.in_git(id)? {
-            Some(object) => object,
-            // Between the two looks a checkpoint may have moved it, or merged
-            // the pack it was in.
-            None => {
-                self.git = None;
-                self.in_git(id)?.ok_or_else(|| self.missing(id))?
-            }
+        let object = match self.in_git(id) {
+            Ok(Some(object)) => object,
+            // Between the two looks a checkpoint may have moved it, or the
+            // packer merged the pack it was in.
+            _ => self.look_again(id)?,
         };
         self.cache.put(*id, &object);
         Ok(object)
+    }
+
+    /// Looks with what the packer opened last, then with the folder as it is.
+    fn look_again(&mut self, id: &Oid) -> Result<Object, StoreError> {
+        self.git = None;
+        if let Ok(Some(object)) = self.in_git(id) {
+            return Ok(object);
+        }
+        self.repo.reopen_git()?;
+        self.git = None;
+        self.in_git(id)?.or_else(|| self.repo.borrowed(id)).ok_or_else(|| self.missing(id))
     }
 
     /// An object, if it is in memory.

@@ -47,13 +47,22 @@ pub(crate) async fn changed_since(
             return Err(StoreError::NoRepository(repo.name.clone()));
         }
         let head = repo.head().revision;
-        if head > looked && differs(shared, &repo, since, head, patterns)? {
+        let differs = head > looked && {
+            let differs = differs(shared, &repo, since, head, patterns);
+            differs.map_err(|error| unless_gone(&repo, error))?
+        };
+        if differs {
             return Ok(head);
         }
         looked = head;
         bell.wait().await;
         bell.take();
     }
+}
+
+/// What failed because the repository is being removed is told so.
+fn unless_gone(repo: &Repository, error: StoreError) -> StoreError {
+    if repo.is_gone() { StoreError::NoRepository(repo.name.clone()) } else { error }
 }
 
 fn check(repo: &Repository, since: Revision) -> Result<(), StoreError> {
@@ -114,7 +123,7 @@ pub(crate) fn follow(
 
 /// What a feed came to in one turn.
 enum Turn {
-    Happened(Happening),
+    Happened(Box<Happening>),
     /// There may be more.
     Looked,
     /// Nothing is left to tell.
@@ -139,7 +148,7 @@ impl Follow {
             match self.feeds[at].turn(&self.inner.shared) {
                 Ok(Turn::Happened(happening)) => {
                     self.ready.rotate_left(1);
-                    return Ok(happening);
+                    return Ok(*happening);
                 }
                 Ok(Turn::Looked) => {
                     self.ready.rotate_left(1);
@@ -148,10 +157,11 @@ impl Follow {
                 Ok(Turn::Quiet) => self.rest(at),
                 Ok(Turn::Unread) => self.read_in(at).await?,
                 Err(error) => {
-                    if self.feeds[at].repo.watchers.is_gone() {
+                    let repo = Arc::clone(&self.feeds[at].repo);
+                    if repo.watchers.is_gone() {
                         self.rest(at);
                     }
-                    return Err(error);
+                    return Err(unless_gone(&repo, error));
                 }
             }
         }
@@ -226,7 +236,7 @@ impl Feed {
             let told = self.tell(shared, at);
             // What can't be read now can't be read next time either.
             self.due.pop_front();
-            return Ok(told?.map_or(Turn::Looked, Turn::Happened));
+            return Ok(told?.map_or(Turn::Looked, |happening| Turn::Happened(Box::new(happening))));
         }
         self.look(shared)
     }

@@ -5,7 +5,7 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse as _, Response};
 use serde_json::json;
@@ -79,6 +79,11 @@ fn with_body(
         Html(site.pages.fault(fault, id, caller)).into_response()
     };
     parts.headers.remove(header::CONTENT_LENGTH);
+    if parts.status == StatusCode::PAYLOAD_TOO_LARGE {
+        // The rest of the body is not read, so nothing can follow on the same
+        // connection; told so, a client does not try.
+        parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     let (body_parts, body) = filled.into_parts();
     parts.headers.extend(body_parts.headers);
     Response::from_parts(parts, Body::new(body))

@@ -3,9 +3,8 @@
 //!
 //! Smart HTTP only (protocol 2, and 0 for old clients), read-only. A token
 //! goes as `Authorization: Bearer`, or as the password of Basic
-//! authentication, which is what credential helpers send. Basic counts here
-//! and nowhere else: a browser that learned one sends it with every request,
-//! also with those that another site makes it send.
+//! authentication, which is what credential helpers send and what only these
+//! routes ask for.
 //!
 //! A clone holds everything, so it takes the right to read the whole
 //! repository. What answers is `mirror`'s `git upload-pack`.
@@ -16,8 +15,6 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::Deserialize;
 
@@ -124,7 +121,7 @@ async fn receive_pack(
 /// The repository, if it is there and the caller may read all of it.
 #[allow(clippy::result_large_err, reason = "a response is the error here, and is made once")]
 fn open(site: &Site, headers: &HeaderMap, project: &str, repo: &str) -> Result<RepoName, Response> {
-    let caller = site.web.auth.identify(&as_bearer(headers)).ok_or_else(ask_who)?;
+    let caller = site.web.auth.identify(headers).ok_or_else(ask_who)?;
     let repo = repo.strip_suffix(".git").unwrap_or(repo);
     let missing = || {
         let text = format!("there is no repository `{project}/{repo}` that you may read");
@@ -148,29 +145,6 @@ fn open(site: &Site, headers: &HeaderMap, project: &str, repo: &str) -> Result<R
 
 fn reach(site: &Site, caller: &Caller, repo: &RepoName) -> Reach {
     caller.reach(site, Right::Read, repo)
-}
-
-/// The headers with the password of Basic authentication as a bearer's token.
-fn as_bearer(headers: &HeaderMap) -> HeaderMap {
-    let mut headers = headers.clone();
-    let token = headers.get(header::AUTHORIZATION).and_then(|value| basic(value.to_str().ok()?));
-    let value = token.and_then(|token| HeaderValue::from_str(&format!("Bearer {token}")).ok());
-    if let Some(mut value) = value {
-        value.set_sensitive(true);
-        headers.insert(header::AUTHORIZATION, value);
-    }
-    headers
-}
-
-/// The token of a Basic header: the password, or where there is none the
-/// user, which is how some helpers send tokens.
-fn basic(value: &str) -> Option<String> {
-    let (scheme, encoded) = value.split_once(' ')?;
-    let encoded = Some(encoded.trim()).filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
-    let decoded = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
-    let (user, password) = decoded.split_once(':')?;
-    let token = if password.is_empty() { user } else { password };
-    Some(token.to_owned())
 }
 
 fn ask_who() -> Response {
@@ -252,22 +226,6 @@ fn body(head: Bytes, answer: Answer) -> Body {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_token_is_the_password_or_else_the_user() {
-        let header = |text: &str| format!("Basic {}", STANDARD.encode(text));
-        for (value, token) in [
-            (header("x:secret"), Some("secret")),
-            (header("x:se:cret"), Some("se:cret")),
-            (header("secret:"), Some("secret")),
-            (header("secret"), None),
-            ("Basic %%%".into(), None),
-            ("Bearer secret".into(), None),
-            ("Basic".into(), None),
-        ] {
-            assert_eq!(basic(&value).as_deref(), token, "{value}");
-        }
-    }
 
     #[test]
     fn a_body_that_unfolds_without_end_is_refused() {

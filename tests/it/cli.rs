@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::harness::convoy::{Convoy, program};
 
 /// Every command that does something.
-const LEAVES: [&str; 40] = [
+const LEAVES: [&str; 47] = [
     "serve",
     "validate",
     "render",
@@ -51,6 +51,13 @@ const LEAVES: [&str; 40] = [
     "grant remove",
     "grant default",
     "person set",
+    "mirror list",
+    "mirror set",
+    "mirror run",
+    "mirror remove",
+    "mirror credential list",
+    "mirror credential set",
+    "mirror credential remove",
 ];
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/templates/envoy/sample");
 /// Nothing listens on the port of `tcpmux`.

@@ -8,6 +8,8 @@
 
 mod bad_input;
 mod cli;
+mod dogma;
+mod git_serve;
 mod harness;
 mod install;
 mod journey;

@@ -6,3 +6,4 @@ mod both;
 mod inward;
 mod outward;
 mod running;
+mod served;

@@ -57,9 +57,9 @@ impl Bench {
             let (store, repos, mut random) =
                 (self.store.clone(), self.repos.clone(), random.fork());
             async move {
-                for n in 0..count {
+                for _ in 0..count {
                     let (repo, file) = (random.pick(&repos), random.pick(&FILES));
-                    let new = write(file, &format!("{committer} {n}"));
+                    let new = write(file, &format!("{committer} {}", random.next()));
                     store.commit(repo, new).await.unwrap();
                     pause(&mut random).await;
                 }
@@ -271,4 +271,37 @@ async fn a_revision_that_is_not_there_yet_cannot_be_waited_behind() {
     let nowhere = RepoName::new("mesh/nowhere").unwrap();
     let waiting = store.changed_since(&nowhere, &Patterns::all(), Revision(0)).await;
     assert!(matches!(waiting, Err(StoreError::NoRepository(_))));
+}
+
+#[tokio::test]
+async fn who_waits_for_a_repository_that_is_purged_is_told_and_others_go_on() {
+    let bench = Bench::start(2).await;
+    let (store, purged, other) = (&bench.store, &bench.repos[0], &bench.repos[1]);
+    let since = store.commit(purged, write("a", "1")).await.unwrap().revision;
+    store.close().await.unwrap();
+    let subscription = |repo: &RepoName| Subscription {
+        repo: repo.clone(),
+        patterns: Patterns::all(),
+        since: store.head(repo).unwrap().revision,
+    };
+    let mut follow = store.follow(vec![subscription(purged), subscription(other)]).unwrap();
+    let patterns = Patterns::new("/a").unwrap();
+    let mut waiting = Box::pin(store.changed_since(purged, &patterns, since));
+    assert!(waiting.as_mut().now_or_never().is_none());
+    assert!(follow.next().now_or_never().is_none());
+    store.purge(purged, &Origin::system()).await.unwrap();
+    let gone = within(waiting).await;
+    assert!(matches!(&gone, Err(StoreError::NoRepository(repo)) if repo == purged), "{gone:?}");
+    let gone = within(follow.next()).await;
+    assert!(matches!(&gone, Err(StoreError::NoRepository(repo)) if repo == purged), "{gone:?}");
+    // Another of the same name is another.
+    store.create(purged).await.unwrap();
+    store.commit(purged, write("b", "1")).await.unwrap();
+    store.commit(other, write("x", "1")).await.unwrap();
+    let happening = within(follow.next()).await.unwrap();
+    assert_eq!((&happening.repo, happening.subscription), (other, 1));
+    assert!(follow.next().now_or_never().is_none());
+    assert_eq!(bench.log(purged, &patterns, Revision(0)), [0_u64; 0]);
+    let query = convoy::store::HistoryQuery { newest: None, oldest: None, patterns, limit: 10 };
+    assert_eq!(store.history_of(purged, &query).unwrap(), []);
 }

@@ -45,7 +45,7 @@ pub(super) async fn copy(
         };
         store.commit(name, new).await.map_err(stored)?;
         copied.brought += 1;
-        if copied.brought % PROGRESS == 0 {
+        if copied.brought.is_multiple_of(PROGRESS) {
             output.message(&format!("{name}: revision {revision} of {}", line.len()));
         }
     }

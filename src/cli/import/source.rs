@@ -74,7 +74,7 @@ pub(super) enum Source {
 
 /// One repository's line of revisions.
 pub(super) enum Line<'a> {
-    Folder(folder::Line),
+    Folder(Box<folder::Line>),
     Server(&'a Server, Vec<Commit>, String),
 }
 
@@ -106,7 +106,7 @@ impl Source {
         repo: &Repository,
     ) -> Result<Line<'_>, Failure> {
         match self {
-            Self::Folder(folder) => folder.line(project, repo).map(Line::Folder),
+            Self::Folder(folder) => folder.line(project, repo).map(Box::new).map(Line::Folder),
             Self::Server(server) => {
                 let at = format!("/projects/{}/repos/{}", project.name, repo.name);
                 Ok(Line::Server(server, server.commits(&at).await?, at))

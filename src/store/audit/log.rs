@@ -42,7 +42,6 @@ impl AuditLog {
     /// journal still has its record.
     pub(crate) fn open(files: &dyn Files, folder: &Path) -> Result<Self, StoreError> {
         let what = || format!("opening the audit log `{}`", folder.display());
-        files.create_dir(folder).map_err(failed(what()))?;
         let (log, torn) = Self::look(folder)?;
         if let (Some(segment), true) = (log.state().segments.last(), torn > 0) {
             let length = files.len(&segment.path).map_err(failed(what()))?;

@@ -14,9 +14,10 @@ use crate::model::{CommitId, ContentHash, RepoName, Revision};
 use crate::store::files::RealFiles;
 use crate::store::journal::Replay;
 use crate::store::object::{self, Oid};
+use crate::store::pack::memory;
 use crate::store::record::Act;
 use crate::store::refs::Refs;
-use crate::store::{pack, repository};
+use crate::store::repository;
 
 /// Faults beyond this are not listed: they follow from the first.
 const FAULTS_MAX: usize = 100;
@@ -88,7 +89,7 @@ impl<'a> Proof<'a> {
     fn new(dir: &'a Path, replay: &'a Replay) -> Self {
         let mut journaled = HashMap::new();
         for replayed in &replay.records {
-            for (id, object) in pack::whole(&replayed.record.pack) {
+            for (id, object) in memory::whole(&replayed.record.pack).unwrap_or_default() {
                 if let Ok(commit) = object::parse_commit(&object.data) {
                     journaled.insert(id, commit.parents.first().copied());
                 }

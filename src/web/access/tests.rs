@@ -20,7 +20,11 @@ fn only_login_assets_and_health_are_public() {
         "GET /readyz",
         "GET /security_enabled",
         "GET /title",
+        // Refusals must be in Git's words; `git::open` is their guard.
+        "GET /{project}/{repo}/info/refs",
         "POST /login",
+        "POST /{project}/{repo}/git-receive-pack",
+        "POST /{project}/{repo}/git-upload-pack",
     ];
     assert_eq!(public, expected.into_iter().map(str::to_owned).collect());
 }
@@ -33,7 +37,7 @@ const OWN: [&str; 4] = ["/tokens", "/sessions", "/appIdentities", "{project}/rem
 fn nothing_is_changed_by_readers() {
     for entry in entries().filter(|entry| !entry.method.is_safe()) {
         let harmless = ["/login", "/logout"].contains(&entry.path)
-            || ["/validate", "/preview"].iter().any(|end| entry.path.ends_with(end));
+            || ["/validate", "/preview", "-pack"].iter().any(|end| entry.path.ends_with(end));
         let guarded = match entry.needs {
             Access::Role(role) | Access::RepoRole(role) => role.covers(Role::Operator),
             Access::Repo(right) | Access::Whole(right) => right >= Right::Write,
@@ -54,7 +58,8 @@ fn what_a_route_needs_fits_what_its_path_names() {
         let ok = match entry.needs {
             Access::Repo(_) | Access::Whole(_) | Access::RepoRole(_) => repo,
             Access::Owner | Access::Member | Access::Project => names("{project}"),
-            Access::Public | Access::Login => !repo,
+            Access::Public => !repo || names("-pack") || names("/info/refs"),
+            Access::Login => !repo,
             Access::Role(role) => !repo || role == Role::Admin,
         };
         assert!(ok, "{} {}: {:?}", entry.method, entry.path, entry.needs);

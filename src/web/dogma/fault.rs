@@ -105,6 +105,11 @@ pub(super) fn repository_exists(name: &str) -> Fault {
     Fault::of_dogma(StatusCode::CONFLICT, REPOSITORY_EXISTS, message)
 }
 
+/// It is there already, or is not as it was thought to be.
+pub(super) fn conflict(message: impl Into<String>) -> Fault {
+    Fault::of_dogma(StatusCode::CONFLICT, CHANGE_CONFLICT, message)
+}
+
 /// No such member.
 pub(super) fn no_member(name: &str) -> Fault {
     Fault::of_dogma(StatusCode::NOT_FOUND, NO_MEMBER, format!("no member `{name}`"))

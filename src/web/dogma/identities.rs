@@ -102,6 +102,9 @@ pub(super) async fn create(
     if caller.principal().role == Role::Node {
         return Err(fault::forbidden("a node's token can't make others"));
     }
+    if is_known(&site, name) {
+        return Err(fault::conflict(format!("the application identity `{name}` is there already")));
+    }
     let new = NewToken {
         name: name.to_owned(),
         person: None,

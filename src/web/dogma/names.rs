@@ -110,6 +110,8 @@ pub(super) fn target(text: &str) -> Result<Target, Fault> {
         Some(folder) if is_file_path(folder) => {
             Ok(Target::Pattern(pattern(&format!("{folder}/*"))?))
         }
+        // Without a star it is a name, and one that this API can't carry.
+        _ if !text.contains(['*', ',']) => file(text).map(Target::File),
         _ => Ok(Target::Pattern(pattern(text)?)),
     }
 }
@@ -136,6 +138,22 @@ mod tests {
         for bad in ["", "-a", "a-", "a.git", "a b", "ü", "@a", "a/b", ".a"] {
             let fault = check_name("project", bad).expect_err(bad);
             assert_eq!(fault.status.as_u16(), 400);
+        }
+    }
+
+    #[test]
+    fn an_address_is_a_file_a_folder_or_a_pattern() {
+        for (text, expect) in [
+            ("", "/*"),
+            ("/", "/*"),
+            ("/a/", "/a/*"),
+            ("/a.json", "/a.json"),
+            ("/*.json,/b c/**", "/*.json,/b c/**"),
+        ] {
+            assert_eq!(target(text).expect(text).patterns().as_str(), expect, "{text}");
+        }
+        for bad in ["/a b", "/ü", "/***", "/a?", "/[ab]*"] {
+            assert_eq!(target(bad).expect_err(bad).status.as_u16(), 400, "{bad}");
         }
     }
 

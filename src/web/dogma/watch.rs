@@ -121,6 +121,7 @@ pub(super) async fn watch(
     let _place = _place.map_err(|_| fault::busy("too many watches wait already"))?;
     let lost = lost(site.clone(), headers, repo.clone(), target.clone());
     let draining = site.web.handle.draining();
+    tracing::debug!(repo = %repo, revision = %known, "a watch begins");
     let watch = Watch { site, repo, query, known, must_exist: wanted.must_exist };
     let work = async {
         match &target {

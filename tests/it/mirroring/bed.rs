@@ -172,6 +172,46 @@ impl Bed {
         tree.source.files.iter().map(file).collect()
     }
 
+    /// The packs that the only mirror keeps, largest first.
+    fn cached(&self) -> Vec<(u64, std::path::PathBuf)> {
+        let folder = self.home.path().join("mirroring/cache");
+        let one = std::fs::read_dir(folder).unwrap().next().expect("a cache").unwrap().path();
+        let mut packs: Vec<_> = std::fs::read_dir(one.join("objects/pack"))
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .filter(|entry| entry.file_name().to_string_lossy().ends_with(".pack"))
+            .map(|entry| (entry.metadata().unwrap().len(), entry.path()))
+            .collect();
+        packs.sort_unstable();
+        packs.reverse();
+        packs
+    }
+
+    pub(super) fn cached_bytes(&self) -> u64 {
+        self.cached().iter().map(|(bytes, _)| bytes).sum()
+    }
+
+    /// Spoils what the only mirror keeps.
+    pub(super) fn damage_cache(&self, how: &str) {
+        let (bytes, pack) = self.cached().swap_remove(0);
+        match how {
+            "cut" => {
+                std::fs::set_permissions(
+                    &pack,
+                    std::os::unix::fs::PermissionsExt::from_mode(0o600),
+                )
+                .unwrap();
+                let file = std::fs::File::options().write(true).open(&pack).unwrap();
+                file.set_len(bytes / 2).unwrap();
+            }
+            "gone" => std::fs::remove_file(pack).unwrap(),
+            _ => {
+                let cache = pack.parent().and_then(|p| p.parent()?.parent()).unwrap();
+                std::fs::write(cache.join("tip"), "1".repeat(40)).unwrap();
+            }
+        }
+    }
+
     /// Folders of runs that are still there.
     pub(super) fn leftovers(&self) -> usize {
         let count = |name| {

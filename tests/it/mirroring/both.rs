@@ -43,6 +43,7 @@ async fn edits_on_either_side_settle_and_none_is_lost() {
         bed.is_up_to_date("in").await;
         bed.brings("out").await;
         settle(&bed).await;
+        upstream.pull();
         upstream.commit(&[(&at("c"), "theirs")], "Two", ADA);
         bed.is_up_to_date("out").await;
         bed.brings("in").await;
@@ -63,6 +64,7 @@ async fn after_a_restart_the_remote_goes_first() {
     settle(&bed).await;
     bed.edit(&[("b", Some("ours"))]).await;
     bed.brings("out").await;
+    upstream.pull();
     upstream.commit(&[("c", "theirs")], "Two", ADA);
     bed.restart_mirrors();
     let error = bed.fails("out").await;

@@ -1,6 +1,6 @@
 //! From a remote to a repository.
 
-use super::bed::{Bed, IN, Wanted, files, mirror, repo};
+use super::bed::{Bed, IN, OUT, Wanted, files, mirror, repo};
 use crate::harness::oneshot;
 use crate::harness::upstream::{ADA, Upstream};
 use convoy::govern::{MirrorDocument, RepositoryStatus};
@@ -138,6 +138,55 @@ async fn thousands_of_files_come_over_and_only_what_differs_again() {
     assert_eq!(bed.files(), files(&list));
     upstream.commit(&[("d7/f7.yaml", "n: changed\n")], "One", ADA);
     assert_eq!(bed.brings("up").await.2, 1);
+}
+
+#[tokio::test]
+async fn a_name_that_git_keeps_is_skipped_and_stops_nothing() {
+    let upstream = Upstream::start();
+    upstream.commit(&[(".gitmodules", "[submodule]\n"), ("a", "1")], "One", ADA);
+    let bed = Bed::start().await;
+    bed.put(mirror("up", IN, upstream.url())).await;
+    let run = bed.run("up").await;
+    assert_eq!(run.skipped, [".gitmodules (a name that Git keeps for itself)"]);
+    assert_eq!(bed.files(), files(&[("a", "1")]));
+    bed.edit(&[("a", Some("2"))]).await;
+    bed.put(mirror("out", OUT, upstream.url())).await;
+    bed.brings("out").await;
+    let listed = upstream.git(&["ls-tree", "-r", "--name-only", "main"]);
+    assert_eq!(listed, ".gitmodules\na");
+}
+
+#[tokio::test]
+async fn what_was_fetched_is_not_fetched_again() {
+    let upstream = Upstream::start();
+    let noise = |n: usize| (0..4000).map(|i| format!("{:x}", (i * n) ^ 0x5bd1)).collect::<String>();
+    let many: Vec<_> = (1..60).map(|n| (format!("f{n}"), noise(n * 7919))).collect();
+    upstream.commit(
+        &many.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect::<Vec<_>>(),
+        "1",
+        ADA,
+    );
+    let mut bed = Bed::start().await;
+    bed.put(mirror("up", IN, upstream.url())).await;
+    bed.brings("up").await;
+    let first = bed.cached_bytes();
+    for n in ["2", "3", "4"] {
+        upstream.commit(&[("f7", n)], n, ADA);
+        bed.brings("up").await;
+    }
+    let grown = bed.cached_bytes() - first;
+    assert!(first > 100_000 && grown < 20_000, "{first} and then {grown}");
+    // A cache that is damaged, cut short or gone costs a fetch and nothing else.
+    for damage in ["cut", "gone", "tip"] {
+        bed.damage_cache(damage);
+        bed.restart_mirrors();
+        upstream.commit(&[("f8", damage)], damage, ADA);
+        for _ in 0..2 {
+            bed.run("up").await;
+        }
+        assert_eq!(bed.files().get("f8").map(String::as_str), Some(damage));
+        bed.is_up_to_date("up").await;
+    }
 }
 
 #[tokio::test]
