@@ -113,7 +113,7 @@ mod tests {
             let _ = left.keep();
         }
         fs::write(folder.path().join("note"), "kept").unwrap();
-        assert_eq!(sweep(folder.path()).unwrap(), 2);
+        assert_eq!(sweep(folder.path()).unwrap(), PREFIXES.len());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }
