@@ -148,6 +148,19 @@ impl Reach {
             Self::Nothing => false,
         }
     }
+
+    /// What is within reach as one pattern, for walks and histories; `None`:
+    /// nothing is.
+    pub fn patterns(&self) -> Option<Patterns> {
+        match self {
+            Self::All => Some(Patterns::all()),
+            Self::Some(patterns) => {
+                let texts: Vec<_> = patterns.iter().map(Patterns::as_str).collect();
+                Patterns::new(&texts.join(",")).ok()
+            }
+            Self::Nothing => None,
+        }
+    }
 }
 
 impl Policy {

@@ -33,9 +33,9 @@ use routes::Routes;
 
 use crate::chat::{Links, Slack};
 use crate::config::{Config, Role, StoreConfig};
-use crate::govern::{ConfiguredToken, Govern, GovernSettings};
+use crate::govern::{ConfiguredPerson, ConfiguredToken, Govern, GovernSettings};
 use crate::mirror;
-use crate::mirroring::Mirroring;
+use crate::mirroring::{self, Mirroring};
 use crate::reconcile::{self, Announcer, Parts, Repository, Settings};
 use crate::render::Renderer;
 use crate::rpc;
@@ -131,6 +131,11 @@ impl App {
         let quarantine = data.join("quarantine");
         std::fs::create_dir_all(&quarantine).context("the quarantine can't be made")?;
         mirror::sweep(&quarantine).context("the quarantine can't be swept")?;
+        let mirroring_work = data.join("mirroring");
+        for folder in ["quarantine", "keys"] {
+            mirror::sweep(&mirroring_work.join(folder))
+                .context("the mirrors' folder can't be swept")?;
+        }
         let schema = Schema::load();
         let renderer = Arc::new(Renderer::new(schema.clone()));
         let (reports, inbox) = mpsc::channel(REPORTS_MAX);
@@ -167,7 +172,7 @@ impl App {
         let mirroring = Mirroring::start(
             store.clone(),
             govern.clone(),
-            data.join("mirroring"),
+            mirroring_settings(config, &secrets),
             Arc::new(move |repo| nudged.nudge(repo)),
             &tasks,
         );
@@ -219,6 +224,15 @@ impl App {
     }
 }
 
+fn mirroring_settings(config: &Config, secrets: &Secrets) -> mirroring::Settings {
+    let followed = config.repositories.iter().filter(|one| one.upstream.is_some());
+    mirroring::Settings {
+        work: config.data.join("mirroring"),
+        remotes: secrets.mirrors.clone(),
+        followed: followed.map(|one| one.name.clone()).collect(),
+    }
+}
+
 fn governing(config: &Config) -> GovernSettings {
     let token = |token: &crate::config::TokenConfig| ConfiguredToken {
         name: token.name.clone(),
@@ -226,7 +240,13 @@ fn governing(config: &Config) -> GovernSettings {
         hash: token.sha256,
         role: token.role,
     };
+    let person = |person: &crate::config::PersonConfig| ConfiguredPerson {
+        name: person.name.clone(),
+        emails: person.emails.clone(),
+        role: person.role,
+    };
     GovernSettings {
+        people: config.people.iter().map(person).collect(),
         tokens: config.tokens.iter().map(token).collect(),
         repositories: config.repositories.iter().map(|one| one.name.clone()).collect(),
         secrets: config.data.join("secrets"),

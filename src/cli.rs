@@ -13,11 +13,18 @@ mod diff;
 mod envoy;
 mod failure;
 mod folder;
+mod grant;
+mod import;
+mod mirror;
 mod output;
+mod person;
+mod project;
 mod render;
+mod repo;
 mod serve;
 mod smoke;
 mod status;
+mod team;
 mod token;
 mod validate;
 
@@ -101,16 +108,37 @@ enum Command {
     /// Take an upstream that was rewritten as it is now
     #[command(after_help = "Examples:\n  convoy adopt --repo mesh/config")]
     Adopt(decide::Adopt),
-    /// Make a token for the configuration
+    /// Make a token for the configuration, or have a server issue one
     #[command(
-        after_help = "Examples:\n  convoy token > kim.token   # then put its sha256 into auth.tokens"
+        after_help = "Examples:\n  convoy token > kim.token   # then put its sha256 into auth.tokens\n  convoy token create ci --role reader --expires 90d > ci.token"
     )]
-    Token,
+    Token(token::Args),
+    /// Make, remove and restore projects, and say who is in them
+    #[command(subcommand)]
+    Project(project::Args),
+    /// Make, remove, restore and bound repositories
+    #[command(subcommand)]
+    Repo(repo::Args),
+    /// Grant rights on repositories and paths
+    #[command(subcommand)]
+    Grant(grant::Args),
+    /// Write people and what they may do everywhere
+    #[command(subcommand)]
+    Person(person::Args),
+    /// Write teams
+    #[command(subcommand)]
+    Team(team::Args),
+    /// Keep repositories in step with other Git servers
+    #[command(subcommand)]
+    Mirror(mirror::Args),
     /// Print a bootstrap for an Envoy that subscribes to Convoy
     #[command(
         after_help = "Examples:\n  convoy bootstrap --node edge-1 --stage beta --metadata role=edge > envoy.yaml\n  convoy bootstrap --node a --stage beta --xds convoy.example.com:7401 --token-file token"
     )]
     Bootstrap(bootstrap::Args),
+    /// Bring another server's projects, with their whole history, into a data folder
+    #[command(subcommand)]
+    Import(import::Args),
     /// Install and list Envoys for smoke runs
     #[command(subcommand)]
     Envoy(envoy::Args),
@@ -132,8 +160,15 @@ pub async fn run(cli: Cli) -> u8 {
         Command::Cancel(args) => decide::end("cancel", &args, &output).await,
         Command::Rollback(args) => decide::rollback(&args, &output).await,
         Command::Adopt(args) => decide::adopt(&args, &output).await,
-        Command::Token => token::run(&output),
+        Command::Token(args) => token::run(&args, &output).await,
+        Command::Project(args) => project::run(&args, &output).await,
+        Command::Repo(args) => repo::run(&args, &output).await,
+        Command::Grant(args) => grant::run(&args, &output).await,
+        Command::Person(args) => person::run(&args, &output).await,
+        Command::Team(args) => team::run(&args, &output).await,
+        Command::Mirror(args) => mirror::run(&args, &output).await,
         Command::Bootstrap(args) => bootstrap::run(&args, &output),
+        Command::Import(args) => import::run(&args, &output).await,
         Command::Envoy(args) => envoy::run(&args, &output).await,
     };
     match done {

@@ -56,6 +56,20 @@ pub struct Config {
     pub smoke_parallel: usize,
     /// Bounds of the store.
     pub store: StoreConfig,
+    /// What mirrors may name.
+    pub mirrors: MirrorsConfig,
+}
+
+/// Mirrors that are made over the API: whoever may make one may not thereby
+/// reach what only this machine reaches.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MirrorsConfig {
+    /// The remotes they may name; empty: every public host.
+    pub allow: Vec<String>,
+    /// Certificates (PEM) to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Bounds of one fetch or push.
+    pub limits: LimitsConfig,
 }
 
 /// Bounds of the store; what is not given is the store's own default.
@@ -136,6 +150,9 @@ pub struct PersonConfig {
     pub emails: Vec<String>,
     /// Slack user ids, `U…` or `W…`.
     pub slack: Vec<String>,
+    /// What they may do everywhere once they log in; `None`: what their
+    /// document says, or else only what is granted to them.
+    pub role: Option<Role>,
 }
 
 /// A token.

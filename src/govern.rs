@@ -18,8 +18,18 @@
 //! It knows nothing of HTTP. Asked by `web`, `rpc` and `mirroring`.
 
 mod documents;
+mod draft;
 mod error;
+mod names;
+mod people;
+mod projects;
 mod registry;
+mod remotes;
+mod rights;
+mod secret;
+#[cfg(test)]
+mod tests;
+mod tokens;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,10 +42,12 @@ pub use documents::{
 };
 pub use error::GovernError;
 pub use registry::Registry;
+pub use secret::{NoRandom, PREFIX as TOKEN_PREFIX, is_token, mint};
 
 use crate::access::{Principal, ProjectRole, Right, Subject};
 use crate::model::{ContentHash, Origin, Person, RepoName, Role, Secret};
 use crate::store::{Quota, Store};
+use crate::telemetry::clock;
 
 /// What the configuration says of who there is; documents add to it and can't
 /// change it.
@@ -43,6 +55,8 @@ use crate::store::{Quota, Store};
 pub struct GovernSettings {
     /// Tokens of the configuration.
     pub tokens: Vec<ConfiguredToken>,
+    /// People of the configuration.
+    pub people: Vec<ConfiguredPerson>,
     /// Repositories of the configuration: they can't be removed.
     pub repositories: Vec<RepoName>,
     /// Where secrets of credentials are kept.
@@ -62,6 +76,17 @@ pub struct ConfiguredToken {
     pub hash: ContentHash,
     /// What it may do everywhere.
     pub role: Role,
+}
+
+/// One person of the configuration.
+#[derive(Debug, Clone)]
+pub struct ConfiguredPerson {
+    /// The name that rules use.
+    pub name: Person,
+    /// Mail addresses, lower case.
+    pub emails: Vec<String>,
+    /// What they may do everywhere; `None`: what their document says.
+    pub role: Option<Role>,
 }
 
 /// A token to issue.
@@ -90,7 +115,9 @@ pub struct Govern {
 impl Govern {
     /// Reads the documents; repositories that have none get one.
     pub async fn start(store: Store, settings: GovernSettings) -> Result<Self, GovernError> {
-        registry::start(store, settings).await.map(|inner| Self { inner: Arc::new(inner) })
+        let inner = Arc::new(registry::Inner::load(store, settings)?);
+        projects::adopt(&inner).await?;
+        Ok(Self { inner })
     }
 
     /// Everything as of now.
@@ -106,14 +133,34 @@ impl Govern {
     /// Who a token's secret belongs to, if it is valid now. Takes the same
     /// time for every secret.
     pub fn principal(&self, secret: &str) -> Option<Principal> {
-        let _ = secret;
-        todo!()
+        self.bearer(&ContentHash::of(secret.as_bytes()))
+    }
+
+    /// Who the secret with this hash belongs to, if it is valid now: for
+    /// sessions that were begun with a token, and end with it.
+    pub fn bearer(&self, hash: &ContentHash) -> Option<Principal> {
+        self.inner.registry().bearer(hash, clock::now()).cloned()
+    }
+
+    /// Whether the configuration or a document knows a person. Sessions of one
+    /// who is known no more are over.
+    pub fn knows(&self, person: &Person) -> bool {
+        people::is_known(&self.inner, &self.inner.registry(), person)
+    }
+
+    /// The person behind a mail address, by the configuration or a document.
+    pub fn person_by_mail(&self, mail: &str) -> Option<Person> {
+        people::by_mail(&self.inner, &self.inner.registry(), mail)
+    }
+
+    /// What the configuration says.
+    pub fn settings(&self) -> &GovernSettings {
+        &self.inner.settings
     }
 
     /// A person's principal, for sessions and Slack.
     pub fn person(&self, person: &Person) -> Principal {
-        let _ = person;
-        todo!()
+        people::principal(&self.inner, &self.inner.registry(), person)
     }
 
     /// Makes a project; its maker owns it.
@@ -124,14 +171,17 @@ impl Govern {
         owners: &[Subject],
         members: &[Subject],
     ) -> Result<ProjectDocument, GovernError> {
-        let _ = (by, name, owners, members);
-        todo!()
+        let (inner, by, name, owners, members) =
+            (self.inner.clone(), by.clone(), name.to_owned(), owners.to_vec(), members.to_vec());
+        let work = async move { projects::create(&inner, &by, &name, &owners, &members).await };
+        draft::finish(&self.inner, work).await
     }
 
     /// Hides a project and all its repositories; nothing is lost.
     pub async fn remove_project(&self, by: &Origin, name: &str) -> Result<(), GovernError> {
-        let _ = (by, name);
-        todo!()
+        let (inner, by, name) = (self.inner.clone(), by.clone(), name.to_owned());
+        let work = async move { projects::remove(&inner, &by, &name).await };
+        draft::finish(&self.inner, work).await
     }
 
     /// Brings a removed project back.
@@ -140,14 +190,16 @@ impl Govern {
         by: &Origin,
         name: &str,
     ) -> Result<ProjectDocument, GovernError> {
-        let _ = (by, name);
-        todo!()
+        let (inner, by, name) = (self.inner.clone(), by.clone(), name.to_owned());
+        let work = async move { projects::restore(&inner, &by, &name).await };
+        draft::finish(&self.inner, work).await
     }
 
     /// Removes a removed project for ever, with all histories.
     pub async fn purge_project(&self, by: &Origin, name: &str) -> Result<(), GovernError> {
-        let _ = (by, name);
-        todo!()
+        let (inner, by, name) = (self.inner.clone(), by.clone(), name.to_owned());
+        let work = async move { projects::purge(&inner, &by, &name).await };
+        draft::finish(&self.inner, work).await
     }
 
     /// Makes a repository whose revision 1 is an empty commit.
@@ -156,14 +208,16 @@ impl Govern {
         by: &Origin,
         repo: &RepoName,
     ) -> Result<RepositoryDocument, GovernError> {
-        let _ = (by, repo);
-        todo!()
+        let (inner, by, repo) = (self.inner.clone(), by.clone(), repo.clone());
+        let work = async move { projects::create_repository(&inner, &by, &repo).await };
+        draft::finish(&self.inner, work).await
     }
 
     /// Hides a repository; nothing is lost.
     pub async fn remove_repository(&self, by: &Origin, repo: &RepoName) -> Result<(), GovernError> {
-        let _ = (by, repo);
-        todo!()
+        let (inner, by, repo) = (self.inner.clone(), by.clone(), repo.clone());
+        let work = async move { projects::remove_repository(&inner, &by, &repo).await };
+        draft::finish(&self.inner, work).await
     }
 
     /// Brings a removed repository back.
@@ -172,14 +226,16 @@ impl Govern {
         by: &Origin,
         repo: &RepoName,
     ) -> Result<RepositoryDocument, GovernError> {
-        let _ = (by, repo);
-        todo!()
+        let (inner, by, repo) = (self.inner.clone(), by.clone(), repo.clone());
+        let work = async move { projects::restore_repository(&inner, &by, &repo).await };
+        draft::finish(&self.inner, work).await
     }
 
     /// Removes a removed repository for ever.
     pub async fn purge_repository(&self, by: &Origin, repo: &RepoName) -> Result<(), GovernError> {
-        let _ = (by, repo);
-        todo!()
+        let (inner, by, repo) = (self.inner.clone(), by.clone(), repo.clone());
+        let work = async move { projects::purge_repository(&inner, &by, &repo).await };
+        draft::finish(&self.inner, work).await
     }
 
     /// Lets a repository be written, or not.
@@ -189,8 +245,9 @@ impl Govern {
         repo: &RepoName,
         status: RepositoryStatus,
     ) -> Result<RepositoryDocument, GovernError> {
-        let _ = (by, repo, status);
-        todo!()
+        let (inner, by, repo) = (self.inner.clone(), by.clone(), repo.clone());
+        let work = async move { rights::set_status(&inner, &by, &repo, status).await };
+        draft::finish(&self.inner, work).await
     }
 
     /// Bounds a repository.
@@ -200,8 +257,9 @@ impl Govern {
         repo: &RepoName,
         quota: Quota,
     ) -> Result<RepositoryDocument, GovernError> {
-        let _ = (by, repo, quota);
-        todo!()
+        let (inner, by, repo) = (self.inner.clone(), by.clone(), repo.clone());
+        let work = async move { rights::set_quota(&inner, &by, &repo, quota).await };
+        draft::finish(&self.inner, work).await
     }
 
     /// Makes somebody an owner or member of a project, or with `None` neither.
@@ -212,8 +270,10 @@ impl Govern {
         who: &Subject,
         role: Option<ProjectRole>,
     ) -> Result<ProjectDocument, GovernError> {
-        let _ = (by, project, who, role);
-        todo!()
+        let (inner, by, project, who) =
+            (self.inner.clone(), by.clone(), project.to_owned(), who.clone());
+        let work = async move { rights::set_member(&inner, &by, &project, &who, role).await };
+        draft::finish(&self.inner, work).await
     }
 
     /// What members and guests have on a repository.
@@ -224,8 +284,10 @@ impl Govern {
         member: Option<Right>,
         guest: Option<Right>,
     ) -> Result<RepositoryDocument, GovernError> {
-        let _ = (by, repo, member, guest);
-        todo!()
+        let (inner, by, repo) = (self.inner.clone(), by.clone(), repo.clone());
+        let work =
+            async move { rights::set_project_rights(&inner, &by, &repo, member, guest).await };
+        draft::finish(&self.inner, work).await
     }
 
     /// Grants a right to somebody on a repository or, with `paths`, on what
@@ -238,8 +300,12 @@ impl Govern {
         right: Option<Right>,
         paths: Option<&str>,
     ) -> Result<RepositoryDocument, GovernError> {
-        let _ = (by, repo, to, right, paths);
-        todo!()
+        let (inner, by, repo, to, paths) =
+            (self.inner.clone(), by.clone(), repo.clone(), to.clone(), paths.map(str::to_owned));
+        let work = async move {
+            rights::set_grant(&inner, &by, &repo, &to, right, paths.as_deref()).await
+        };
+        draft::finish(&self.inner, work).await
     }
 
     /// Issues a token. The secret is shown this once and kept as a hash.
@@ -248,8 +314,9 @@ impl Govern {
         by: &Origin,
         new: NewToken,
     ) -> Result<(TokenDocument, Secret), GovernError> {
-        let _ = (by, new);
-        todo!()
+        let (inner, by) = (self.inner.clone(), by.clone());
+        let work = async move { tokens::issue(&inner, &by, new).await };
+        draft::finish(&self.inner, work).await
     }
 
     /// Ends a token at once, or with `active` lets it be used again.
@@ -259,8 +326,9 @@ impl Govern {
         name: &str,
         active: bool,
     ) -> Result<TokenDocument, GovernError> {
-        let _ = (by, name, active);
-        todo!()
+        let (inner, by, name) = (self.inner.clone(), by.clone(), name.to_owned());
+        let work = async move { tokens::set_active(&inner, &by, &name, active).await };
+        draft::finish(&self.inner, work).await
     }
 
     /// Changes what a token may do everywhere.
@@ -270,8 +338,9 @@ impl Govern {
         name: &str,
         role: Role,
     ) -> Result<TokenDocument, GovernError> {
-        let _ = (by, name, role);
-        todo!()
+        let (inner, by, name) = (self.inner.clone(), by.clone(), name.to_owned());
+        let work = async move { tokens::set_role(&inner, &by, &name, role).await };
+        draft::finish(&self.inner, work).await
     }
 
     /// Gives a token a new secret; the old one ends at once.
@@ -280,38 +349,44 @@ impl Govern {
         by: &Origin,
         name: &str,
     ) -> Result<(TokenDocument, Secret), GovernError> {
-        let _ = (by, name);
-        todo!()
+        let (inner, by, name) = (self.inner.clone(), by.clone(), name.to_owned());
+        let work = async move { tokens::rotate(&inner, &by, &name).await };
+        draft::finish(&self.inner, work).await
     }
 
     /// Removes a token for ever.
     pub async fn remove_token(&self, by: &Origin, name: &str) -> Result<(), GovernError> {
-        let _ = (by, name);
-        todo!()
+        let (inner, by, name) = (self.inner.clone(), by.clone(), name.to_owned());
+        let work = async move { tokens::remove(&inner, &by, &name).await };
+        draft::finish(&self.inner, work).await
     }
 
     /// Writes a person's document.
     pub async fn put_person(&self, by: &Origin, person: PersonDocument) -> Result<(), GovernError> {
-        let _ = (by, person);
-        todo!()
+        let (inner, by) = (self.inner.clone(), by.clone());
+        let work = async move { people::put(&inner, &by, person).await };
+        draft::finish(&self.inner, work).await
     }
 
     /// Removes a person: their sessions and tokens end at once.
     pub async fn remove_person(&self, by: &Origin, person: &Person) -> Result<(), GovernError> {
-        let _ = (by, person);
-        todo!()
+        let (inner, by, person) = (self.inner.clone(), by.clone(), person.clone());
+        let work = async move { people::remove(&inner, &by, &person).await };
+        draft::finish(&self.inner, work).await
     }
 
     /// Writes a team's document.
     pub async fn put_team(&self, by: &Origin, team: TeamDocument) -> Result<(), GovernError> {
-        let _ = (by, team);
-        todo!()
+        let (inner, by) = (self.inner.clone(), by.clone());
+        let work = async move { people::put_team(&inner, &by, team).await };
+        draft::finish(&self.inner, work).await
     }
 
     /// Removes a team.
     pub async fn remove_team(&self, by: &Origin, team: &str) -> Result<(), GovernError> {
-        let _ = (by, team);
-        todo!()
+        let (inner, by, team) = (self.inner.clone(), by.clone(), team.to_owned());
+        let work = async move { people::remove_team(&inner, &by, &team).await };
+        draft::finish(&self.inner, work).await
     }
 
     /// Writes a mirror; `mirroring` takes it up at once.
@@ -321,8 +396,9 @@ impl Govern {
         mirror: MirrorDocument,
         must_be_new: bool,
     ) -> Result<(), GovernError> {
-        let _ = (by, mirror, must_be_new);
-        todo!()
+        let (inner, by) = (self.inner.clone(), by.clone());
+        let work = async move { remotes::put_mirror(&inner, &by, mirror, must_be_new).await };
+        draft::finish(&self.inner, work).await
     }
 
     /// Removes a mirror.
@@ -332,8 +408,10 @@ impl Govern {
         project: &str,
         id: &str,
     ) -> Result<(), GovernError> {
-        let _ = (by, project, id);
-        todo!()
+        let (inner, by, project, id) =
+            (self.inner.clone(), by.clone(), project.to_owned(), id.to_owned());
+        let work = async move { remotes::remove_mirror(&inner, &by, &project, &id).await };
+        draft::finish(&self.inner, work).await
     }
 
     /// Writes a credential; its secret goes to the folder of secrets. With
@@ -345,8 +423,11 @@ impl Govern {
         secret: Option<Secret>,
         must_be_new: bool,
     ) -> Result<(), GovernError> {
-        let _ = (by, credential, secret, must_be_new);
-        todo!()
+        let (inner, by) = (self.inner.clone(), by.clone());
+        let work = async move {
+            remotes::put_credential(&inner, &by, credential, secret, must_be_new).await
+        };
+        draft::finish(&self.inner, work).await
     }
 
     /// Removes a credential and its secret.
@@ -356,20 +437,20 @@ impl Govern {
         project: &str,
         id: &str,
     ) -> Result<(), GovernError> {
-        let _ = (by, project, id);
-        todo!()
+        let (inner, by, project, id) =
+            (self.inner.clone(), by.clone(), project.to_owned(), id.to_owned());
+        let work = async move { remotes::remove_credential(&inner, &by, &project, &id).await };
+        draft::finish(&self.inner, work).await
     }
 
     /// A credential's secret, for `mirroring`.
     pub fn secret(&self, project: &str, id: &str) -> Result<Secret, GovernError> {
-        let _ = (project, id);
-        todo!()
+        remotes::secret(&self.inner, project, id)
     }
 
     /// Where a credential's secret lies as a file, for what takes a file only
     /// (an SSH key).
     pub fn secret_file(&self, project: &str, id: &str) -> Result<PathBuf, GovernError> {
-        let _ = (project, id);
-        todo!()
+        remotes::file_of(&self.inner, project, id)
     }
 }

@@ -8,8 +8,9 @@ use anyhow::Context as _;
 
 use super::{Secrets, measure};
 use crate::chat::{Ingress, Links, People, Slack};
-use crate::config::{Config, PersonConfig, TokenConfig};
+use crate::config::{Config, PersonConfig};
 use crate::govern::Govern;
+use crate::mirror::GitServer;
 use crate::mirroring::Mirroring;
 use crate::model::Person;
 use crate::reconcile::Handle;
@@ -18,7 +19,7 @@ use crate::rpc::Rpc;
 use crate::store::Store;
 use crate::tasks::Tasks;
 use crate::web::hooks::{self, GitHub, GitHubHook, Hooks, Replies, SlackHooks};
-use crate::web::{self, Auth, Token, Web};
+use crate::web::{self, Auth, Web};
 use crate::xds::Hub;
 
 /// What the routes are made from.
@@ -61,27 +62,28 @@ impl Routes<'_> {
     }
 
     fn web(self) -> anyhow::Result<Web> {
-        let Self {
-            config, secrets, store, handle, hub, renderer, ready, govern, mirroring, ..
-        } = self;
-        let tokens = config.tokens.iter().map(token).collect();
+        let Self { config, secrets, store, handle, hub, renderer, ready, govern, mirroring, tasks } =
+            self;
         let secure = config.base_url.starts_with("https://");
         let work_dir = config.data.join("edits");
         std::fs::create_dir_all(&work_dir).context("the folder for edits can't be made")?;
         let (seen, measured, dev) = (handle.clone(), hub.clone(), config.insecure_dev);
+        let auth = Auth::new(govern.clone(), dev, secure).context("sessions can't be made")?;
+        let mirrors = mirroring.clone();
         Ok(Web {
             govern,
             mirroring,
+            git: GitServer::new(tasks),
             store,
             handle,
             hub,
             renderer,
-            auth: Auth::new(tokens, dev, secure).context("sessions can't be made")?,
+            auth,
             base_url: config.base_url.as_str().into(),
             upstreams: Arc::new(secrets.upstreams.clone()),
             authors: Arc::new(authors(&config.people)),
             work_dir: work_dir.into(),
-            metrics: Arc::new(move || measure::page(&seen, &measured, dev)),
+            metrics: Arc::new(move || measure::page(&seen, &measured, &mirrors, dev)),
             ready,
         })
     }
@@ -115,15 +117,6 @@ impl Routes<'_> {
             })
         };
         self.config.repositories.iter().filter_map(hook).collect()
-    }
-}
-
-fn token(config: &TokenConfig) -> Token {
-    Token {
-        name: config.name.clone(),
-        person: config.person.clone(),
-        hash: config.sha256,
-        role: config.role,
     }
 }
 

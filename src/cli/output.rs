@@ -37,6 +37,11 @@ impl Output {
         let _ = write!(stdout, "{body}{end}").and_then(|()| stdout.flush());
     }
 
+    /// Prints what an act came to, in the server's words.
+    pub(super) fn done(&self, answer: &serde_json::Value) {
+        self.result(answer, || format!("{}\n", answer["message"].as_str().unwrap_or("done")));
+    }
+
     /// Prints a message, unless the user wants none.
     pub(super) fn message(&self, text: &str) {
         if !self.quiet {

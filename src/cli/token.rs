@@ -1,22 +1,136 @@
-//! `convoy token`: a new token, and the line of configuration that knows it.
+//! `convoy token`: a new token with the line of configuration that knows it,
+//! or, with a verb, the tokens that a server issued.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Failure;
-use super::output::Output;
+use super::client::{Server, segment};
+use super::output::{Output, columns};
+use crate::govern;
 use crate::model::ContentHash;
 
-pub(super) fn run(output: &Output) -> Result<(), Failure> {
-    let mut secret = [0u8; 32];
-    let fail = |error: std::io::Error| {
-        Failure::new(Failure::FAILED, format!("no random numbers: {error}"))
-    };
-    let mut source = std::fs::File::open("/dev/urandom").map_err(fail)?;
-    std::io::Read::read_exact(&mut source, &mut secret).map_err(fail)?;
-    let token = format!("convoy_{}", ContentHash(secret));
-    let hash = ContentHash::of(token.as_bytes());
-    let value = json!({ "token": token, "sha256": hash.to_string() });
+/// Without a verb, nothing is asked of a server.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Have the server issue a token
+    #[command(after_help = "Examples:\n  convoy token create ci --role reader --expires 90d")]
+    Create(Create),
+    /// List the tokens that you may see
+    #[command(after_help = "Examples:\n  convoy token list -o json")]
+    List(Server),
+    /// End a token at once
+    #[command(after_help = "Examples:\n  convoy token revoke ci")]
+    Revoke(One),
+    /// Let a revoked token be used again
+    #[command(after_help = "Examples:\n  convoy token activate ci")]
+    Activate(One),
+    /// Give a token a new secret; the old one ends at once
+    #[command(after_help = "Examples:\n  convoy token rotate ci")]
+    Rotate(One),
+    /// Remove a token, and what was granted to it
+    #[command(after_help = "Examples:\n  convoy token remove ci")]
+    Remove(One),
+}
+
+#[derive(Debug, clap::Args)]
+struct Create {
+    /// What it is called
+    name: String,
+    /// Whose it is; without it, a service's (or yours, if you are no administrator)
+    #[arg(long)]
+    person: Option<String>,
+    /// What it may do everywhere: guest, reader, operator, admin
+    #[arg(long)]
+    role: Option<String>,
+    /// When it ends, as in 30d, 12h or 2027-01-31T00:00:00Z; without it, never
+    #[arg(long, value_name = "END")]
+    expires: Option<String>,
+    #[command(flatten)]
+    server: Server,
+}
+
+#[derive(Debug, clap::Args)]
+struct One {
+    /// What it is called
+    name: String,
+    #[command(flatten)]
+    server: Server,
+}
+
+pub(super) async fn run(args: &Args, output: &Output) -> Result<(), Failure> {
+    match &args.verb {
+        None => offline(output),
+        Some(Verb::Create(args)) => create(args, output).await,
+        Some(Verb::List(server)) => list(server, output).await,
+        Some(Verb::Revoke(one)) => act(one, "revoke", "is revoked", output).await,
+        Some(Verb::Activate(one)) => act(one, "activate", "may be used again", output).await,
+        Some(Verb::Rotate(one)) => {
+            let path = format!("/govern/tokens/{}/rotate", segment(&one.name));
+            show(&one.server.post(&path, &json!({})).await?, output);
+            Ok(())
+        }
+        Some(Verb::Remove(one)) => {
+            let path = format!("/govern/tokens/{}", segment(&one.name));
+            output.done(&one.server.delete(&path).await?);
+            Ok(())
+        }
+    }
+}
+
+fn offline(output: &Output) -> Result<(), Failure> {
+    let fail = |error: govern::NoRandom| Failure::new(Failure::FAILED, error.to_string());
+    let secret = govern::mint().map_err(fail)?;
+    let hash = ContentHash::of(secret.expose().as_bytes());
+    let value = json!({ "token": secret.expose(), "sha256": hash.to_string() });
     output.message("keep the token in a file that only its owner can read; it is shown once");
-    output.result(&value, || format!("token:  {token}\nsha256: {hash}\n"));
+    output.result(&value, || format!("token:  {}\nsha256: {hash}\n", secret.expose()));
     Ok(())
+}
+
+async fn create(args: &Create, output: &Output) -> Result<(), Failure> {
+    let mut body = json!({ "name": args.name });
+    for (key, value) in [("person", &args.person), ("role", &args.role), ("expires", &args.expires)]
+    {
+        if let Some(value) = value {
+            body[key] = json!(value);
+        }
+    }
+    show(&args.server.post("/govern/tokens", &body).await?, output);
+    Ok(())
+}
+
+/// The secret alone goes to stdout, so that it can be sent into a file.
+fn show(answer: &Value, output: &Output) {
+    output.message("keep the token in a file that only its owner can read; it is shown once");
+    output.result(answer, || format!("{}\n", text(&answer["secret"])));
+}
+
+async fn list(server: &Server, output: &Output) -> Result<(), Failure> {
+    let answer = server.get("/govern/tokens").await?;
+    output.result(&answer, || {
+        let head = ["NAME", "PERSON", "ROLE", "STATE", "ENDS"].map(str::to_owned).to_vec();
+        let tokens = answer["tokens"].as_array().into_iter().flatten();
+        let row = |token: &Value| {
+            ["name", "person", "role", "state", "expires"].map(|key| text(&token[key])).to_vec()
+        };
+        columns(&std::iter::once(head).chain(tokens.map(row)).collect::<Vec<_>>())
+    });
+    Ok(())
+}
+
+async fn act(one: &One, verb: &str, said: &str, output: &Output) -> Result<(), Failure> {
+    let path = format!("/govern/tokens/{}/{verb}", segment(&one.name));
+    let answer = one.server.post(&path, &json!({})).await?;
+    output.result(&answer, || format!("the token `{}` {said}\n", one.name));
+    Ok(())
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or("-").to_owned()
 }

@@ -52,6 +52,9 @@ pub enum GovernError {
         #[source]
         source: serde_json::Error,
     },
+    /// The system gives no random numbers.
+    #[error(transparent)]
+    Random(#[from] super::NoRandom),
     /// A secret's file can't be read or written.
     #[error("the secret of `{name}` can't be kept or read")]
     Secret {

@@ -2,6 +2,7 @@
 //! failed in it. Nothing here decides what a user is shown; `web` does.
 
 use std::fmt;
+use std::io;
 
 use crate::content::ContentError;
 use crate::model::{FilePath, RepoName, Revision};
@@ -124,12 +125,24 @@ impl StoreError {
     }
 }
 
-/// Turns a cause into [`StoreError::Failed`], for `map_err`.
+/// Turns a cause into [`StoreError::Failed`], or [`StoreError::Full`] where
+/// that is what it says, for `map_err`.
 pub(crate) fn failed<E>(what: impl fmt::Display) -> impl FnOnce(E) -> StoreError
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    move |source| StoreError::Failed { what: what.to_string(), source: source.into() }
+    move |source| {
+        let source = source.into();
+        match source.downcast_ref::<io::Error>() {
+            Some(error) if is_full(error) => StoreError::Full,
+            _ => StoreError::Failed { what: what.to_string(), source },
+        }
+    }
+}
+
+/// Whether there is no room left, on the disk or for this user.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 #[cfg(test)]

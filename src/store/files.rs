@@ -21,8 +21,14 @@ pub(crate) trait Files: Send + Sync + fmt::Debug {
     fn sync(&self, path: &Path) -> io::Result<()>;
     /// Gives a file another name, replacing what had it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a folder another name, which nothing has.
+    fn rename_dir(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Removes a folder with everything in it.
+    fn remove_dir(&self, path: &Path) -> io::Result<()>;
+    /// Cuts a file to `length` bytes; a sync makes it durable.
+    fn truncate(&self, path: &Path, length: u64) -> io::Result<()>;
     /// Makes the names in a folder durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     /// The whole of a file.
@@ -57,6 +63,11 @@ impl RealFiles {
     fn forget(&self, path: &Path) {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
     }
+
+    fn forget_below(&self, folder: &Path) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|path, _| !path.starts_with(folder));
+    }
 }
 
 impl Files for RealFiles {
@@ -81,9 +92,23 @@ impl Files for RealFiles {
         fs::rename(from, to)
     }
 
+    fn rename_dir(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.forget_below(from);
+        fs::rename(from, to)
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.forget(path);
         fs::remove_file(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.forget_below(path);
+        fs::remove_dir_all(path)
+    }
+
+    fn truncate(&self, path: &Path, length: u64) -> io::Result<()> {
+        self.file(path)?.set_len(length)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
@@ -110,17 +135,35 @@ impl Files for RealFiles {
 
 /// Writes a small file so that after a crash it is there whole or not at all.
 pub(crate) fn replace(files: &dyn Files, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut fresh = path.as_os_str().to_owned();
-    fresh.push(".new");
-    let fresh = PathBuf::from(fresh);
+    write_new(files, path, bytes)?;
+    take_new(files, path)
+}
+
+/// The first half of [`replace`]: writes beside the file, which stays.
+pub(crate) fn write_new(files: &dyn Files, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let fresh = beside(path);
     if files.len(&fresh).is_ok() {
         files.remove(&fresh)?;
     }
-    files.append(&fresh, bytes)?;
-    files.sync(&fresh)?;
-    files.rename(&fresh, path)?;
+    let written = files.append(&fresh, bytes).and_then(|()| files.sync(&fresh));
+    if written.is_err() {
+        // Half a file is of no use, and takes room that may be short.
+        let _ = files.remove(&fresh);
+    }
+    written
+}
+
+/// The second half: puts what was written beside the file in its place.
+pub(crate) fn take_new(files: &dyn Files, path: &Path) -> io::Result<()> {
+    files.rename(&beside(path), path)?;
     match path.parent() {
         Some(folder) => files.sync_dir(folder),
         None => Ok(()),
     }
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".new");
+    fresh.into()
 }

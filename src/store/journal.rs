@@ -3,13 +3,16 @@
 //! It knows neither repositories nor Git. `writer` appends, `open` replays,
 //! `checkpoint` cuts. A file is named by the sequence of its first frame;
 //! there is more than one only if a crash came between the two steps of a cut.
+//! That first frame holds no records: it says which number comes next, so that
+//! numbers go on across restarts, and that a file begins as it should.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::error::{StoreError, failed};
-use super::files::Files;
-use super::record::{self, Record};
+use super::error::{StoreError, failed, is_full};
+use super::files::{self, Files};
+use super::record::{self, Record, Stamp};
 
 /// The file that frames are appended to.
 #[derive(Debug)]
@@ -18,17 +21,57 @@ pub(crate) struct Journal {
     folder: PathBuf,
     current: PathBuf,
     sequence: u64,
+    /// The file's length, and how much of it is its first frame.
     bytes: u64,
+    first_bytes: u64,
+}
+
+/// A record as it was read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Replayed {
+    pub(crate) record: Record,
+    /// Its own number and time, and the audit entry before the first record
+    /// of its frame; `None` from before there was an audit log.
+    pub(crate) stamp: Option<Stamp>,
+}
+
+/// A tail that no frame is whole in: a crash cut it off before it was
+/// acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Torn {
+    pub(crate) file: PathBuf,
+    pub(crate) offset: usize,
+    pub(crate) bytes: usize,
 }
 
 /// What a journal held when it was opened.
 #[derive(Debug, Default)]
 pub(crate) struct Replay {
     /// Whole records, oldest first.
-    pub(crate) records: Vec<Record>,
-    /// The bytes of a torn tail that were dropped.
-    pub(crate) torn_bytes: usize,
+    pub(crate) records: Vec<Replayed>,
+    /// A torn tail that was dropped.
+    pub(crate) torn: Option<Torn>,
+    /// What the first frame said that has a stamp.
+    pub(crate) begins: Option<Stamp>,
+    /// The number of the next record, where a frame said so.
+    pub(crate) next_number: Option<u64>,
     next_sequence: u64,
+}
+
+impl Replay {
+    fn take(&mut self, frame: record::Frame) {
+        self.next_sequence = frame.sequence + 1;
+        if let Some(stamp) = frame.stamp {
+            self.begins.get_or_insert(stamp);
+            self.next_number = Some(stamp.number + frame.records.len() as u64);
+        }
+        let numbers = frame.stamp.map_or(0, |stamp| stamp.number)..;
+        let replayed = frame.records.into_iter().zip(numbers).map(|(record, number)| Replayed {
+            record,
+            stamp: frame.stamp.map(|stamp| Stamp { number, ..stamp }),
+        });
+        self.records.extend(replayed);
+    }
 }
 
 impl Journal {
@@ -38,28 +81,31 @@ impl Journal {
     /// A frame is damaged that was durable once.
     pub(crate) fn replay(files: &dyn Files, folder: &Path) -> Result<Replay, StoreError> {
         let mut replay = Replay { next_sequence: 1, ..Replay::default() };
-        let mut torn: Option<(PathBuf, usize)> = None;
-        for path in segments(files, folder)? {
+        let segments = segments(files, folder)?;
+        for path in &segments {
             let bytes =
-                files.read(&path).map_err(failed(format!("reading `{}`", path.display())))?;
+                files.read(path).map_err(failed(format!("reading `{}`", path.display())))?;
             let mut at = 0;
             while let Some(frame) = record::read_frame(&bytes[at..]) {
-                if let Some((file, offset)) = torn {
-                    return Err(damage(&file, offset, "later records are whole"));
+                if let Some(torn) = &replay.torn {
+                    return Err(damage(&torn.file, torn.offset, "later records are whole"));
                 }
-                if !replay.records.is_empty() && frame.sequence != replay.next_sequence {
-                    return Err(damage(&path, at, "records before it are missing"));
+                if replay.next_sequence > 1 && frame.sequence != replay.next_sequence {
+                    return Err(damage(path, at, "records before it are missing"));
                 }
-                replay.next_sequence = frame.sequence + 1;
-                replay.records.extend(frame.records);
                 at += frame.length;
+                replay.take(frame);
             }
             if record::find_frame(&bytes[at..]).is_some() {
-                return Err(damage(&path, at, "later records are whole"));
+                return Err(damage(path, at, "later records are whole"));
+            }
+            // A file is made whole before those that it replaces go.
+            if at == 0 && segments.len() == 1 && !record::may_be_unstamped(&bytes) {
+                return Err(damage(path, at, "its first frame is not whole"));
             }
             if at < bytes.len() {
-                replay.torn_bytes += bytes.len() - at;
-                torn = Some((path, at));
+                let bytes = bytes.len() - at;
+                replay.torn = Some(Torn { file: path.clone(), offset: at, bytes });
             }
         }
         Ok(replay)
@@ -71,6 +117,7 @@ impl Journal {
         files: Arc<dyn Files>,
         folder: &Path,
         replay: &Replay,
+        stamp: &Stamp,
     ) -> Result<Self, StoreError> {
         let mut journal = Self {
             files,
@@ -78,51 +125,70 @@ impl Journal {
             current: PathBuf::new(),
             sequence: replay.next_sequence.max(1),
             bytes: 0,
+            first_bytes: 0,
         };
-        journal.cut()?;
+        journal.cut(stamp)?;
         Ok(journal)
     }
 
-    /// The length of the file in bytes.
+    /// The bytes of records in the file.
     pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
+        self.bytes - self.first_bytes
     }
 
     /// Appends one frame and makes it durable.
-    pub(crate) fn append(&mut self, records: &[Vec<u8>]) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError::Full`]: there was no room, and the file is as it was.
+    /// Others: what is in the file is not known any more.
+    pub(crate) fn append(&mut self, stamp: &Stamp, records: &[Vec<u8>]) -> Result<(), StoreError> {
         let what = || format!("writing `{}`", self.current.display());
-        let frame = record::frame(self.sequence, records)?;
-        self.files.append(&self.current, &frame).map_err(failed(what()))?;
-        self.files.sync(&self.current).map_err(failed(what()))?;
+        let frame = record::frame(self.sequence, stamp, records)?;
+        if let Err(error) = self.files.append(&self.current, &frame) {
+            if is_full(&error) {
+                // A failed sync says that the cut may not last; then what
+                // follows must not be acknowledged either.
+                let cut = self.files.truncate(&self.current, self.bytes);
+                cut.and_then(|()| self.files.sync(&self.current)).map_err(|error| {
+                    StoreError::damaged(format!("cutting `{}`", self.current.display()), error)
+                })?;
+            }
+            return Err(failed(what())(error));
+        }
+        // Never `Full`: after a failed sync nobody knows what is on disk.
+        self.files.sync(&self.current).map_err(|error| StoreError::damaged(what(), error))?;
         self.bytes += frame.len() as u64;
         self.sequence += 1;
         Ok(())
     }
 
-    /// Begins a fresh file and removes the old ones.
-    pub(crate) fn cut(&mut self) -> Result<(), StoreError> {
+    /// Begins a fresh file and removes the old ones. `stamp` is that of the
+    /// next record.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`]: there was no room, and all is as it was.
+    pub(crate) fn cut(&mut self, stamp: &Stamp) -> Result<(), StoreError> {
+        let first = record::frame(self.sequence, stamp, &[])?;
         let what = failed(format!("cutting the journal in `{}`", self.folder.display()));
-        self.cut_files().map_err(what)
+        self.cut_files(&first).map_err(what)
     }
 
-    fn cut_files(&mut self) -> std::io::Result<()> {
+    fn cut_files(&mut self, first: &[u8]) -> io::Result<()> {
         let fresh = self.folder.join(format!("{:020}.journal", self.sequence));
         let old: Vec<String> = self.files.list(&self.folder)?;
         let is_fresh = |name: &String| fresh.ends_with(name);
         // A file of that name holds nothing whole: its first frame would have
-        // moved the sequence on.
-        if old.iter().any(is_fresh) {
-            self.files.remove(&fresh)?;
-        }
-        self.files.append(&fresh, b"")?;
-        self.files.sync(&fresh)?;
-        self.files.sync_dir(&self.folder)?;
+        // moved the sequence on. It is replaced, so that a file of a journal
+        // never begins with half a frame.
+        files::replace(&*self.files, &fresh, first)?;
         for name in old.iter().filter(|name| !is_fresh(name) && name.ends_with(".journal")) {
             self.files.remove(&self.folder.join(name))?;
         }
         self.files.sync_dir(&self.folder)?;
         self.current = fresh;
-        self.bytes = 0;
+        self.first_bytes = first.len() as u64;
+        self.bytes = self.first_bytes;
+        self.sequence += 1;
         Ok(())
     }
 }
@@ -148,10 +214,12 @@ fn damage(path: &Path, offset: usize, why: &str) -> StoreError {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
-    use crate::model::RepoName;
+    use crate::model::{ContentHash, RepoName};
     use crate::store::files::RealFiles;
-    use crate::store::record::Act;
+    use crate::store::record::{Act, Note};
 
     fn record(first: u64) -> Record {
         Record {
@@ -162,24 +230,35 @@ mod tests {
             begins: false,
             commits: Vec::new(),
             pack: Vec::new(),
+            note: Note::default(),
         }
     }
 
-    /// A journal of three frames, and where each of them ends.
-    fn written(folder: &Path) -> (PathBuf, Vec<usize>) {
+    fn stamp(number: u64) -> Stamp {
+        let time = Timestamp::from_second(1_700_000_000).unwrap();
+        Stamp { number, time, previous: ContentHash([0; 32]) }
+    }
+
+    fn begin(folder: &Path) -> Journal {
         let files: Arc<dyn Files> = Arc::new(RealFiles::default());
-        let mut journal = Journal::begin(files, folder, &Replay::default()).unwrap();
+        Journal::begin(files, folder, &Replay::default(), &stamp(1)).unwrap()
+    }
+
+    /// A journal of three frames behind the first, and where each of them ends.
+    fn written(folder: &Path) -> (PathBuf, Vec<usize>) {
+        let mut journal = begin(folder);
         let mut ends = Vec::new();
         for n in 1..=3 {
-            journal.append(&[record(n).encode().unwrap()]).unwrap();
-            ends.push(usize::try_from(journal.bytes()).unwrap());
+            journal.append(&stamp(n), &[record(n).encode().unwrap()]).unwrap();
+            ends.push(usize::try_from(journal.bytes).unwrap());
         }
         (journal.current, ends)
     }
 
     fn firsts(folder: &Path) -> Result<(Vec<u64>, usize), StoreError> {
         let replay = Journal::replay(&RealFiles::default(), folder)?;
-        Ok((replay.records.iter().map(|r| r.first).collect(), replay.torn_bytes))
+        let torn_bytes = replay.torn.map_or(0, |torn| torn.bytes);
+        Ok((replay.records.iter().map(|r| r.record.first).collect(), torn_bytes))
     }
 
     #[test]
@@ -198,11 +277,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, ends) = written(folder.path());
         let bytes = std::fs::read(&path).unwrap();
-        for at in [0, ends[0] - 1, ends[0], ends[0] + 9, ends[1] - 1] {
+        let first = record::read_frame(&bytes).unwrap().length;
+        for at in [0, 9, first, ends[0] - 1, ends[0], ends[0] + 9, ends[1] - 1] {
             let mut bad = bytes.clone();
             bad[at] ^= 1;
             std::fs::write(&path, bad).unwrap();
-            let frame = if at < ends[0] { 0 } else { ends[0] };
+            let frame = [0, first, ends[0]].into_iter().rfind(|frame| *frame <= at).unwrap();
             let text = firsts(folder.path()).unwrap_err().to_string();
             assert!(text.contains(&format!("damaged at byte {frame};")), "{text}");
             assert!(text.contains(&*path.to_string_lossy()), "{text}");
@@ -210,14 +290,29 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_leaves_one_empty_file_and_the_sequence_goes_on() {
+    fn a_file_whose_first_frame_is_damaged_is_not_taken_for_an_empty_one() {
         let folder = tempfile::tempdir().unwrap();
-        let files: Arc<dyn Files> = Arc::new(RealFiles::default());
-        let mut journal = Journal::begin(files, folder.path(), &Replay::default()).unwrap();
-        journal.append(&[record(1).encode().unwrap()]).unwrap();
-        journal.cut().unwrap();
+        let path = begin(folder.path()).current;
+        let bytes = std::fs::read(&path).unwrap();
+        for at in 0..bytes.len() {
+            let mut bad = bytes.clone();
+            bad[at] ^= 1;
+            std::fs::write(&path, bad).unwrap();
+            let text = firsts(folder.path()).unwrap_err().to_string();
+            assert!(text.contains("damaged at byte 0;"), "{at}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_cut_leaves_one_file_and_sequence_and_numbers_go_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = begin(folder.path());
+        journal.append(&stamp(1), &[record(1).encode().unwrap()]).unwrap();
+        journal.cut(&stamp(2)).unwrap();
         assert_eq!(firsts(folder.path()).unwrap(), (vec![], 0));
-        journal.append(&[record(2).encode().unwrap()]).unwrap();
+        let replay = Journal::replay(&RealFiles::default(), folder.path()).unwrap();
+        assert_eq!(replay.next_number, Some(2));
+        journal.append(&stamp(2), &[record(2).encode().unwrap()]).unwrap();
         assert_eq!(firsts(folder.path()).unwrap(), (vec![2], 0));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }

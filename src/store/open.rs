@@ -4,31 +4,38 @@
 //! ```text
 //! DIR/lock            held while the store is open
 //! DIR/journal/        what is durable and not yet in the Git folders
+//! DIR/audit/          who changed what, as lines of JSON
 //! DIR/repositories/   <project>/<repository>.git, bare
 //! DIR/index/          sled; may be deleted while stopped
 //! ```
 
+use std::collections::HashMap;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use jiff::Timestamp;
+use tokio::sync::{Semaphore, watch};
 
 use super::StoreOptions;
+use super::audit::{AuditLog, AuditQuery};
 use super::cache::{CACHE_BYTES_MAX, ObjectCache};
 use super::error::{StoreError, failed};
 use super::files::Files;
+use super::hub::Hub;
 use super::index::Index;
-use super::journal::{Journal, Replay};
-use super::pack;
-use super::record::{Act, Record};
-use super::repository::{Reader, Repositories, Repository};
+use super::journal::{Journal, Replay, Replayed};
+use super::pack::memory;
+use super::packer;
+use super::record::{Act, Record, Stamp};
+use super::repository::{self, Reader, Repositories, Repository};
 use super::writer::{self, Message, Writer};
 use crate::model::RepoName;
+use crate::telemetry::clock;
 
 /// Writes that may wait for the journal at once; more wait for their turn.
 const WRITES_MAX: usize = 4096;
@@ -57,8 +64,17 @@ pub(crate) struct Shared {
     pub(crate) files: Arc<dyn Files>,
     pub(crate) index: Index,
     pub(crate) cache: ObjectCache,
+    pub(crate) audit: Arc<AuditLog>,
+    /// Wakes those who wait for what is committed.
+    pub(crate) hub: Hub,
     /// Set when the disk failed; reads go on, writes don't.
     pub(crate) halted: AtomicBool,
+    /// Why, once it is.
+    pub(crate) halt: watch::Sender<Option<String>>,
+    /// Set when nobody holds the store any more.
+    pub(crate) closing: AtomicBool,
+    /// Held while packs are replaced by a merged one.
+    pub(crate) packing: Mutex<()>,
     /// Numbers temporary files.
     pub(crate) temporaries: AtomicU64,
     repositories: RwLock<Repositories>,
@@ -84,6 +100,11 @@ impl Shared {
         Arc::clone(entry.or_insert_with(|| Arc::new(repo)))
     }
 
+    /// Takes a purged repository out.
+    pub(crate) fn remove(&self, name: &RepoName) {
+        self.repositories.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
     /// Reads objects of `repo`.
     pub(crate) fn reader<'r>(&'r self, repo: &'r Repository) -> Reader<'r> {
         repo.reader(&self.cache)
@@ -102,7 +123,8 @@ pub(crate) struct Inner {
     /// Bounds what waits in the queue.
     pub(crate) room: Arc<Semaphore>,
     queue: Option<Sender<Message>>,
-    thread: Option<JoinHandle<()>>,
+    /// The writer, then the packer, which ends when the writer has.
+    threads: Vec<JoinHandle<()>>,
     _lock: File,
 }
 
@@ -117,9 +139,10 @@ impl Inner {
 impl Drop for Inner {
     /// Waits for the writer, so that the folder is free when this returns.
     fn drop(&mut self) {
+        self.shared.closing.store(true, Ordering::Release);
         drop(self.queue.take());
-        if let Some(thread) = self.thread.take() {
-            // A panic of the writer was reported when it happened.
+        for thread in self.threads.drain(..) {
+            // A panic was reported when it happened.
             let _ = thread.join();
         }
     }
@@ -135,10 +158,11 @@ pub(crate) fn open(
 ) -> Result<Inner, StoreError> {
     let lock = lock(dir)?;
     let what = || format!("opening the store `{}`", dir.display());
-    for folder in ["repositories", "journal"] {
+    for folder in ["repositories", "journal", "audit"] {
         files.create_dir(&dir.join(folder)).map_err(failed(what()))?;
     }
     files.sync_dir(dir).map_err(failed(what()))?;
+    let audit = Arc::new(AuditLog::open(&*files, &dir.join("audit"))?);
     let shared = Arc::new(Shared {
         dir: dir.to_owned(),
         options,
@@ -146,19 +170,26 @@ pub(crate) fn open(
         files,
         index: index(&dir.join("index"))?,
         cache: ObjectCache::new(CACHE_BYTES_MAX),
+        audit,
+        hub: Hub::default(),
         halted: AtomicBool::new(false),
+        halt: watch::Sender::default(),
+        closing: AtomicBool::new(false),
+        packing: Mutex::default(),
         temporaries: AtomicU64::new(0),
         repositories: RwLock::default(),
     });
     open_repositories(&shared)?;
     let writer = recover(&shared)?;
+    let (packer, packing) = packer::start(&shared).map_err(failed(what()))?;
+    let writer = writer.with_packer(packer);
     let (queue, waiting) = mpsc::channel();
     let thread = std::thread::Builder::new()
         .name("convoy-journal".into())
         .spawn(move || writer.run(&waiting))
         .map_err(failed(what()))?;
     let room = Arc::new(Semaphore::new(WRITES_MAX));
-    Ok(Inner { shared, room, queue: Some(queue), thread: Some(thread), _lock: lock })
+    Ok(Inner { shared, room, queue: Some(queue), threads: vec![thread, packing], _lock: lock })
 }
 
 fn lock(dir: &Path) -> Result<File, StoreError> {
@@ -182,25 +213,10 @@ fn lock(dir: &Path) -> Result<File, StoreError> {
 }
 
 fn open_repositories(shared: &Shared) -> Result<(), StoreError> {
-    let root = shared.dir.join("repositories");
-    let list = |folder: &Path| {
-        let what = failed(format!("listing `{}`", folder.display()));
-        shared.files.list(folder).map_err(what)
-    };
-    for project in list(&root)? {
-        let folder = root.join(&project);
-        if !folder.is_dir() {
-            continue;
-        }
-        for entry in list(&folder)? {
-            let name = entry.strip_suffix(".git").map(|repo| format!("{project}/{repo}"));
-            let name = name.and_then(|name| RepoName::try_from(name).ok());
-            // Without a HEAD its record is still in the journal.
-            if let Some(name) = name.filter(|_| folder.join(&entry).join("HEAD").is_file()) {
-                let repo = Repository::open(&*shared.files, &shared.dir, &name, &shared.index)?;
-                shared.insert(repo);
-            }
-        }
+    repository::sweep_purged(&*shared.files, &shared.dir)?;
+    for name in repository::names(&*shared.files, &shared.dir)? {
+        let repo = Repository::open(&*shared.files, &shared.dir, &name, &shared.index)?;
+        shared.insert(repo);
     }
     Ok(())
 }
@@ -209,49 +225,137 @@ fn open_repositories(shared: &Shared) -> Result<(), StoreError> {
 fn recover(shared: &Arc<Shared>) -> Result<Writer, StoreError> {
     let folder = shared.dir.join("journal");
     let replay = Journal::replay(&*shared.files, &folder)?;
-    if replay.torn_bytes > 0 {
-        tracing::warn!(bytes = replay.torn_bytes, "dropped a torn journal tail");
+    if let Some(torn) = &replay.torn {
+        tracing::warn!(
+            file = %torn.file.display(), offset = torn.offset, bytes = torn.bytes,
+            "dropped a torn journal tail, which a crash left before it was acknowledged"
+        );
     }
-    let mut pending = writer::AllPending::new();
-    for record in &replay.records {
-        replay_one(shared, record, &mut pending)?;
+    check_begins(shared, &replay)?;
+    let mut replaying = Replaying::new(shared, &replay.records);
+    for (at, replayed) in replay.records.iter().enumerate() {
+        replaying.record(at, replayed)?;
     }
-    super::checkpoint::write(shared, &pending)?;
+    super::checkpoint::write(shared, &mut replaying.pending)?;
     if !replay.records.is_empty() {
         tracing::info!(records = replay.records.len(), "replayed the journal");
     }
     begin(shared, &folder, &replay)
 }
 
-fn begin(shared: &Arc<Shared>, folder: &Path, replay: &Replay) -> Result<Writer, StoreError> {
-    let mut journal = Journal::begin(Arc::clone(&shared.files), folder, replay)?;
-    let state = RepoName::state();
-    if shared.repository(&state).is_err() {
-        journal.append(&[Record::create(&state).encode()?])?;
-        writer::make(shared, &state)?;
+/// Holds the journal and the audit log against each other.
+fn check_begins(shared: &Shared, replay: &Replay) -> Result<(), StoreError> {
+    let (number, hash) = shared.audit.head();
+    match replay.begins {
+        None if shared.audit.has_acts() => Err(StoreError::damaged(
+            format!(
+                "the journal in `{}` is empty or missing, and with it what was written after the \
+                 last checkpoint; restore the folder from a backup",
+                shared.dir.join("journal").display()
+            ),
+            "the audit log tells of records, and no journal follows them",
+        )),
+        Some(begins) if begins.number == number + 1 && begins.previous != hash => {
+            tracing::error!("the audit log was changed; run `convoy audit verify`");
+            Ok(())
+        }
+        _ => Ok(()),
     }
-    Ok(Writer::new(Arc::clone(shared), journal))
 }
 
-fn replay_one(
-    shared: &Shared,
-    record: &Record,
-    pending: &mut writer::AllPending,
-) -> Result<(), StoreError> {
-    if record.act == Act::Create {
-        return writer::make(shared, &record.repo).map(drop);
+fn begin(shared: &Arc<Shared>, folder: &Path, replay: &Replay) -> Result<Writer, StoreError> {
+    let now = clock::now();
+    if replay.next_number.is_none() {
+        begin_audit(shared, now)?;
     }
-    let repo = shared.repository(&record.repo)?;
-    let mut objects = if record.pack.is_empty() { Vec::new() } else { pack::decode(&record.pack)? };
-    let presence = repo.presence();
-    objects.retain(|(id, _)| !presence.has(id));
-    repo.lend(&objects);
-    let head = writer::apply(&repo, record)?;
-    *repo.prepare() = head;
-    repo.watch.send_replace(head);
-    let entry = pending
-        .entry(repo.name.clone())
-        .or_insert_with(|| writer::Pending { repo: Arc::clone(&repo), objects: Vec::new() });
-    entry.objects.extend(objects);
+    shared.audit.flush(&*shared.files)?;
+    shared.audit.skip_to(replay.next_number.unwrap_or(0));
+    let files = Arc::clone(&shared.files);
+    let journal = Journal::begin(files, folder, replay, &shared.audit.stamp(now))?;
+    let mut writer = Writer::new(Arc::clone(shared), journal);
+    let state = RepoName::state();
+    if shared.repository(&state).is_err() {
+        writer.create(&state)?;
+    }
+    Ok(writer)
+}
+
+/// Says where each repository stands that was there before the audit log.
+fn begin_audit(shared: &Shared, now: Timestamp) -> Result<(), StoreError> {
+    let everything = AuditQuery { limit: usize::MAX, ..AuditQuery::default() };
+    let begun = shared.audit.entries(&everything)?;
+    for name in shared.names() {
+        // A crash may have come between this and the cut of the journal.
+        if begun.iter().all(|entry| entry.repo != name) {
+            let head = shared.repository(&name)?.head();
+            shared.audit.begin(&name, head.revision, head.commit, now)?;
+        }
+    }
     Ok(())
+}
+
+/// The records of a journal on their way into the repositories.
+struct Replaying<'a> {
+    shared: &'a Shared,
+    /// Where the newest purge of each name stands.
+    purges: HashMap<&'a RepoName, usize>,
+    pending: writer::AllPending,
+}
+
+impl<'a> Replaying<'a> {
+    fn new(shared: &'a Shared, records: &'a [Replayed]) -> Self {
+        let is_purge = |(_, replayed): &(usize, &Replayed)| replayed.record.act == Act::Purge;
+        let purges = records.iter().enumerate().filter(is_purge);
+        let purges = purges.map(|(at, replayed)| (&replayed.record.repo, at)).collect();
+        Self { shared, purges, pending: writer::AllPending::new() }
+    }
+
+    fn record(&mut self, at: usize, replayed: &Replayed) -> Result<(), StoreError> {
+        let Replayed { record, stamp } = replayed;
+        let purge = self.purges.get(&record.repo).copied();
+        match record.act {
+            // What a purge took needn't be made to be taken again, and a
+            // repository of that name may be there that was made after it.
+            _ if purge.is_some_and(|purge| at < purge) => {}
+            Act::Purge => self.purge(record, stamp.as_ref())?,
+            Act::Create => {
+                let number = stamp.map_or(0, |stamp| stamp.number);
+                writer::make(self.shared, &record.repo, number)?;
+            }
+            Act::Commit | Act::Head => self.commits(record)?,
+        }
+        match stamp {
+            Some(stamp) => self.shared.audit.stage(record, stamp),
+            None => Ok(()),
+        }
+    }
+
+    fn purge(&self, record: &Record, stamp: Option<&Stamp>) -> Result<(), StoreError> {
+        let Ok(repo) = self.shared.repository(&record.repo) else { return Ok(()) };
+        let number = stamp.map_or(0, |stamp| stamp.number);
+        let what = || format!("opening `{}`", repo.git_dir.display());
+        let made = repository::created_by(&*self.shared.files, &repo.git_dir);
+        if made.map_err(failed(what()))? > number {
+            return Ok(());
+        }
+        writer::unmake(self.shared, &repo, number).map(drop)
+    }
+
+    fn commits(&mut self, record: &Record) -> Result<(), StoreError> {
+        let repo = self.shared.repository(&record.repo)?;
+        let mut reader = self.shared.reader(&repo);
+        let read = memory::decode(&record.pack, &mut |id| reader.object(id))?;
+        let mut objects = read.objects;
+        let presence = repo.presence();
+        objects.retain(|(id, _)| !presence.has(id));
+        repo.lend(&objects);
+        let head = writer::apply(&repo, record, Vec::new())?;
+        *repo.prepare() = head;
+        repo.watch.send_replace(head);
+        let name = repo.name.clone();
+        let pending = self.pending.entry(name).or_insert_with(|| writer::Pending::new(&repo));
+        pending.objects.extend(objects);
+        pending.descents.extend(read.descents);
+        Ok(())
+    }
 }

@@ -6,19 +6,28 @@
 //! follows was good once.
 //!
 //! ```text
-//! frame  = "CVYF" | length u32 | sequence u64 | sha256[..16] of (sequence, body) | body
-//! body   = count u32 | count × (length u32 | record)
+//! frame  = "CVY2" | length u32 | sequence u64 | sha256[..16] of (magic, sequence, body) | body
+//! body   = stamp | count u32 | count × (length u32 | record)
+//! stamp  = number u64 | milliseconds since 1970 i64 | the audit entry before, hash
 //! record = length u32 | meta, JSON | count u32 | count × commit id | objects as a Git pack
 //! ```
+//!
+//! Frames that begin with "CVYF" were written before there was an audit log:
+//! they have no stamp, and the magic is not in their checksum.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::error::{StoreError, failed};
-use crate::model::{CommitId, RepoName};
+use crate::model::{CommitId, ContentHash, Origin, RepoName};
 
-const MAGIC: &[u8; 4] = b"CVYF";
+const MAGIC: &[u8; 4] = b"CVY2";
+const MAGIC_UNSTAMPED: &[u8; 4] = b"CVYF";
 const HEADER_BYTES: usize = 32;
+
+/// Longer summaries are cut.
+const SUMMARY_CHARS_MAX: usize = 200;
 
 /// What a record does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +39,40 @@ pub(crate) enum Act {
     Commit,
     /// Moves the head over commits that are in the Git folder already.
     Head,
+    /// Removes a repository with all its history.
+    Purge,
+}
+
+/// On whose behalf a record was written, and in a line what for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Note {
+    pub(crate) origin: Origin,
+    pub(crate) summary: String,
+}
+
+impl Note {
+    /// The note of a write by `origin` with this message.
+    pub(crate) fn new(origin: &Origin, message: &str) -> Self {
+        let first = message.lines().next().unwrap_or_default().trim();
+        let summary = first.chars().take(SUMMARY_CHARS_MAX).collect();
+        Self { origin: origin.clone(), summary }
+    }
+}
+
+impl Default for Note {
+    fn default() -> Self {
+        Self::new(&Origin::system(), "")
+    }
+}
+
+/// What a frame says of its records: the number of the first (the others
+/// follow), when they were made durable, and the hash of the audit entry
+/// before them, so that the journal vouches for the end of the audit log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub(crate) number: u64,
+    pub(crate) time: Timestamp,
+    pub(crate) previous: ContentHash,
 }
 
 /// One durable fact.
@@ -48,6 +91,7 @@ pub(crate) struct Record {
     pub(crate) commits: Vec<CommitId>,
     /// The objects that the commits need and the repository lacked.
     pub(crate) pack: Vec<u8>,
+    pub(crate) note: Note,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -57,11 +101,13 @@ struct Meta {
     old: Option<CommitId>,
     first: u64,
     begins: bool,
+    #[serde(default)]
+    note: Note,
 }
 
 impl Record {
     /// The record that makes a repository.
-    pub(crate) fn create(repo: &RepoName) -> Self {
+    pub(crate) fn create(repo: &RepoName, by: &Origin) -> Self {
         Self {
             act: Act::Create,
             repo: repo.clone(),
@@ -70,7 +116,14 @@ impl Record {
             begins: false,
             commits: Vec::new(),
             pack: Vec::new(),
+            note: Note::new(by, "create the repository"),
         }
+    }
+
+    /// The record that removes a repository whose head is `old`.
+    pub(crate) fn purge(repo: &RepoName, old: Option<CommitId>, by: &Origin) -> Self {
+        let note = Note::new(by, "remove the repository for ever");
+        Self { act: Act::Purge, old, note, ..Self::create(repo, by) }
     }
 
     /// The record as bytes.
@@ -81,6 +134,7 @@ impl Record {
             old: self.old,
             first: self.first,
             begins: self.begins,
+            note: self.note.clone(),
         };
         let meta = serde_json::to_vec(&meta).map_err(failed("writing a journal record"))?;
         let room = meta.len() + self.commits.len() * 20 + self.pack.len() + 8;
@@ -101,8 +155,8 @@ impl Record {
         let (commits, pack) = rest.split_at_checked(count.checked_mul(20)?)?;
         let commits =
             commits.as_chunks::<20>().0.iter().map(|id| CommitId(*id)).collect::<Vec<_>>();
-        let Meta { act, repo, old, first, begins } = meta;
-        Some(Self { act, repo, old, first, begins, commits, pack: pack.to_vec() })
+        let Meta { act, repo, old, first, begins, note } = meta;
+        Some(Self { act, repo, old, first, begins, commits, pack: pack.to_vec(), note })
     }
 }
 
@@ -119,9 +173,16 @@ fn take_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
 }
 
 /// Puts encoded records into one frame.
-pub(crate) fn frame(sequence: u64, records: &[Vec<u8>]) -> Result<Vec<u8>, StoreError> {
+pub(crate) fn frame(
+    sequence: u64,
+    stamp: &Stamp,
+    records: &[Vec<u8>],
+) -> Result<Vec<u8>, StoreError> {
     let room: usize = records.iter().map(|record| record.len() + 4).sum();
-    let mut body = Vec::with_capacity(room + 4);
+    let mut body = Vec::with_capacity(room + 52);
+    body.extend_from_slice(&stamp.number.to_le_bytes());
+    body.extend_from_slice(&stamp.time.as_millisecond().to_le_bytes());
+    body.extend_from_slice(&stamp.previous.0);
     put_length(&mut body, records.len())?;
     for record in records {
         put_length(&mut body, record.len())?;
@@ -131,13 +192,14 @@ pub(crate) fn frame(sequence: u64, records: &[Vec<u8>]) -> Result<Vec<u8>, Store
     bytes.extend_from_slice(MAGIC);
     put_length(&mut bytes, body.len())?;
     bytes.extend_from_slice(&sequence.to_le_bytes());
-    bytes.extend_from_slice(&checksum(sequence, &body));
+    bytes.extend_from_slice(&checksum(MAGIC, sequence, &body));
     bytes.extend_from_slice(&body);
     Ok(bytes)
 }
 
-fn checksum(sequence: u64, body: &[u8]) -> [u8; 16] {
+fn checksum(domain: &[u8], sequence: u64, body: &[u8]) -> [u8; 16] {
     let mut hasher = Sha256::new();
+    hasher.update(domain);
     hasher.update(sequence.to_le_bytes());
     hasher.update(body);
     let whole: [u8; 32] = hasher.finalize().into();
@@ -149,6 +211,8 @@ fn checksum(sequence: u64, body: &[u8]) -> [u8; 16] {
 /// A frame that was read back whole.
 pub(crate) struct Frame {
     pub(crate) sequence: u64,
+    /// `None` in a frame from before there was an audit log.
+    pub(crate) stamp: Option<Stamp>,
     pub(crate) records: Vec<Record>,
     /// The bytes it took.
     pub(crate) length: usize,
@@ -156,15 +220,25 @@ pub(crate) struct Frame {
 
 /// Reads the frame that `bytes` begin with; `None` if it isn't whole.
 pub(crate) fn read_frame(bytes: &[u8]) -> Option<Frame> {
-    let rest = bytes.strip_prefix(MAGIC)?;
+    let (magic, rest) = bytes.split_first_chunk::<4>()?;
+    let domain: &[u8] = match magic {
+        MAGIC => MAGIC,
+        MAGIC_UNSTAMPED => &[],
+        _ => return None,
+    };
     let (length, rest) = take_length(rest)?;
     let (sequence, rest) = rest.split_first_chunk::<8>()?;
     let sequence = u64::from_le_bytes(*sequence);
     let (sum, rest) = rest.split_first_chunk::<16>()?;
     let body = rest.get(..length)?;
-    if *sum != checksum(sequence, body) {
+    if *sum != checksum(domain, sequence, body) {
         return None;
     }
+    let (stamp, body) = if domain.is_empty() {
+        (None, body)
+    } else {
+        take_stamp(body).map(|(s, b)| (Some(s), b))?
+    };
     let (count, mut rest) = take_length(body)?;
     let mut records = Vec::new();
     for _ in 0..count {
@@ -173,7 +247,22 @@ pub(crate) fn read_frame(bytes: &[u8]) -> Option<Frame> {
         records.push(Record::decode(record)?);
         rest = after;
     }
-    Some(Frame { sequence, records, length: HEADER_BYTES + length })
+    Some(Frame { sequence, stamp, records, length: HEADER_BYTES + length })
+}
+
+fn take_stamp(body: &[u8]) -> Option<(Stamp, &[u8])> {
+    let (number, rest) = body.split_first_chunk::<8>()?;
+    let (time, rest) = rest.split_first_chunk::<8>()?;
+    let (previous, rest) = rest.split_first_chunk::<32>()?;
+    let time = Timestamp::from_millisecond(i64::from_le_bytes(*time)).ok()?;
+    let number = u64::from_le_bytes(*number);
+    Some((Stamp { number, time, previous: ContentHash(*previous) }, rest))
+}
+
+/// Whether a file that begins so may be from before there was an audit log:
+/// then it was made empty.
+pub(crate) fn may_be_unstamped(bytes: &[u8]) -> bool {
+    bytes.iter().zip(MAGIC_UNSTAMPED).all(|(byte, expect)| byte == expect)
 }
 
 /// Where the next whole frame begins within `bytes`, if there is one.
@@ -181,7 +270,7 @@ pub(crate) fn find_frame(bytes: &[u8]) -> Option<usize> {
     bytes
         .windows(MAGIC.len())
         .enumerate()
-        .filter(|(_, window)| window == MAGIC)
+        .filter(|(_, window)| window == MAGIC || window == MAGIC_UNSTAMPED)
         .map(|(at, _)| at)
         .find(|at| read_frame(&bytes[*at..]).is_some())
 }
@@ -199,22 +288,48 @@ mod tests {
             begins: n == 1,
             commits: vec![CommitId([n + 1; 20]), CommitId([n + 2; 20])],
             pack: vec![n; 100],
+            note: Note::new(&Origin::system(), "a summary\nand more"),
         }
+    }
+
+    fn stamp() -> Stamp {
+        let time = Timestamp::from_millisecond(1_700_000_000_123).unwrap();
+        Stamp { number: 7, time, previous: ContentHash([3; 32]) }
+    }
+
+    /// A frame as it was written before there was an audit log.
+    fn unstamped(sequence: u64) -> Vec<u8> {
+        let meta = br#"{"act":"create","repo":"a/b","old":null,"first":0,"begins":false}"#;
+        let record =
+            [&u32::try_from(meta.len()).unwrap().to_le_bytes()[..], meta, &[0; 4]].concat();
+        let length = u32::try_from(record.len()).unwrap().to_le_bytes();
+        let body = [&1_u32.to_le_bytes()[..], &length, &record].concat();
+        let length = u32::try_from(body.len()).unwrap().to_le_bytes();
+        let sum = checksum(&[], sequence, &body);
+        [b"CVYF", &length[..], &sequence.to_le_bytes(), &sum, &body].concat()
+    }
+
+    #[test]
+    fn frames_from_before_the_audit_log_are_read() {
+        let read = read_frame(&unstamped(9)).unwrap();
+        assert_eq!((read.sequence, read.stamp), (9, None));
+        assert_eq!(read.records[0].note, Note::default());
+        assert_eq!(read.records[0].repo, RepoName::new("a/b").unwrap());
     }
 
     #[test]
     fn frames_round_trip() {
         let records = [record(1), record(7)];
         let encoded: Vec<_> = records.iter().map(|r| r.encode().unwrap()).collect();
-        let bytes = frame(42, &encoded).unwrap();
+        let bytes = frame(42, &stamp(), &encoded).unwrap();
         let read = read_frame(&bytes).unwrap();
         assert_eq!((read.sequence, read.length), (42, bytes.len()));
-        assert_eq!(read.records, records);
+        assert_eq!((read.stamp, read.records), (Some(stamp()), records.to_vec()));
     }
 
     #[test]
     fn any_changed_or_missing_byte_is_noticed() {
-        let bytes = frame(1, &[record(3).encode().unwrap()]).unwrap();
+        let bytes = frame(1, &stamp(), &[record(3).encode().unwrap()]).unwrap();
         for at in 0..bytes.len() {
             let mut bad = bytes.clone();
             bad[at] ^= 0x40;
@@ -227,7 +342,7 @@ mod tests {
     fn the_next_frame_is_found_behind_rubbish() {
         let mut bytes = b"rubbish CVYF more".to_vec();
         let at = bytes.len();
-        bytes.extend(frame(1, &[record(3).encode().unwrap()]).unwrap());
+        bytes.extend(frame(1, &stamp(), &[record(3).encode().unwrap()]).unwrap());
         assert_eq!(find_frame(&bytes), Some(at));
         assert_eq!(find_frame(b"CVYF and nothing"), None);
     }

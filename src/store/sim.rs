@@ -18,10 +18,15 @@ pub(crate) enum Op {
     Append(PathBuf, Vec<u8>),
     Sync(PathBuf),
     Rename(PathBuf, PathBuf),
+    RenameDir(PathBuf, PathBuf),
     Remove(PathBuf),
+    RemoveDir(PathBuf),
+    Truncate(PathBuf, u64),
     SyncDir(PathBuf),
     /// Not an operation: from here on the test relies on this head.
     Acknowledged(RepoName, Head),
+    /// Not an operation: what was acknowledged of it before is gone.
+    Purged(RepoName),
 }
 
 /// Real files, with a log.
@@ -94,9 +99,27 @@ impl Files for SimFiles {
         Ok(())
     }
 
+    fn rename_dir(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.real.rename_dir(from, to)?;
+        self.note(Op::RenameDir(self.below(from), self.below(to)));
+        Ok(())
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.real.remove(path)?;
         self.note(Op::Remove(self.below(path)));
+        Ok(())
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.real.remove_dir(path)?;
+        self.note(Op::RemoveDir(self.below(path)));
+        Ok(())
+    }
+
+    fn truncate(&self, path: &Path, length: u64) -> io::Result<()> {
+        self.real.truncate(path, length)?;
+        self.note(Op::Truncate(self.below(path), length));
         Ok(())
     }
 
@@ -154,6 +177,18 @@ pub(crate) struct Disk {
     durable: Names,
     dirs: BTreeSet<PathBuf>,
     durable_dirs: BTreeSet<PathBuf>,
+    /// Folders that were moved or removed, their parents not synced yet.
+    moves: Vec<(PathBuf, Option<PathBuf>)>,
+}
+
+fn move_below(names: &mut Names, dirs: &mut BTreeSet<PathBuf>, from: &Path, to: &Path) {
+    let moved = |path: &Path| match path.strip_prefix(from) {
+        Ok(rest) if rest.as_os_str().is_empty() => to.to_owned(),
+        Ok(rest) => to.join(rest),
+        Err(_) => path.to_owned(),
+    };
+    *names = std::mem::take(names).into_iter().map(|(path, at)| (moved(&path), at)).collect();
+    *dirs = std::mem::take(dirs).iter().map(|path| moved(path)).collect();
 }
 
 impl Disk {
@@ -184,17 +219,45 @@ impl Disk {
                 let at = self.live.remove(from).unwrap();
                 self.live.insert(to.clone(), at);
             }
+            Op::RenameDir(from, to) => {
+                move_below(&mut self.live, &mut self.dirs, from, to);
+                self.moves.push((from.clone(), Some(to.clone())));
+            }
             Op::Remove(path) => {
                 self.live.remove(path).unwrap();
             }
+            Op::RemoveDir(path) => {
+                self.live.retain(|name, _| !name.starts_with(path));
+                self.dirs.retain(|name| !name.starts_with(path));
+                self.moves.push((path.clone(), None));
+            }
+            Op::Truncate(path, length) => {
+                let node = &mut self.nodes[self.live[path]];
+                node.content.truncate(usize::try_from(*length).unwrap());
+                node.synced = node.synced.min(node.content.len());
+            }
             Op::SyncDir(folder) => {
                 let within = |path: &Path| path.parent() == Some(folder);
+                let (done, open) = self.moves.drain(..).partition(|(from, _)| within(from));
+                self.moves = open;
+                let done: Vec<(PathBuf, Option<PathBuf>)> = done;
+                for (from, to) in done {
+                    match to {
+                        Some(to) => {
+                            move_below(&mut self.durable, &mut self.durable_dirs, &from, &to);
+                        }
+                        None => {
+                            self.durable.retain(|name, _| !name.starts_with(&from));
+                            self.durable_dirs.retain(|name| !name.starts_with(&from));
+                        }
+                    }
+                }
                 self.durable.retain(|path, _| !within(path));
                 let live = self.live.iter().filter(|(path, _)| within(path));
                 self.durable.extend(live.map(|(path, at)| (path.clone(), *at)));
                 self.durable_dirs.extend(self.dirs.iter().filter(|path| within(path)).cloned());
             }
-            Op::Acknowledged(..) => {}
+            Op::Acknowledged(..) | Op::Purged(_) => {}
         }
     }
 

@@ -5,8 +5,13 @@
 //! frame, so that one fdatasync serves them all. It runs until every handle
 //! on the store is gone, and never decides whether a write is allowed: that
 //! was settled under the repository's own lock, when it was prepared.
+//!
+//! A full disk refuses the frame that had no room and everything prepared on
+//! top of it; the next write tries again. A failed sync halts: what is on disk
+//! is not known any more, and only a restart reads it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -17,17 +22,26 @@ use tokio::time::Instant;
 
 use super::Head;
 use super::checkpoint;
-use super::error::StoreError;
+use super::error::{StoreError, failed};
 use super::journal::Journal;
-use super::object::Objects;
+use super::object::{Objects, Oid};
 use super::open::Shared;
-use super::record::{Act, Record};
+use super::packer::Packer;
+use super::record::{Act, Record, Stamp};
 use super::repository::{self, Repository};
-use crate::model::RepoName;
+use crate::model::{FilePath, Origin, RepoName};
+use crate::telemetry::clock;
 
 /// Writes that one frame carries at most, in number and in bytes.
 const FRAME_WRITES_MAX: usize = 1024;
 const FRAME_BYTES_MAX: usize = 32 << 20;
+
+/// How long after a checkpoint that found no room the next one is tried.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// While checkpoints find no room, writes are taken until so many times the
+/// journal's usual length waits.
+const PENDING_MAX: u64 = 4;
 
 /// Where an answer goes. Nobody may be waiting any more; that is fine.
 pub(crate) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -41,7 +55,20 @@ pub(crate) struct Write {
     /// `record` as it goes to disk.
     pub(crate) encoded: Vec<u8>,
     pub(crate) objects: Objects,
+    /// Which of them came to be from which, as a hint.
+    pub(crate) descents: Vec<(Oid, Oid)>,
+    /// The run of prepared heads that it builds on.
+    pub(crate) generation: u64,
+    /// The files that each new revision changed against the one before it,
+    /// exactly; empty where nobody looked.
+    pub(crate) touched: Vec<Vec<FilePath>>,
     pub(crate) done: Answer<Head>,
+}
+
+impl Write {
+    fn answer(self, answer: Result<Head, StoreError>) {
+        let _ = self.done.send(answer);
+    }
 }
 
 /// What the thread is asked.
@@ -53,6 +80,16 @@ pub(crate) enum Message {
     Barrier(Answer<()>),
     /// Write a checkpoint.
     Checkpoint(Answer<()>),
+    /// Answer when the packer did everything before.
+    #[cfg(test)]
+    Packed(Answer<()>),
+}
+
+/// Writes that get a record, and those that wait for the record of another
+/// that makes the same repository.
+struct Admitted {
+    writes: Vec<Write>,
+    twins: Vec<Write>,
 }
 
 /// What a repository was given since the last checkpoint.
@@ -60,6 +97,15 @@ pub(crate) enum Message {
 pub(crate) struct Pending {
     pub(crate) repo: Arc<Repository>,
     pub(crate) objects: Objects,
+    /// Which objects came to be from which, as a hint.
+    pub(crate) descents: HashMap<Oid, Oid>,
+}
+
+impl Pending {
+    /// Nothing yet.
+    pub(crate) fn new(repo: &Arc<Repository>) -> Self {
+        Self { repo: Arc::clone(repo), objects: Vec::new(), descents: HashMap::new() }
+    }
 }
 
 /// Everything since the last checkpoint.
@@ -69,17 +115,35 @@ pub(crate) type AllPending = BTreeMap<RepoName, Pending>;
 #[derive(Debug)]
 pub(crate) struct Writer {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) journal: Journal,
-    pub(crate) pending: AllPending,
+    journal: Journal,
+    pending: AllPending,
     pending_bytes: usize,
     /// When the oldest pending record came.
     since: Option<Instant>,
+    /// When a checkpoint may be tried again that found no room.
+    retry: Option<Instant>,
+    /// Merges packs beside the writer; `None` while opening.
+    packer: Option<Packer>,
 }
 
 impl Writer {
     /// A writer on a journal that holds nothing.
     pub(crate) fn new(shared: Arc<Shared>, journal: Journal) -> Self {
-        Self { shared, journal, pending: AllPending::new(), pending_bytes: 0, since: None }
+        Self {
+            shared,
+            journal,
+            pending: AllPending::new(),
+            pending_bytes: 0,
+            since: None,
+            retry: None,
+            packer: None,
+        }
+    }
+
+    /// Hands small packs to `packer` from now on.
+    pub(crate) fn with_packer(mut self, packer: Packer) -> Self {
+        self.packer = Some(packer);
+        self
     }
 
     /// Works until every sender is gone.
@@ -92,20 +156,22 @@ impl Writer {
             };
             match first {
                 Some(first) => self.serve(gather(first, queue)),
-                None => self.checkpoint_or_halt(),
+                None => drop(self.checkpoint_or_halt()),
             }
             if self.is_checkpoint_due() {
-                self.checkpoint_or_halt();
+                drop(self.checkpoint_or_halt());
             }
         }
     }
 
     fn patience(&self) -> Duration {
         const FOREVER: Duration = Duration::from_secs(3600);
-        if self.pending.is_empty() || self.is_halted() {
-            FOREVER
-        } else {
-            self.shared.tuning.checkpoint_idle
+        if self.is_halted() || self.since.is_none() {
+            return FOREVER;
+        }
+        match self.retry {
+            Some(at) => at.saturating_duration_since(Instant::now()),
+            None => self.shared.tuning.checkpoint_idle,
         }
     }
 
@@ -114,6 +180,9 @@ impl Writer {
     }
 
     fn is_checkpoint_due(&self) -> bool {
+        if self.retry.is_some_and(|at| at > Instant::now()) {
+            return false;
+        }
         let bytes_max = self.shared.options.checkpoint_bytes;
         self.journal.bytes() >= bytes_max
             || self.pending_bytes as u64 >= bytes_max.saturating_mul(2)
@@ -127,6 +196,12 @@ impl Writer {
                 Message::Write(write) => writes.push(write),
                 Message::Barrier(done) => barriers.push(done),
                 Message::Checkpoint(done) => checkpoints.push(done),
+                #[cfg(test)]
+                Message::Packed(done) => {
+                    if let Some(packer) = &self.packer {
+                        packer.answer(done);
+                    }
+                }
             }
         }
         if !writes.is_empty() {
@@ -137,44 +212,134 @@ impl Writer {
             let _ = done.send(if halted { Err(StoreError::Halted) } else { Ok(()) });
         }
         for done in checkpoints {
-            self.checkpoint_or_halt();
-            let _ = done.send(if self.is_halted() { Err(StoreError::Halted) } else { Ok(()) });
+            let _ = done.send(self.checkpoint_or_halt());
         }
     }
 
-    fn write(&mut self, mut writes: Vec<Write>) {
-        let records: Vec<Vec<u8>> =
-            writes.iter_mut().map(|write| std::mem::take(&mut write.encoded)).collect();
-        let written =
-            if self.is_halted() { Err(StoreError::Halted) } else { self.journal.append(&records) };
-        if let Err(error) = written {
-            self.halt(&error);
-            writes.into_iter().for_each(|write| {
-                let _ = write.done.send(Err(StoreError::Halted));
-            });
+    fn write(&mut self, writes: Vec<Write>) {
+        if self.is_halted() {
+            return writes.into_iter().for_each(|write| write.answer(Err(StoreError::Halted)));
+        }
+        let stamp = self.shared.audit.stamp(clock::now());
+        let Admitted { mut writes, twins } = self.admit(writes, stamp.number);
+        if writes.is_empty() {
             return;
         }
-        self.since.get_or_insert_with(Instant::now);
-        for write in writes {
-            self.apply(write);
+        let records: Vec<Vec<u8>> =
+            writes.iter_mut().map(|write| std::mem::take(&mut write.encoded)).collect();
+        match self.append(&stamp, &records) {
+            Ok(()) => {}
+            Err(StoreError::Full) => {
+                writes.extend(twins);
+                return self.refuse(writes);
+            }
+            Err(error) => {
+                self.halt(&error);
+                let all = writes.into_iter().chain(twins);
+                return all.for_each(|write| write.answer(Err(StoreError::Halted)));
+            }
         }
+        self.since.get_or_insert_with(Instant::now);
+        for (write, number) in writes.into_iter().zip(stamp.number..) {
+            self.apply(write, &Stamp { number, ..stamp });
+        }
+        twins.into_iter().for_each(|twin| twin.answer(Ok(Head::default())));
+    }
+
+    fn append(&mut self, stamp: &Stamp, records: &[Vec<u8>]) -> Result<(), StoreError> {
+        let bytes_max = self.shared.options.checkpoint_bytes.saturating_mul(PENDING_MAX);
+        if self.retry.is_some() && self.pending_bytes as u64 >= bytes_max {
+            return Err(StoreError::Full);
+        }
+        self.journal.append(stamp, records)
+    }
+
+    /// Answers those that need no record, or can't have one; the others get
+    /// the numbers from `number` on. A repository's folder is made before its
+    /// record, as far as that takes room.
+    fn admit(&mut self, given: Vec<Write>, number: u64) -> Admitted {
+        let (mut writes, mut twins) = (Vec::<Write>::with_capacity(given.len()), Vec::new());
+        for write in given {
+            if let Some(repo) = &write.repo {
+                if repo.generation() == write.generation {
+                    writes.push(write);
+                } else {
+                    write.answer(Err(StoreError::Full));
+                }
+                continue;
+            }
+            let name = &write.record.repo;
+            let is_made = |other: &Write| other.repo.is_none() && other.record.repo == *name;
+            if self.shared.repository(name).is_ok() {
+                write.answer(Ok(Head::default()));
+                continue;
+            }
+            if writes.iter().any(is_made) {
+                twins.push(write);
+                continue;
+            }
+            match lay_out(&self.shared, name, number + writes.len() as u64) {
+                Ok(()) => writes.push(write),
+                Err(StoreError::Full) => write.answer(Err(StoreError::Full)),
+                Err(error) => {
+                    self.halt(&error);
+                    write.answer(Err(StoreError::Halted));
+                }
+            }
+        }
+        Admitted { writes, twins }
+    }
+
+    /// Answers writes for which there was no room, and gives up what was
+    /// prepared on top of them.
+    fn refuse(&mut self, writes: Vec<Write>) {
+        tracing::warn!(
+            writes = writes.len(),
+            "the disk is full; writes are refused until it isn't"
+        );
+        for write in writes {
+            if let Some(repo) = &write.repo
+                && repo.generation() == write.generation
+            {
+                let lent = self.pending.get(&repo.name).map_or(&[][..], |p| &p.objects);
+                repo.give_up_prepared(lent);
+                repo.set_gone(false);
+            }
+            write.answer(Err(StoreError::Full));
+        }
+    }
+
+    /// Makes a repository while opening.
+    pub(crate) fn create(&mut self, name: &RepoName) -> Result<(), StoreError> {
+        let stamp = self.shared.audit.stamp(clock::now());
+        let record = Record::create(name, &Origin::system());
+        lay_out(&self.shared, name, stamp.number)?;
+        self.journal.append(&stamp, &[record.encode()?])?;
+        self.since.get_or_insert_with(Instant::now);
+        make(&self.shared, name, stamp.number)?;
+        self.shared.audit.stage(&record, &stamp)
     }
 
     /// Applies a durable write, answers it, tells watchers.
-    fn apply(&mut self, write: Write) {
-        let Write { repo, record, objects, done, .. } = write;
-        let applied = match repo {
-            Some(repo) => self.apply_commits(&repo, &record, objects).map(|head| (repo, head)),
-            None => make(&self.shared, &record.repo).map(|repo| {
-                let head = repo.head();
-                (repo, head)
-            }),
-        };
+    fn apply(&mut self, write: Write, stamp: &Stamp) {
+        let Write { repo, record, objects, descents, touched, done, .. } = write;
+        let staged = self.shared.audit.stage(&record, stamp);
+        let applied = staged.and_then(|()| match (&repo, record.act) {
+            (Some(repo), Act::Purge) => self.remove(repo, stamp.number),
+            (Some(repo), _) => {
+                apply(repo, &record, touched).inspect(|_| self.remember(repo, objects, descents))
+            }
+            (None, _) => make(&self.shared, &record.repo, stamp.number).map(|repo| repo.head()),
+        });
         match applied {
-            Ok((repo, head)) => {
+            Ok(head) => {
                 let _ = done.send(Ok(head));
-                if record.act != Act::Create {
+                if let Some(repo) = repo {
                     repo.watch.send_replace(head);
+                    match record.act {
+                        Act::Purge => repo.watchers.retire(),
+                        _ => self.shared.hub.tell(&repo, record.first),
+                    }
                 }
             }
             Err(error) => {
@@ -184,45 +349,67 @@ impl Writer {
         }
     }
 
-    fn apply_commits(
-        &mut self,
-        repo: &Arc<Repository>,
-        record: &Record,
-        objects: Objects,
-    ) -> Result<Head, StoreError> {
-        let head = apply(repo, record)?;
-        self.remember(repo, objects);
-        Ok(head)
+    fn remove(&mut self, repo: &Arc<Repository>, number: u64) -> Result<Head, StoreError> {
+        self.pending.remove(&repo.name);
+        self.count_pending();
+        let folder = unmake(&self.shared, repo, number)?;
+        if let Some(packer) = &self.packer {
+            packer.remove(folder);
+        }
+        Ok(Head::default())
+    }
+
+    fn count_pending(&mut self) {
+        let objects = self.pending.values().flat_map(|pending| &pending.objects);
+        self.pending_bytes = objects.map(|(_, object)| object.data.len()).sum();
     }
 
     /// Keeps what the next checkpoint has to write.
-    pub(crate) fn remember(&mut self, repo: &Arc<Repository>, objects: Objects) {
+    fn remember(&mut self, repo: &Arc<Repository>, objects: Objects, descents: Vec<(Oid, Oid)>) {
         self.pending_bytes += objects.iter().map(|(_, object)| object.data.len()).sum::<usize>();
-        let pending = self
-            .pending
-            .entry(repo.name.clone())
-            .or_insert_with(|| Pending { repo: Arc::clone(repo), objects: Vec::new() });
+        let name = repo.name.clone();
+        let pending = self.pending.entry(name).or_insert_with(|| Pending::new(repo));
         pending.objects.extend(objects);
+        pending.descents.extend(descents);
     }
 
-    fn checkpoint_or_halt(&mut self) {
+    fn checkpoint_or_halt(&mut self) -> Result<(), StoreError> {
         if self.is_halted() {
-            return;
+            return Err(StoreError::Halted);
         }
-        if let Err(error) = self.checkpoint() {
-            self.halt(&error);
+        match self.checkpoint() {
+            Ok(()) => Ok(()),
+            Err(StoreError::Full) => {
+                if self.retry.is_none() {
+                    tracing::warn!(
+                        "the disk is full; the journal keeps what has no room elsewhere"
+                    );
+                }
+                self.retry = Some(Instant::now() + RETRY_AFTER);
+                self.count_pending();
+                Err(StoreError::Full)
+            }
+            Err(error) => {
+                self.halt(&error);
+                Err(StoreError::Halted)
+            }
         }
     }
 
     /// Writes everything pending into the Git folders, then cuts the journal.
-    pub(crate) fn checkpoint(&mut self) -> Result<(), StoreError> {
-        checkpoint::write(&self.shared, &self.pending)?;
+    fn checkpoint(&mut self) -> Result<(), StoreError> {
+        let written: Vec<_> =
+            self.pending.values().map(|pending| Arc::clone(&pending.repo)).collect();
+        checkpoint::write(&self.shared, &mut self.pending)?;
+        self.shared.audit.flush(&*self.shared.files)?;
         if self.journal.bytes() > 0 {
-            self.journal.cut()?;
+            self.journal.cut(&self.shared.audit.stamp(clock::now()))?;
         }
-        self.pending.clear();
         self.pending_bytes = 0;
-        self.since = None;
+        (self.since, self.retry) = (None, None);
+        if let Some(packer) = &self.packer {
+            written.into_iter().for_each(|repo| packer.look_at(repo));
+        }
         Ok(())
     }
 
@@ -230,6 +417,8 @@ impl Writer {
         if !self.shared.halted.swap(true, Ordering::AcqRel) {
             let cause = std::error::Error::source(error).map(ToString::to_string);
             tracing::error!(%error, cause, "the store takes no more writes; restart to recover");
+            let cause = cause.map_or_else(String::new, |cause| format!(": {cause}"));
+            self.shared.halt.send_replace(Some(format!("{error}{cause}")));
         }
     }
 }
@@ -251,20 +440,57 @@ fn gather(first: Message, queue: &Receiver<Message>) -> Vec<Message> {
 }
 
 /// Applies a durable record's revisions.
-pub(crate) fn apply(repo: &Repository, record: &Record) -> Result<Head, StoreError> {
-    repo.apply(record.first, record.begins, &record.commits).ok_or_else(|| {
+pub(crate) fn apply(
+    repo: &Repository,
+    record: &Record,
+    touched: Vec<Vec<FilePath>>,
+) -> Result<Head, StoreError> {
+    repo.apply(record.first, record.begins, &record.commits, touched).ok_or_else(|| {
         let what = format!("applying revision {} of `{}`", record.first, record.repo);
         StoreError::damaged(what, "the record contradicts the repository")
     })
 }
 
+/// Makes all of a repository's folder that takes room.
+fn lay_out(shared: &Shared, name: &RepoName, number: u64) -> Result<(), StoreError> {
+    let what = format!("making the folder of `{name}`");
+    repository::create_folder(&*shared.files, &shared.dir, name, number).map_err(failed(what))
+}
+
 /// Makes a repository whose record is durable; no harm if it is there.
-pub(crate) fn make(shared: &Shared, name: &RepoName) -> Result<Arc<Repository>, StoreError> {
+pub(crate) fn make(
+    shared: &Shared,
+    name: &RepoName,
+    number: u64,
+) -> Result<Arc<Repository>, StoreError> {
     if let Ok(repo) = shared.repository(name) {
         return Ok(repo);
     }
-    repository::create_folder(&*shared.files, &shared.dir, name)
-        .map_err(super::error::failed(format!("making the folder of `{name}`")))?;
+    let what = || format!("making the folder of `{name}`");
+    let head = repository::git_dir(&shared.dir, name).join("HEAD.new");
+    if shared.files.len(&head).is_err() {
+        lay_out(shared, name, number)?;
+    }
+    repository::finish_folder(&*shared.files, &shared.dir, name).map_err(failed(what()))?;
     let repo = Repository::open(&*shared.files, &shared.dir, name, &shared.index)?;
     Ok(shared.insert(repo))
+}
+
+/// Takes a repository out whose purge is durable, and gives the folder that is
+/// left to remove.
+pub(crate) fn unmake(
+    shared: &Shared,
+    repo: &Repository,
+    number: u64,
+) -> Result<PathBuf, StoreError> {
+    let purged = repository::purged_dir(&repo.git_dir, number);
+    let what = || format!("removing `{}`", repo.git_dir.display());
+    repo.set_gone(true);
+    shared.remove(&repo.name);
+    shared.index.forget(&repo.name);
+    shared.files.rename_dir(&repo.git_dir, &purged).map_err(failed(what()))?;
+    if let Some(project) = repo.git_dir.parent() {
+        shared.files.sync_dir(project).map_err(failed(what()))?;
+    }
+    Ok(purged)
 }

@@ -33,68 +33,90 @@
 //! | `GET /nodes?stage=` | reader | `total, nodes` |
 //! | `GET /snapshots/{project}/{repo}/{stage}/{group}?yaml=1` | reader | what is served |
 //!
+//! Mirrors and credentials: see `mirrors`.
+//!
 //! `changes` is `[{path, content}]`; a null content removes the file.
 
 mod decisions;
 mod events;
+mod govern;
 mod look;
+pub(crate) mod mirrors;
 mod repos;
 mod serving;
 
 use super::access::{Access, Entry};
+use crate::access::Right;
 use crate::config::Role;
 
+pub(crate) use govern::{
+    NewTokenIn, TokenCard, issue, newest as newest_entries, own_or_admin, read_emails, token_cards,
+};
 pub(crate) use look::{LISTED_MAX, no_bundle, no_pipeline, no_promotion};
-pub(crate) use repos::{RepoCard, cards as repo_cards, revision_or_head};
+pub(crate) use repos::{RepoCard, cards as repo_cards, history, revision_or_head};
 
+const LOGIN: Access = Access::Login;
 const READER: Access = Access::Role(Role::Reader);
 const OPERATOR: Access = Access::Role(Role::Operator);
-const ADMIN: Access = Access::Role(Role::Admin);
+/// Some of the repository's files; which is the handler's to ask.
+const READ: Access = Access::Repo(Right::Read);
+const WRITE: Access = Access::Repo(Right::Write);
+/// What is made of all files of a repository.
+const READ_ALL: Access = Access::Whole(Right::Read);
+/// Acts on a repository's pipeline.
+const OPERATE: Access = Access::RepoRole(Role::Operator);
+const ADOPT: Access = Access::RepoRole(Role::Admin);
 
 /// The API's routes.
 pub(crate) fn routes() -> Vec<Entry> {
     let mut routes = vec![
-        Entry::get("/api/v1/whoami", READER, look::whoami),
-        Entry::get("/api/v1/events", READER, events::stream),
+        Entry::get("/api/v1/whoami", LOGIN, look::whoami),
+        Entry::get("/api/v1/events", LOGIN, events::stream),
         Entry::get("/api/v1/nodes", READER, serving::nodes),
-        Entry::get("/api/v1/snapshots/{project}/{repo}/{stage}/{group}", READER, serving::snapshot),
+        Entry::get(
+            "/api/v1/snapshots/{project}/{repo}/{stage}/{group}",
+            READ_ALL,
+            serving::snapshot,
+        ),
     ];
     routes.extend(repo_routes());
     routes.extend(decision_routes());
+    routes.extend(govern::routes());
+    routes.extend(mirrors::routes());
     routes
 }
 
 fn repo_routes() -> Vec<Entry> {
     vec![
-        Entry::get("/api/v1/repos", READER, repos::list),
-        Entry::get("/api/v1/repos/{project}/{repo}", READER, repos::one),
-        Entry::get("/api/v1/repos/{project}/{repo}/revisions", READER, repos::revisions),
-        Entry::get("/api/v1/repos/{project}/{repo}/files", READER, repos::files),
-        Entry::get("/api/v1/repos/{project}/{repo}/files/{*path}", READER, repos::file),
-        Entry::post("/api/v1/repos/{project}/{repo}/validate", READER, repos::validate)
+        Entry::get("/api/v1/repos", LOGIN, repos::list),
+        Entry::get("/api/v1/repos/{project}/{repo}", READ, repos::one),
+        Entry::get("/api/v1/repos/{project}/{repo}/revisions", READ, repos::revisions),
+        Entry::get("/api/v1/repos/{project}/{repo}/files", READ, repos::files),
+        Entry::get("/api/v1/repos/{project}/{repo}/files/{*path}", READ, repos::file),
+        Entry::post("/api/v1/repos/{project}/{repo}/validate", READ_ALL, repos::validate)
             .with_files(),
-        Entry::post("/api/v1/repos/{project}/{repo}/commits", OPERATOR, repos::commit).with_files(),
-        Entry::post("/api/v1/repos/{project}/{repo}/sync", OPERATOR, repos::sync),
-        Entry::get("/api/v1/repos/{project}/{repo}/board", READER, look::board),
-        Entry::get("/api/v1/repos/{project}/{repo}/bundles", READER, look::bundles),
-        Entry::get("/api/v1/repos/{project}/{repo}/diff", READER, look::diff),
+        Entry::post("/api/v1/repos/{project}/{repo}/commits", WRITE, repos::commit).with_files(),
+        Entry::post("/api/v1/repos/{project}/{repo}/sync", OPERATE, repos::sync),
+        Entry::get("/api/v1/repos/{project}/{repo}/board", READ_ALL, look::board),
+        Entry::get("/api/v1/repos/{project}/{repo}/bundles", READ_ALL, look::bundles),
+        Entry::get("/api/v1/repos/{project}/{repo}/diff", READ_ALL, look::diff),
     ]
 }
 
 fn decision_routes() -> Vec<Entry> {
     vec![
-        Entry::get("/api/v1/bundles/{id}", READER, look::bundle),
-        Entry::get("/api/v1/promotions", READER, look::promotions),
-        Entry::get("/api/v1/promotions/{id}", READER, look::promotion),
+        Entry::get("/api/v1/bundles/{id}", LOGIN, look::bundle),
+        Entry::get("/api/v1/promotions", LOGIN, look::promotions),
+        Entry::get("/api/v1/promotions/{id}", LOGIN, look::promotion),
         Entry::post("/api/v1/promotions/{id}/approve", OPERATOR, decisions::approve),
         Entry::post("/api/v1/promotions/{id}/reject", OPERATOR, decisions::reject),
         Entry::post("/api/v1/promotions/{id}/cancel", OPERATOR, decisions::cancel),
-        Entry::post("/api/v1/repos/{project}/{repo}/promotions", OPERATOR, decisions::promote),
+        Entry::post("/api/v1/repos/{project}/{repo}/promotions", OPERATE, decisions::promote),
         Entry::post(
             "/api/v1/repos/{project}/{repo}/stages/{stage}/rollback",
-            OPERATOR,
+            OPERATE,
             decisions::rollback,
         ),
-        Entry::post("/api/v1/repos/{project}/{repo}/adopt", ADMIN, decisions::adopt),
+        Entry::post("/api/v1/repos/{project}/{repo}/adopt", ADOPT, decisions::adopt),
     ]
 }

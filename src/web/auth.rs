@@ -1,25 +1,31 @@
-//! Who calls: tokens of the configuration, and the sessions made from them.
+//! Who calls: tokens, which `govern` knows by their hashes, and the sessions
+//! made from them or by an identity provider.
 //!
-//! A token is known by its SHA-256 only. It comes as `Authorization: Bearer`
-//! or, once, through the login form, which trades it for a session. What a
-//! caller may do is the role; whom the record names is the person.
+//! A token comes as `Authorization: Bearer`, as the password of `Basic` (what
+//! `git` sends), or, once, through the login form, which trades it for a
+//! session. Nothing is remembered between two requests but the session: what
+//! was revoked is over with the next one, and [`Auth::until`] tells streams.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use subtle::ConstantTimeEq as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use super::Site;
 use super::attempts::Attempts;
 use super::error::Fault;
-use super::session::{Session, Sessions};
+use super::session::{Holder, Session, SessionCard, Sessions};
 use crate::access::{Principal, Reach, Right};
 use crate::config::Role;
-use crate::model::{Actor, ContentHash, FilePath, Origin, Person, RepoName, Via};
+use crate::govern::{Govern, Registry};
+use crate::model::{Actor, Change, ContentHash, FilePath, Origin, Person, RepoName, Via};
+use crate::telemetry::clock;
 
 /// The person of open development mode, where the request names nobody else.
 pub(crate) const DEV_PERSON: &str = "dev";
@@ -27,19 +33,9 @@ pub(crate) const DEV_PERSON: &str = "dev";
 const PERSON_HEADER: &str = "x-convoy-person";
 /// Set to `cli` by our own command line, for the record.
 const CLIENT_HEADER: &str = "x-convoy-client";
-
-/// One token of the configuration.
-#[derive(Debug, Clone)]
-pub struct Token {
-    /// What it is called, for logs and error texts.
-    pub name: String,
-    /// Whose it is; `None` for a robot, which can't promote or approve.
-    pub person: Option<Person>,
-    /// The SHA-256 of the secret.
-    pub hash: ContentHash,
-    /// What it may do.
-    pub role: Role,
-}
+/// How often a stream looks whether its session has run out; what is revoked
+/// is told at once.
+const LOOK: Duration = Duration::from_secs(30);
 
 /// Why logging in is not possible.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +50,7 @@ pub struct Auth {
 
 #[derive(Debug)]
 struct Inner {
-    tokens: Vec<Token>,
+    govern: Govern,
     sessions: Sessions,
     attempts: Attempts,
     /// Only in open development mode: what forms carry in place of a
@@ -69,6 +65,13 @@ pub(crate) struct Caller {
     pub(crate) person: Option<Person>,
     pub(crate) role: Role,
     pub(crate) proof: Proof,
+    /// The token's name, where they came by one.
+    pub(crate) token: Option<String>,
+    pub(crate) teams: BTreeSet<String>,
+    /// The hash of the token that came with the request.
+    pub(crate) bearer: Option<ContentHash>,
+    /// The request's id, as `edge` made it.
+    pub(crate) request: Option<String>,
 }
 
 /// How we know.
@@ -76,6 +79,9 @@ pub(crate) struct Caller {
 pub(crate) enum Proof {
     /// A token with the request.
     Bearer,
+    /// A token as the password of `Basic`. Browsers keep it and send it with
+    /// what other sites make them send.
+    Basic,
     /// A session's cookie.
     Session { key: ContentHash, csrf: String },
     /// We don't: open development mode.
@@ -83,20 +89,18 @@ pub(crate) enum Proof {
 }
 
 impl Auth {
-    /// Knows `tokens`. With `insecure_dev` and no token at all, everybody is
-    /// an administrator. `secure_cookie` says that people come over https.
+    /// Asks `govern` who comes with which token. With `insecure_dev`, and no
+    /// token in the configuration but those of nodes, everybody is an
+    /// administrator. `secure_cookie` says that people come over https.
     ///
     /// # Errors
     /// The system gives no random numbers.
-    pub fn new(
-        tokens: Vec<Token>,
-        insecure_dev: bool,
-        secure_cookie: bool,
-    ) -> Result<Self, AuthError> {
-        let open = if insecure_dev && tokens.is_empty() { Some(random_hex()?) } else { None };
+    pub fn new(govern: Govern, insecure_dev: bool, secure_cookie: bool) -> Result<Self, AuthError> {
+        let guarded = govern.settings().tokens.iter().any(|token| token.role != Role::Node);
+        let open = if insecure_dev && !guarded { Some(random_hex()?) } else { None };
         let sessions = Sessions::new(secure_cookie);
         let attempts = Attempts::default();
-        Ok(Self { inner: Arc::new(Inner { tokens, sessions, attempts, open }) })
+        Ok(Self { inner: Arc::new(Inner { govern, sessions, attempts, open }) })
     }
 
     /// Whether everybody is an administrator.
@@ -104,32 +108,81 @@ impl Auth {
         self.inner.open.is_some()
     }
 
-    /// The token whose secret is `secret`. Looks at every token, so that the
-    /// time taken tells nothing.
-    pub fn token(&self, secret: &str) -> Option<&Token> {
-        let hash = ContentHash::of(secret.as_bytes());
-        let same = |token: &Token| bool::from(token.hash.0.ct_eq(&hash.0));
-        let tokens = self.inner.tokens.iter();
-        tokens.fold(None, |found, token| if same(token) { Some(token) } else { found })
-    }
-
     pub(crate) fn identify(&self, headers: &HeaderMap) -> Option<Caller> {
-        if let Some(value) = headers.get(header::AUTHORIZATION) {
-            // A wrong token is not rescued by a good cookie beside it.
-            let token = self.token(bearer(value.to_str().ok()?)?)?;
-            return Some(Caller::of(token, Proof::Bearer));
-        }
+        let sent = headers.get(header::AUTHORIZATION);
         if let Some(csrf) = &self.inner.open {
-            return Some(Caller {
-                name: DEV_PERSON.into(),
-                person: dev_person(headers),
-                role: Role::Admin,
-                proof: Proof::Open { csrf: csrf.clone() },
-            });
+            // Whatever is sent: compatible clients send `Bearer anonymous`.
+            let csrf = csrf.clone();
+            let proof = if sent.is_some() { Proof::Bearer } else { Proof::Open { csrf } };
+            return Some(Caller::developer(dev_person(headers), proof));
+        }
+        if let Some(value) = sent {
+            // A wrong token is not rescued by a good cookie beside it.
+            let (secret, proof) = credentials(value.to_str().ok()?)?;
+            let hash = ContentHash::of(secret.as_bytes());
+            let principal = self.inner.govern.bearer(&hash)?;
+            return Some(Caller { bearer: Some(hash), ..Caller::of(principal, proof) });
         }
         let (key, session) = self.inner.sessions.find(headers)?;
-        let token = self.inner.tokens.iter().find(|token| token.name == session.token)?;
-        Some(Caller::of(token, Proof::Session { key, csrf: session.csrf }))
+        let principal = self.holder(&session.holder)?;
+        Some(Caller::of(principal, Proof::Session { key, csrf: session.csrf }))
+    }
+
+    /// What whoever a session belongs to may do now; `None`: it is over.
+    fn holder(&self, holder: &Holder) -> Option<Principal> {
+        match holder {
+            Holder::Token(hash) => self.inner.govern.bearer(hash),
+            Holder::Person(person, claimed) => {
+                if !self.inner.govern.knows(person) {
+                    return None;
+                }
+                let mut principal = self.inner.govern.person(person);
+                principal.teams.extend(claimed.iter().cloned());
+                Some(principal)
+            }
+        }
+    }
+
+    /// What a caller may do now; `None`: their token or session is over.
+    pub(crate) fn still(&self, caller: &Caller) -> Option<Principal> {
+        match (&caller.proof, &caller.bearer) {
+            (_, Some(hash)) => self.inner.govern.bearer(hash),
+            (Proof::Session { key, .. }, None) => {
+                self.holder(&self.inner.sessions.peek(key)?.holder)
+            }
+            _ => self.is_open().then(|| caller.principal()),
+        }
+    }
+
+    /// Resolves once the caller's token or session is over, or `allowed` says
+    /// no: for streams, which no guard looks at again.
+    pub(crate) async fn until(
+        &self,
+        caller: &Caller,
+        allowed: impl Fn(&Registry, &Principal) -> bool + Send,
+    ) {
+        let (mut registry, mut sessions) = (self.inner.govern.watch(), self.inner.sessions.watch());
+        loop {
+            registry.mark_unchanged();
+            sessions.mark_unchanged();
+            let current = self.inner.govern.registry();
+            let may = self.still(caller).is_some_and(|principal| allowed(&current, &principal));
+            if !may {
+                return;
+            }
+            tokio::select! {
+                changed = registry.changed() => if changed.is_err() { return },
+                changed = sessions.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(self.next_look(&current, caller)) => {}
+            }
+        }
+    }
+
+    /// Until the token ends by itself, or the next regular look.
+    fn next_look(&self, registry: &Registry, caller: &Caller) -> Duration {
+        let end = caller.bearer.and_then(|hash| registry.expires(&hash));
+        let left = end.map(|end| end.duration_since(clock::now()).unsigned_abs());
+        left.map_or(LOOK, |left| left.saturating_add(Duration::from_millis(1)).min(LOOK))
     }
 
     /// Trades a token, sent from `address`, for a session; gives the
@@ -139,16 +192,41 @@ impl Auth {
         if let Some(left) = attempts.wait(address) {
             return Err(Fault::too_many_logins(left));
         }
-        let token = self.token(secret.trim()).filter(|token| token.role.covers(Role::Reader));
-        let Some(token) = token else {
+        let hash = ContentHash::of(secret.trim().as_bytes());
+        let principal = self.inner.govern.bearer(&hash).filter(|known| known.role != Role::Node);
+        let Some(principal) = principal else {
             attempts.failed(address);
             return Err(Fault::bad_token());
         };
         attempts.succeeded(address);
+        tracing::info!(token = principal.name, "logged in");
+        self.begin(Holder::Token(hash))
+    }
+
+    /// Begins the session of a person whom an identity provider vouched for,
+    /// as one of these teams; gives the `Set-Cookie` value.
+    pub(crate) fn log_in_person(
+        &self,
+        person: Person,
+        teams: BTreeSet<String>,
+    ) -> Result<String, Fault> {
+        tracing::info!(%person, "logged in");
+        self.begin(Holder::Person(person, teams))
+    }
+
+    /// Each login is a session of its own, under an id that was never seen.
+    fn begin(&self, holder: Holder) -> Result<String, Fault> {
         let (id, csrf) = random_hex().and_then(|id| Ok((id, random_hex()?)))?;
-        self.inner.sessions.insert(&id, Session { token: token.name.clone(), csrf });
-        tracing::info!(token = token.name, "logged in");
+        self.inner.sessions.insert(&id, Session { holder, csrf });
         Ok(self.inner.sessions.cookie(&id))
+    }
+
+    /// Ends the session that `headers` carry, if any: whoever logs in again
+    /// does not leave the old one behind.
+    pub(crate) fn end_old(&self, headers: &HeaderMap) {
+        if let Some((key, _)) = self.inner.sessions.find(headers) {
+            self.inner.sessions.remove(&key);
+        }
     }
 
     /// Ends the caller's session; gives the `Set-Cookie` value.
@@ -158,12 +236,49 @@ impl Auth {
         }
         self.inner.sessions.expired_cookie()
     }
+
+    /// The sessions of whoever calls.
+    pub(crate) fn sessions(&self, caller: &Caller) -> Vec<SessionCard> {
+        let mine = |holder: &Holder| self.holder(holder).is_some_and(|one| caller.is(&one));
+        self.inner.sessions.cards(mine)
+    }
+
+    /// Ends one of the caller's sessions; whether it was there.
+    pub(crate) fn end_session(&self, caller: &Caller, id: &str) -> bool {
+        let card = self.sessions(caller).into_iter().find(|card| card.id == id);
+        card.is_some_and(|card| {
+            self.inner.sessions.remove(&card.key);
+            true
+        })
+    }
 }
 
 impl Caller {
-    fn of(token: &Token, proof: Proof) -> Self {
-        let Token { name, person, role, .. } = token.clone();
-        Self { name, person, role, proof }
+    fn of(principal: Principal, proof: Proof) -> Self {
+        let Principal { name, person, token, teams, role } = principal;
+        Self { name, person, role, proof, token, teams, bearer: None, request: None }
+    }
+
+    fn developer(person: Option<Person>, proof: Proof) -> Self {
+        Self {
+            name: DEV_PERSON.into(),
+            person,
+            role: Role::Admin,
+            proof,
+            token: None,
+            teams: BTreeSet::new(),
+            bearer: None,
+            request: None,
+        }
+    }
+
+    /// Whether both are the same person, or the same service's token.
+    fn is(&self, other: &Principal) -> bool {
+        match (&self.person, &other.person) {
+            (Some(me), Some(other)) => me == other,
+            (None, None) => self.token.is_some() && self.token == other.token,
+            _ => false,
+        }
     }
 
     /// The caller, as far as rights go.
@@ -171,8 +286,8 @@ impl Caller {
         Principal {
             name: self.name.clone(),
             person: self.person.clone(),
-            token: None,
-            teams: BTreeSet::new(),
+            token: self.token.clone(),
+            teams: self.teams.clone(),
             role: self.role,
         }
     }
@@ -187,61 +302,108 @@ impl Caller {
         path: Option<&FilePath>,
     ) -> Result<(), Fault> {
         let registry = site.web.govern.registry();
+        if registry.repository(repo).is_none() {
+            return Err(Fault::no_repository(repo));
+        }
         let checked = registry.policy.check(&self.principal(), right, repo, path);
-        checked.map_err(|missing| {
-            Fault::forbidden(missing.to_string(), "ask an owner of the project to grant it")
-        })
+        checked.map_err(|missing| Fault::missing(&registry, repo.project(), &missing))
     }
 
     /// How far a right of the caller's reaches in a repository.
     pub(crate) fn reach(&self, site: &Site, right: Right, repo: &RepoName) -> Reach {
-        site.web.govern.registry().policy.reach(&self.principal(), right, repo)
+        let registry = site.web.govern.registry();
+        match registry.repository(repo) {
+            Some(_) => registry.policy.reach(&self.principal(), right, repo),
+            None => Reach::Nothing,
+        }
+    }
+
+    /// Whether the caller may make these changes: every path that they name
+    /// and every file that they would touch is within reach.
+    pub(crate) fn may_change(
+        &self,
+        site: &Site,
+        repo: &RepoName,
+        changes: &[Change],
+    ) -> Result<(), Fault> {
+        let reach = self.reach(site, Right::Write, repo);
+        if reach == Reach::All {
+            return Ok(());
+        }
+        let refuse = |path: &FilePath| self.may(site, Right::Write, repo, Some(path));
+        // Named paths first, so that a refusal tells nothing of what is there.
+        changes.iter().flat_map(named).try_for_each(refuse)?;
+        let head = site.web.store.head(repo)?.revision;
+        let effects = site.web.store.preview(repo, head, changes)?;
+        effects.iter().try_for_each(|effect| refuse(&effect.path))
+    }
+
+    /// Whether the caller may read all of a repository that is there: what is
+    /// made of all its files is for such only.
+    pub(crate) fn reads_all(&self, site: &Site, repo: &RepoName) -> bool {
+        self.reach(site, Right::Read, repo) == Reach::All
     }
 
     /// The caller as the record names them.
     pub(crate) fn origin(&self, headers: &HeaderMap) -> Origin {
-        let via = match (&self.proof, headers.get(CLIENT_HEADER).map(|value| value.as_bytes())) {
+        let sent = headers.get("x-request-id").and_then(|value| value.to_str().ok());
+        let request = self.request.clone().or_else(|| sent.map(str::to_owned));
+        let actor = Actor { person: self.person.clone(), via: self.via(headers) };
+        Origin { actor, name: self.record_name(self.person.as_ref()), request }
+    }
+
+    /// The caller as the record names them, for the console's forms.
+    pub(crate) fn origin_of_form(&self, chosen: Option<&str>) -> Result<Origin, Fault> {
+        let person = self.person_of_form(chosen)?;
+        let name = self.record_name(person.as_ref());
+        let actor = Actor { person, via: Via::Web };
+        Ok(Origin { actor, name, request: self.request.clone() })
+    }
+
+    /// In open development mode the person counts, who may be anybody.
+    fn record_name(&self, person: Option<&Person>) -> String {
+        match (&self.token, person) {
+            (None, Some(person)) => person.to_string(),
+            _ => self.name.clone(),
+        }
+    }
+
+    fn via(&self, headers: &HeaderMap) -> Via {
+        match (&self.proof, headers.get(CLIENT_HEADER).map(|value| value.as_bytes())) {
             (Proof::Session { .. }, _) => Via::Web,
             (_, Some(b"cli")) => Via::Cli,
             _ => Via::Api,
-        };
-        let request = headers.get("x-request-id").and_then(|value| value.to_str().ok());
-        Origin {
-            actor: Actor { person: self.person.clone(), via },
-            name: self.name.clone(),
-            request: request.map(str::to_owned),
         }
     }
 
     /// What forms must carry; empty for callers that send none.
     pub(crate) fn csrf(&self) -> &str {
         match &self.proof {
-            Proof::Bearer => "",
+            Proof::Bearer | Proof::Basic => "",
             Proof::Session { csrf, .. } | Proof::Open { csrf } => csrf,
         }
     }
 
     /// Whom the record names, for requests of the API.
     pub(crate) fn actor(&self, headers: &HeaderMap) -> Result<Actor, Fault> {
-        let via = match (&self.proof, headers.get(CLIENT_HEADER).map(|value| value.as_bytes())) {
-            (Proof::Session { .. }, _) => Via::Web,
-            (_, Some(b"cli")) => Via::Cli,
-            _ => Via::Api,
-        };
         let person = self.person.clone().ok_or_else(|| Fault::no_person(&self.name))?;
-        Ok(Actor::person(person, via))
+        Ok(Actor::person(person, self.via(headers)))
     }
 
     /// Whom the record names, for the console's forms. `chosen` counts in
     /// open development mode only.
     pub(crate) fn actor_of_form(&self, chosen: Option<&str>) -> Result<Actor, Fault> {
-        let chosen = chosen.map(str::trim).filter(|name| !name.is_empty());
-        let person = match (&self.proof, chosen) {
-            (Proof::Open { .. }, Some(name)) => Some(Person::new(name)?),
-            _ => self.person.clone(),
-        };
+        let person = self.person_of_form(chosen)?;
         let person = person.ok_or_else(|| Fault::no_person(&self.name))?;
         Ok(Actor::person(person, Via::Web))
+    }
+
+    fn person_of_form(&self, chosen: Option<&str>) -> Result<Option<Person>, Fault> {
+        let chosen = chosen.map(str::trim).filter(|name| !name.is_empty());
+        match (&self.proof, chosen) {
+            (Proof::Open { .. }, Some(name)) => Ok(Some(Person::new(name)?)),
+            _ => Ok(self.person.clone()),
+        }
     }
 }
 
@@ -253,6 +415,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
+/// The paths that a change names.
+fn named(change: &Change) -> Vec<&FilePath> {
+    match change {
+        Change::Upsert(path, _)
+        | Change::Remove(path)
+        | Change::PatchJson(path, _)
+        | Change::PatchText(path, _) => vec![path],
+        Change::Rename { from, to } => vec![from, to],
+        Change::Restore(_) => Vec::new(),
+    }
+}
+
 /// 256 random bits as 64 hex digits.
 pub(crate) fn random_hex() -> Result<String, AuthError> {
     let mut bytes = [0; 32];
@@ -261,9 +435,18 @@ pub(crate) fn random_hex() -> Result<String, AuthError> {
     Ok(ContentHash(bytes).to_string())
 }
 
-fn bearer(value: &str) -> Option<&str> {
-    let (scheme, secret) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
+/// The secret within an `Authorization` header.
+fn credentials(value: &str) -> Option<(String, Proof)> {
+    let (scheme, rest) = value.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some((rest.trim().to_owned(), Proof::Bearer));
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let pair = String::from_utf8(STANDARD.decode(rest.trim()).ok()?).ok()?;
+    let (_, password) = pair.split_once(':')?;
+    Some((password.to_owned(), Proof::Basic))
 }
 
 fn dev_person(headers: &HeaderMap) -> Option<Person> {
@@ -276,17 +459,35 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
+    use crate::govern::{ConfiguredToken, GovernSettings, NewToken};
+    use crate::store::{Store, StoreOptions};
 
-    fn auth() -> Auth {
-        let token = |name: &str, role| Token {
-            name: name.into(),
+    struct Home {
+        auth: Auth,
+        govern: Govern,
+        _dir: tempfile::TempDir,
+    }
+
+    async fn home(names: &[(&str, Role)], insecure_dev: bool) -> Home {
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = Store::open(dir.path(), StoreOptions::default()).expect("a store");
+        store.create(&RepoName::state()).await.expect("the repository of documents");
+        let token = |(name, role): &(&str, Role)| ConfiguredToken {
+            name: (*name).into(),
             person: Person::new(name).ok(),
             hash: ContentHash::of(format!("secret-{name}").as_bytes()),
-            role,
+            role: *role,
         };
-        let tokens = vec![token("ann", Role::Operator), token("envoy", Role::Node)];
-        Auth::new(tokens, false, true).expect("random numbers")
+        let settings = GovernSettings {
+            tokens: names.iter().map(token).collect(),
+            ..GovernSettings::default()
+        };
+        let govern = Govern::start(store, settings).await.expect("documents");
+        let auth = Auth::new(govern.clone(), insecure_dev, true).expect("random numbers");
+        Home { auth, govern, _dir: dir }
     }
+
+    const TOKENS: [(&str, Role); 2] = [("ann", Role::Operator), ("envoy", Role::Node)];
 
     fn headers(name: &'static str, value: &str) -> HeaderMap {
         HeaderMap::from_iter([(
@@ -295,68 +496,136 @@ mod tests {
         )])
     }
 
-    #[test]
-    fn a_bearer_token_names_its_caller() {
-        let caller = auth().identify(&headers("authorization", "bearer secret-ann"));
+    fn sent_back(cookie: &str) -> HeaderMap {
+        headers("cookie", cookie.split(';').next().expect("a pair"))
+    }
+
+    #[tokio::test]
+    async fn a_bearer_token_names_its_caller() {
+        let home = home(&TOKENS, false).await;
+        let caller = home.auth.identify(&headers("authorization", "bearer secret-ann"));
         assert_eq!(caller.map(|c| (c.name, c.role)), Some(("ann".into(), Role::Operator)));
         for wrong in ["Bearer secret-bob", "Basic secret-ann", "secret-ann", "Bearer "] {
-            assert!(auth().identify(&headers("authorization", wrong)).is_none(), "{wrong}");
+            assert!(home.auth.identify(&headers("authorization", wrong)).is_none(), "{wrong}");
         }
     }
 
-    #[test]
-    fn a_session_lasts_until_logout() {
-        let auth = auth();
-        let cookie = auth.log_in("secret-ann", None).expect("a session");
+    #[tokio::test]
+    async fn git_sends_the_token_as_a_password() {
+        let home = home(&TOKENS, false).await;
+        let pair = STANDARD.encode("anybody:secret-ann");
+        let caller = home.auth.identify(&headers("authorization", &format!("Basic {pair}")));
+        let caller = caller.expect("the caller");
+        assert!(caller.name == "ann" && matches!(caller.proof, Proof::Basic));
+    }
+
+    #[tokio::test]
+    async fn a_session_lasts_until_logout() {
+        let home = home(&TOKENS, false).await;
+        let cookie = home.auth.log_in("secret-ann", None).expect("a session");
         assert!(cookie.starts_with("__Host-convoy="), "{cookie}");
         for part in ["; HttpOnly", "; SameSite=Strict", "; Secure", "; Path=/"] {
             assert!(cookie.contains(part), "{cookie}");
         }
-        let sent = headers("cookie", cookie.split(';').next().expect("a pair"));
-        let caller = auth.identify(&sent).expect("the caller");
+        let sent = sent_back(&cookie);
+        let caller = home.auth.identify(&sent).expect("the caller");
         assert_eq!(caller.csrf().len(), 64);
-        auth.log_out(&caller);
-        assert!(auth.identify(&sent).is_none());
+        home.auth.log_out(&caller);
+        assert!(home.auth.identify(&sent).is_none());
     }
 
-    #[test]
-    fn each_login_is_a_new_session() {
-        let auth = auth();
-        assert_ne!(auth.log_in("secret-ann", None).ok(), auth.log_in("secret-ann", None).ok());
+    #[tokio::test]
+    async fn each_login_is_a_new_session() {
+        let auth = home(&TOKENS, false).await.auth;
+        let again = auth.log_in("secret-ann", None).expect("a session");
+        assert_ne!(auth.log_in("secret-ann", None).ok(), Some(again.clone()));
+        let ann = auth.identify(&sent_back(&again)).expect("ann");
+        let cards = auth.sessions(&ann);
+        assert_eq!(cards.len(), 2);
+        for card in cards {
+            assert!(auth.end_session(&ann, &card.id) && !auth.end_session(&ann, &card.id));
+        }
+        assert!(auth.identify(&sent_back(&again)).is_none());
     }
 
-    #[test]
-    fn a_node_cannot_log_in() {
-        assert!(auth().log_in("secret-envoy", None).is_err());
-        assert!(auth().log_in("", None).is_err());
+    #[tokio::test]
+    async fn a_node_cannot_log_in() {
+        let auth = home(&TOKENS, false).await.auth;
+        assert!(auth.log_in("secret-envoy", None).is_err());
+        assert!(auth.log_in("", None).is_err());
     }
 
-    #[test]
-    fn a_wrong_token_is_not_rescued_by_a_cookie() {
-        let auth = auth();
-        let cookie = auth.log_in("secret-ann", None).expect("a session");
-        let mut sent = headers("cookie", cookie.split(';').next().expect("a pair"));
+    #[tokio::test]
+    async fn a_wrong_token_is_not_rescued_by_a_cookie() {
+        let auth = home(&TOKENS, false).await.auth;
+        let mut sent = sent_back(&auth.log_in("secret-ann", None).expect("a session"));
         sent.extend(headers("authorization", "Bearer nonsense"));
         assert!(auth.identify(&sent).is_none());
     }
 
-    #[test]
-    fn tokens_close_development_mode() {
-        let open = Auth::new(Vec::new(), true, false).expect("random numbers");
-        let caller = open.identify(&headers("x-convoy-person", "bea")).expect("anybody");
-        assert_eq!((caller.person, caller.role), (Person::new("bea").ok(), Role::Admin));
-        let tokens = auth().inner.tokens.clone();
-        let closed = Auth::new(tokens, true, false).expect("random numbers");
+    #[tokio::test]
+    async fn a_revoked_token_ends_its_sessions_and_streams() {
+        let Home { auth, govern, _dir } = home(&TOKENS, false).await;
+        let new = NewToken {
+            name: "ci".into(),
+            person: None,
+            role: Role::Reader,
+            expires: None,
+            secret: None,
+        };
+        let by = Origin::system();
+        let (_, secret) = govern.issue_token(&by, new).await.expect("a token");
+        let sent = sent_back(&auth.log_in(secret.expose(), None).expect("a session"));
+        let caller = auth.identify(&sent).expect("the caller");
+        let follower = auth.clone();
+        let ended = async { follower.until(&caller, |_, _| true).await };
+        let revoked = async { govern.set_token_active(&by, "ci", false).await };
+        let (_, revoked) = tokio::join!(ended, revoked);
+        assert!(revoked.is_ok() && auth.identify(&sent).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_person_who_is_no_more_is_logged_out() {
+        let Home { auth, govern, _dir } = home(&TOKENS, false).await;
+        let (by, bea) = (Origin::system(), Person::new("bea").expect("a name"));
+        let document = crate::govern::PersonDocument {
+            name: bea.clone(),
+            emails: BTreeSet::new(),
+            role: Role::Reader,
+            created: crate::govern::Stamp { by: "x".into(), at: clock::now() },
+        };
+        govern.put_person(&by, document).await.expect("a person");
+        let teams = BTreeSet::from(["sre".to_owned()]);
+        let sent = sent_back(&auth.log_in_person(bea.clone(), teams).expect("a session"));
+        let caller = auth.identify(&sent).expect("bea");
+        assert!(caller.role == Role::Reader && caller.teams.contains("sre"));
+        govern.remove_person(&by, &bea).await.expect("a removal");
+        assert!(auth.identify(&sent).is_none());
+    }
+
+    #[tokio::test]
+    async fn tokens_close_development_mode() {
+        let open = home(&[], true).await.auth;
+        for sent in [headers("x-convoy-person", "bea"), {
+            let mut sent = headers("authorization", "Bearer anonymous");
+            sent.extend(headers("x-convoy-person", "bea"));
+            sent
+        }] {
+            let caller = open.identify(&sent).expect("anybody");
+            assert_eq!((caller.person, caller.role), (Person::new("bea").ok(), Role::Admin));
+        }
+        let closed = home(&TOKENS, true).await.auth;
         assert!(!closed.is_open() && closed.identify(&HeaderMap::new()).is_none());
     }
 
-    #[test]
-    fn only_development_mode_lets_a_form_choose_the_person() {
-        let open = Auth::new(Vec::new(), true, false).expect("random numbers");
+    #[tokio::test]
+    async fn only_development_mode_lets_a_form_choose_the_person() {
+        let open = home(&[], true).await.auth;
         let caller = open.identify(&HeaderMap::new()).expect("anybody");
         let actor = caller.actor_of_form(Some("bea")).expect("a person");
         assert_eq!(actor.person, Person::new("bea").ok());
-        let ann = auth().identify(&headers("authorization", "Bearer secret-ann")).expect("ann");
+        let closed = home(&TOKENS, false).await.auth;
+        let ann = closed.identify(&headers("authorization", "Bearer secret-ann")).expect("ann");
         let actor = ann.actor_of_form(Some("bea")).expect("a person");
         assert_eq!(actor.person, Person::new("ann").ok());
     }

@@ -9,30 +9,42 @@ mod diffs;
 mod editor;
 mod files;
 mod login;
+mod mirrors;
 mod nodes;
 mod pages;
 mod promotions;
 
 use super::access::{Access, Entry};
+use crate::access::Right;
 use crate::config::Role;
 
 pub(crate) use pages::Pages;
 
 const READER: Access = Access::Role(Role::Reader);
 const OPERATOR: Access = Access::Role(Role::Operator);
-const ADMIN: Access = Access::Role(Role::Admin);
+const LOGIN: Access = Access::Login;
+/// Some of the repository's files; which is the handler's to ask.
+const READ: Access = Access::Repo(Right::Read);
+const WRITE: Access = Access::Repo(Right::Write);
+/// What is made of all files of a repository.
+const READ_ALL: Access = Access::Whole(Right::Read);
+/// Acts on a repository's pipeline.
+const OPERATE: Access = Access::RepoRole(Role::Operator);
+const ADOPT: Access = Access::RepoRole(Role::Admin);
 
 /// The console's routes.
 pub(crate) fn routes() -> Vec<Entry> {
     let mut routes = vec![
-        Entry::get("/", READER, boards::show),
+        Entry::get("/", LOGIN, boards::show),
         Entry::get("/nodes", READER, nodes::show),
-        Entry::get("/promotions", READER, promotions::list),
-        Entry::get("/promotions/{id}", READER, promotions::show),
-        Entry::get("/bundles/{id}", READER, bundles::show),
+        Entry::get("/mirrors", LOGIN, mirrors::show),
+        Entry::post("/mirrors/{project}/{id}/run", Access::Owner, mirrors::run),
+        Entry::get("/promotions", LOGIN, promotions::list),
+        Entry::get("/promotions/{id}", LOGIN, promotions::show),
+        Entry::get("/bundles/{id}", LOGIN, bundles::show),
         Entry::get("/login", Access::Public, login::form),
         Entry::post("/login", Access::Public, login::log_in),
-        Entry::post("/logout", READER, login::log_out),
+        Entry::post("/logout", LOGIN, login::log_out),
         Entry::get("/assets/{hash}/{name}", Access::Public, assets::serve),
     ];
     routes.extend(repo_routes());
@@ -42,13 +54,13 @@ pub(crate) fn routes() -> Vec<Entry> {
 
 fn repo_routes() -> Vec<Entry> {
     vec![
-        Entry::get("/r/{project}/{repo}/files", READER, files::root),
-        Entry::get("/r/{project}/{repo}/files/{*path}", READER, files::show),
-        Entry::get("/r/{project}/{repo}/history", READER, files::history),
-        Entry::get("/r/{project}/{repo}/diff", READER, diffs::show),
-        Entry::get("/r/{project}/{repo}/new", OPERATOR, editor::new),
-        Entry::get("/r/{project}/{repo}/edit/{*path}", OPERATOR, editor::show),
-        Entry::post("/r/{project}/{repo}/edit/{*path}", OPERATOR, editor::submit).with_files(),
+        Entry::get("/r/{project}/{repo}/files", READ, files::root),
+        Entry::get("/r/{project}/{repo}/files/{*path}", READ, files::show),
+        Entry::get("/r/{project}/{repo}/history", READ, files::history),
+        Entry::get("/r/{project}/{repo}/diff", READ_ALL, diffs::show),
+        Entry::get("/r/{project}/{repo}/new", WRITE, editor::new),
+        Entry::get("/r/{project}/{repo}/edit/{*path}", WRITE, editor::show),
+        Entry::post("/r/{project}/{repo}/edit/{*path}", WRITE, editor::submit).with_files(),
     ]
 }
 
@@ -57,9 +69,9 @@ fn act_routes() -> Vec<Entry> {
         Entry::post("/promotions/{id}/approve", OPERATOR, act::approve),
         Entry::post("/promotions/{id}/reject", OPERATOR, act::reject),
         Entry::post("/promotions/{id}/cancel", OPERATOR, act::cancel),
-        Entry::post("/r/{project}/{repo}/stages/{stage}/promote", OPERATOR, act::promote),
-        Entry::post("/r/{project}/{repo}/stages/{stage}/rollback", OPERATOR, act::rollback),
-        Entry::post("/r/{project}/{repo}/sync", OPERATOR, act::sync),
-        Entry::post("/r/{project}/{repo}/adopt", ADMIN, act::adopt),
+        Entry::post("/r/{project}/{repo}/stages/{stage}/promote", OPERATE, act::promote),
+        Entry::post("/r/{project}/{repo}/stages/{stage}/rollback", OPERATE, act::rollback),
+        Entry::post("/r/{project}/{repo}/sync", OPERATE, act::sync),
+        Entry::post("/r/{project}/{repo}/adopt", ADOPT, act::adopt),
     ]
 }

@@ -193,6 +193,11 @@ fn apply(tree: &mut SourceTree, changes: Vec<ChangeIn>) -> Result<(), Fault> {
     Ok(())
 }
 
+/// The changes as the store takes them.
+pub(crate) fn as_changes(changes: &[ChangeIn]) -> Vec<Change> {
+    changes.iter().cloned().map(into_change).collect()
+}
+
 fn into_change(change: ChangeIn) -> Change {
     match change.content {
         Some(content) => Change::Upsert(change.path, Bytes::from(content)),

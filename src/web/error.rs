@@ -10,11 +10,16 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::auth::AuthError;
+use crate::access::{Missing, ProjectRole};
+use crate::govern::{GovernError, Registry};
 use crate::mirror::MirrorError;
-use crate::model::{IdError, PathError};
+use crate::model::{IdError, PathError, RepoName};
 use crate::promote::{Refusal, RefusalKind};
 use crate::store::StoreError;
 use crate::telemetry::chain;
+
+/// Owners that a hint names at most.
+const OWNERS_NAMED: usize = 5;
 
 /// A refusal or failure as the caller sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,6 +35,9 @@ pub(crate) struct Fault {
     /// Seconds after which it may be tried again, where that is known.
     #[serde(skip)]
     pub(crate) retry_after: Option<u64>,
+    /// What Central Dogma's clients know it as, where that is certain.
+    #[serde(skip)]
+    pub(crate) exception: Option<&'static str>,
 }
 
 impl Fault {
@@ -40,7 +48,17 @@ impl Fault {
         hint: impl Into<String>,
     ) -> Self {
         let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(2);
-        Self { status, code, message: message.into(), hint: hint.into(), retry_after }
+        let (message, hint) = (message.into(), hint.into());
+        Self { status, code, message, hint, retry_after, exception: None }
+    }
+
+    /// A refusal of Central Dogma's API, by the name its clients know.
+    pub(crate) fn of_dogma(
+        status: StatusCode,
+        exception: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { exception: Some(exception), ..Self::new(status, "dogma", message, "") }
     }
 
     /// No token, or one that nobody knows.
@@ -110,6 +128,31 @@ impl Fault {
         )
     }
 
+    /// No such repository, or none that the caller may know of.
+    pub(crate) fn no_repository(repo: &RepoName) -> Self {
+        StoreError::NoRepository(repo.clone()).into()
+    }
+
+    /// No such project, or none that the caller may know of.
+    pub(crate) fn no_project(name: &str) -> Self {
+        GovernError::NotFound { what: "project", name: name.to_owned() }.into()
+    }
+
+    /// A right is missing: which, where, and who can give it.
+    pub(crate) fn missing(registry: &Registry, project: &str, missing: &Missing) -> Self {
+        Self::forbidden(missing.to_string(), givers(registry, project))
+    }
+
+    /// The repository may only be read.
+    pub(crate) fn read_only(repo: &RepoName) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "read_only",
+            format!("`{repo}` is read-only at the moment"),
+            "whoever administers it can make it active again",
+        )
+    }
+
     /// Nothing is there.
     pub(crate) fn not_found(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", message, hint)
@@ -155,6 +198,17 @@ impl Fault {
             "convoy could not answer this",
             "try again; if it stays, give the request id to whoever runs convoy",
         )
+    }
+}
+
+/// Who can grant something in a project.
+pub(crate) fn givers(registry: &Registry, project: &str) -> String {
+    let members = registry.project(project).into_iter().flat_map(|project| &project.members);
+    let owners = members.filter(|(_, role)| **role == ProjectRole::Owner);
+    let owners: Vec<_> = owners.take(OWNERS_NAMED).map(|(who, _)| format!("`{who}`")).collect();
+    match owners.as_slice() {
+        [] => "ask an administrator to grant it".into(),
+        owners => format!("ask an owner of `{project}` to grant it: {}", owners.join(", ")),
     }
 }
 
@@ -250,6 +304,30 @@ impl From<StoreError> for Fault {
     }
 }
 
+impl From<GovernError> for Fault {
+    fn from(error: GovernError) -> Self {
+        let text = error.to_string();
+        match error {
+            GovernError::NotFound { .. } => Self::not_found(text, "check how the name is written"),
+            GovernError::Exists { .. } => Self::new(
+                StatusCode::CONFLICT,
+                "exists",
+                text,
+                "choose another name, or use the one that is there",
+            ),
+            GovernError::State(_) => Self::conflict(text, "look at how it stands, then try again"),
+            GovernError::Invalid(_) => Self::invalid(text, ""),
+            GovernError::Id(error) => error.into(),
+            GovernError::Path(error) => error.into(),
+            GovernError::Busy(_) => Self::busy(text),
+            GovernError::Store(error) => error.into(),
+            GovernError::Damaged { .. } | GovernError::Secret { .. } | GovernError::Random(_) => {
+                Self::internal(&error)
+            }
+        }
+    }
+}
+
 impl From<MirrorError> for Fault {
     fn from(error: MirrorError) -> Self {
         let text = error.to_string();
@@ -264,7 +342,7 @@ impl From<MirrorError> for Fault {
             MirrorError::NoBranch { .. } => {
                 gateway("upstream_no_branch", "check the upstream's branch in the configuration")
             }
-            MirrorError::PushRefused { .. } => {
+            MirrorError::PushRefused { .. } | MirrorError::Moved { .. } => {
                 Self::conflict(text, "the upstream's own words say what it wants")
             }
             MirrorError::Limit { .. } => {
@@ -327,7 +405,7 @@ fn malformed(status: StatusCode, text: String, hint: &str) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{FilePath, RepoName, Revision};
+    use crate::model::{FilePath, Revision};
 
     fn repo() -> RepoName {
         RepoName::new("mesh/config").expect("a name")

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::auth::{Caller, Proof};
 use super::csrf;
 use super::error::Fault;
-use crate::model::{Actor, RepoName};
+use crate::model::{Actor, Origin, RepoName};
 
 /// The version of everything the API sends.
 pub(crate) const API_VERSION: &str = "convoy/v1";
@@ -42,6 +42,11 @@ impl<T> Posted<T> {
     /// Whom the record names.
     pub(crate) fn actor(&self) -> Result<Actor, Fault> {
         self.caller.actor_of_form(self.person.as_deref())
+    }
+
+    /// Whom the record names, services too.
+    pub(crate) fn origin(&self) -> Result<Origin, Fault> {
+        self.caller.origin_of_form(self.person.as_deref())
     }
 }
 

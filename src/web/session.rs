@@ -3,14 +3,18 @@
 //! A session is found by the hash of its id, so that neither memory dumps of
 //! the map nor lookup times give ids away. Times are monotonic.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, header};
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::model::ContentHash;
+use crate::model::{ContentHash, Person};
+use crate::telemetry::clock;
 
 /// A session that was not used for so long is over.
 const IDLE_MAX: Duration = Duration::from_secs(8 * 3600);
@@ -19,18 +23,41 @@ const AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 /// With more sessions the one that rested longest goes.
 const SESSIONS_MAX: usize = 10_000;
 
+/// Whom a session belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// Whoever came with the token that has this hash.
+    Token(ContentHash),
+    /// A person, and the teams that the identity provider told.
+    Person(Person, BTreeSet<String>),
+}
+
 /// What a session stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Session {
-    /// The name of the token it was traded for.
-    pub(crate) token: String,
+    /// Whom it belongs to.
+    pub(crate) holder: Holder,
     /// What its forms must carry.
     pub(crate) csrf: String,
+}
+
+/// A session as its owner may see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct SessionCard {
+    /// The beginning of the key; it opens nothing.
+    pub(crate) id: String,
+    #[serde(skip)]
+    pub(crate) key: ContentHash,
+    pub(crate) began: Timestamp,
+    /// How long it has not been used.
+    pub(crate) idle_s: u64,
 }
 
 #[derive(Debug)]
 struct Kept {
     session: Session,
+    /// For show; what counts is monotonic.
+    at: Timestamp,
     began: Instant,
     used: Instant,
 }
@@ -46,12 +73,24 @@ impl Kept {
 pub(crate) struct Sessions {
     by_key: Mutex<HashMap<ContentHash, Kept>>,
     secure: bool,
+    /// How many sessions were ended, for streams that hang on one.
+    ended: watch::Sender<u64>,
 }
 
 impl Sessions {
     /// No session. `secure`: cookies go over https only.
     pub(crate) fn new(secure: bool) -> Self {
-        Self { by_key: Mutex::default(), secure }
+        Self { by_key: Mutex::default(), secure, ended: watch::Sender::new(0) }
+    }
+
+    /// Tells when sessions are ended.
+    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
+        self.ended.subscribe()
+    }
+
+    /// Whether sessions go over https only.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.secure
     }
 
     /// Begins a session under `id`.
@@ -61,7 +100,8 @@ impl Sessions {
         if by_key.len() >= SESSIONS_MAX {
             make_room(&mut by_key, now);
         }
-        by_key.insert(ContentHash::of(id.as_bytes()), Kept { session, began: now, used: now });
+        let kept = Kept { session, at: clock::now(), began: now, used: now };
+        by_key.insert(ContentHash::of(id.as_bytes()), kept);
     }
 
     /// The session whose cookie `headers` carry.
@@ -78,9 +118,34 @@ impl Sessions {
         Some((key, kept.session.clone()))
     }
 
+    /// A session that is not over; looking is not using.
+    pub(crate) fn peek(&self, key: &ContentHash) -> Option<Session> {
+        let by_key = self.lock();
+        let kept = by_key.get(key).filter(|kept| !kept.is_over(Instant::now()))?;
+        Some(kept.session.clone())
+    }
+
+    /// The sessions that `mine` says yes to, newest first.
+    pub(crate) fn cards(&self, mine: impl Fn(&Holder) -> bool) -> Vec<SessionCard> {
+        let (now, by_key) = (Instant::now(), self.lock());
+        let live = by_key.iter().filter(|(_, kept)| !kept.is_over(now));
+        let mut cards: Vec<_> = live
+            .filter(|(_, kept)| mine(&kept.session.holder))
+            .map(|(key, kept)| SessionCard {
+                id: key.short(),
+                key: *key,
+                began: kept.at,
+                idle_s: (now - kept.used).as_secs(),
+            })
+            .collect();
+        cards.sort_by_key(|card| std::cmp::Reverse(card.began));
+        cards
+    }
+
     /// Ends a session.
     pub(crate) fn remove(&self, key: &ContentHash) {
         self.lock().remove(key);
+        self.ended.send_modify(|count| *count += 1);
     }
 
     /// The `Set-Cookie` value that hands out `id`.
@@ -121,7 +186,8 @@ fn make_room(by_key: &mut HashMap<ContentHash, Kept>, now: Instant) {
     }
 }
 
-fn cookie_value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+/// The value of a cookie.
+pub(crate) fn cookie_value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let values = headers.get_all(header::COOKIE).into_iter();
     let pairs = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
     pairs.filter_map(|pair| pair.trim().split_once('=')).find(|(n, _)| *n == name).map(|(_, v)| v)
@@ -134,7 +200,7 @@ mod tests {
     use super::*;
 
     fn session() -> Session {
-        Session { token: "ann".into(), csrf: "c".into() }
+        Session { holder: Holder::Token(ContentHash([7; 32])), csrf: "c".into() }
     }
 
     fn sent(value: &'static str) -> HeaderMap {

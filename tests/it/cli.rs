@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::harness::convoy::{Convoy, program};
 
 /// Every command that does something.
-const LEAVES: [&str; 15] = [
+const LEAVES: [&str; 47] = [
     "serve",
     "validate",
     "render",
@@ -26,6 +26,38 @@ const LEAVES: [&str; 15] = [
     "bootstrap",
     "envoy install",
     "envoy list",
+    "token create",
+    "token list",
+    "token revoke",
+    "token activate",
+    "token rotate",
+    "token remove",
+    "project create",
+    "project list",
+    "project remove",
+    "project restore",
+    "project purge",
+    "project admit",
+    "project expel",
+    "repo create",
+    "repo list",
+    "repo remove",
+    "repo restore",
+    "repo purge",
+    "repo quota",
+    "repo status",
+    "grant add",
+    "grant list",
+    "grant remove",
+    "grant default",
+    "person set",
+    "mirror list",
+    "mirror set",
+    "mirror run",
+    "mirror remove",
+    "mirror credential list",
+    "mirror credential set",
+    "mirror credential remove",
 ];
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/templates/envoy/sample");
 /// Nothing listens on the port of `tcpmux`.

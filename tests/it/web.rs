@@ -11,8 +11,9 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, Response, StatusCode};
 use convoy::config::Role;
-use convoy::govern::{Govern, GovernSettings};
-use convoy::mirroring::Mirroring;
+use convoy::govern::{ConfiguredToken, Govern, GovernSettings};
+use convoy::mirror::GitServer;
+use convoy::mirroring::{self, Mirroring};
 use convoy::model::{Change, ContentHash, FilePath, Origin, Person, RepoName};
 use convoy::reconcile::{self, Parts, Repository, Settings};
 use convoy::render::Renderer;
@@ -22,7 +23,7 @@ use convoy::snapshot::Snapshot;
 use convoy::store::{NewCommit, Store, StoreOptions};
 use convoy::tasks::Tasks;
 use convoy::telemetry::clock;
-use convoy::web::{self, Auth, Token, Web};
+use convoy::web::{self, Auth, Web};
 use convoy::xds::Hub;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -95,19 +96,24 @@ impl Site {
         };
         let handle = reconcile::start(parts).await.expect("a reconciler");
         let ready = Arc::new(AtomicBool::new(false));
-        let govern = Govern::start(store.clone(), GovernSettings::default()).await;
+        let settings = GovernSettings { tokens: tokens(), ..GovernSettings::default() };
+        let govern = Govern::start(store.clone(), settings).await;
         let govern = govern.expect("documents that can be read");
-        let (work, brought) = (dir.path().join("mirroring"), Arc::new(|_: &RepoName| ()));
+        let brought = Arc::new(|_: &RepoName| ());
+        let settings =
+            mirroring::Settings { work: dir.path().join("mirroring"), ..Default::default() };
         let tasks = Tasks::default();
-        let mirroring = Mirroring::start(store.clone(), govern.clone(), work, brought, &tasks);
+        let mirroring = Mirroring::start(store.clone(), govern.clone(), settings, brought, &tasks);
+        let auth = Auth::new(govern.clone(), false, false).expect("random numbers");
         let router = web::router(Web {
             govern,
             mirroring,
+            git: GitServer::new(tasks),
             store,
             handle,
             hub,
             renderer,
-            auth: Auth::new(tokens(), false, false).expect("random numbers"),
+            auth,
             base_url: "http://convoy.example.com".into(),
             upstreams: Arc::default(),
             authors: Arc::default(),
@@ -130,8 +136,8 @@ impl Site {
     }
 }
 
-fn tokens() -> Vec<Token> {
-    let token = |name: &str, role| Token {
+fn tokens() -> Vec<ConfiguredToken> {
+    let token = |name: &str, role| ConfiguredToken {
         name: name.into(),
         person: Person::new(name).ok(),
         hash: ContentHash::of(name.as_bytes()),

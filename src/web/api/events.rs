@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::reconcile::View;
 use crate::web::Site;
+use crate::web::auth::Caller;
 use crate::web::error::Fault;
 
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -33,12 +34,15 @@ struct Follower {
     missed: bool,
     ends: Instant,
     draining: BoxFuture<'static, ()>,
+    /// The caller's token or session is over.
+    over: BoxFuture<'static, ()>,
     _permit: OwnedSemaphorePermit,
 }
 
 pub(super) async fn stream(
     State(site): State<Site>,
     headers: HeaderMap,
+    caller: Caller,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Fault> {
     let permit = site.streams.clone().try_acquire_owned();
     let permit = permit.map_err(|_| Fault::busy("too many event streams are open"))?;
@@ -50,6 +54,7 @@ pub(super) async fn stream(
         missed: last.is_some(),
         ends: Instant::now() + AGE_MAX,
         draining: Box::pin(site.web.handle.draining()),
+        over: Box::pin(async move { site.web.auth.until(&caller, |_, _| true).await }),
         _permit: permit,
     };
     let events = stream::unfold(follower, next);
@@ -64,6 +69,7 @@ async fn next(mut follower: Follower) -> Option<(Result<Event, Infallible>, Foll
             changed = follower.nodes.changed() => changed.ok()?,
             () = tokio::time::sleep_until(follower.ends) => return None,
             () = &mut follower.draining => return None,
+            () = &mut follower.over => return None,
         }
         tokio::time::sleep(QUIET).await;
     }

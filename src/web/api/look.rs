@@ -71,9 +71,11 @@ pub(super) struct WholeBundle {
 pub(super) async fn bundle(
     State(site): State<Site>,
     Path(id): Path<String>,
+    caller: Caller,
 ) -> Result<Answer<WholeBundle>, Fault> {
     let (id, view) = (BundleId::new(&id)?, site.web.handle.view());
-    let bundle = view.state.bundles.get(&id).ok_or_else(|| no_bundle(&id))?;
+    let bundle = view.state.bundles.get(&id).filter(|one| caller.reads_all(&site, &one.repo));
+    let bundle = bundle.ok_or_else(|| no_bundle(&id))?;
     let squares = board::all_squares(&view, bundle);
     Ok(Answer(WholeBundle { bundle: bundle.clone(), squares }))
 }
@@ -116,11 +118,13 @@ pub(super) struct Promotions {
 pub(super) async fn promotions(
     State(site): State<Site>,
     Query(query): Query<PromotionsQuery>,
+    caller: Caller,
 ) -> Answer<Promotions> {
     let view = site.web.handle.view();
     let wanted = |promotion: &&Promotion| {
         query.repo.as_ref().is_none_or(|repo| repo == &promotion.repo)
             && query.stage.as_ref().is_none_or(|stage| stage == &promotion.stage)
+            && caller.reads_all(&site, &promotion.repo)
     };
     let mut found: Vec<_> = view.state.promotions.values().filter(wanted).collect();
     found.sort_by_key(|promotion| std::cmp::Reverse(promotion.id.number()));
@@ -137,9 +141,12 @@ pub(super) struct OnePromotion {
 pub(super) async fn promotion(
     State(site): State<Site>,
     Path(id): Path<String>,
+    caller: Caller,
 ) -> Result<Answer<OnePromotion>, Fault> {
     let (id, view) = (PromotionId::new(&id)?, site.web.handle.view());
-    let promotion = view.state.promotions.get(&id).ok_or_else(|| no_promotion(&id))?;
+    let found = view.state.promotions.get(&id);
+    let found = found.filter(|promotion| caller.reads_all(&site, &promotion.repo));
+    let promotion = found.ok_or_else(|| no_promotion(&id))?;
     let card = PromotionCard::of(&view, promotion);
     Ok(Answer(OnePromotion { promotion: promotion.clone(), card }))
 }

@@ -5,8 +5,10 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 
+use crate::access::{Reach, Right};
 use crate::model::{CommitId, CommitInfo, FilePath, RepoName, Revision, Stage};
 use crate::reconcile::{MirrorView, View};
+use crate::store::HistoryQuery;
 use crate::web::Site;
 use crate::web::auth::Caller;
 use crate::web::edits::{self, ChangeIn, Edit, Saved, Verdict};
@@ -38,12 +40,13 @@ pub(crate) struct HeadCard {
     pub(crate) commit: Option<CommitId>,
 }
 
-/// Every repository that is not Convoy's own.
-pub(crate) fn cards(site: &Site) -> Result<Vec<RepoCard>, Fault> {
+/// Every repository that the caller may read something of.
+pub(crate) fn cards(site: &Site, caller: &Caller) -> Result<Vec<RepoCard>, Fault> {
     let view = site.web.handle.view();
-    let ours = |repo: &RepoName| !repo.is_internal();
-    let repos = site.web.store.repositories().into_iter().filter(ours);
-    repos.map(|repo| card(site, &view, repo)).collect()
+    let registry = site.web.govern.registry();
+    let repos = registry.repositories();
+    let seen = repos.filter(|repo| caller.reach(site, Right::Read, repo) != Reach::Nothing);
+    seen.map(|repo| card(site, &view, repo)).collect()
 }
 
 fn card(site: &Site, view: &View, repo: RepoName) -> Result<RepoCard, Fault> {
@@ -57,8 +60,8 @@ fn card(site: &Site, view: &View, repo: RepoName) -> Result<RepoCard, Fault> {
     })
 }
 
-pub(super) async fn list(State(site): State<Site>) -> Result<Answer<Repos>, Fault> {
-    Ok(Answer(Repos { repos: cards(&site)? }))
+pub(super) async fn list(State(site): State<Site>, caller: Caller) -> Result<Answer<Repos>, Fault> {
+    Ok(Answer(Repos { repos: cards(&site, &caller)? }))
 }
 
 pub(super) async fn one(
@@ -86,11 +89,31 @@ pub(super) async fn revisions(
     State(site): State<Site>,
     Path((project, repo)): Path<(String, String)>,
     Query(query): Query<RevisionsQuery>,
+    caller: Caller,
 ) -> Result<Answer<Revisions>, Fault> {
     let limit = query.limit.unwrap_or(REVISIONS_DEFAULT).clamp(1, REVISIONS_MAX);
     let repo = repo_name(&project, &repo)?;
-    let revisions = site.web.store.history(&repo, query.from, query.path.as_ref(), limit)?;
+    let revisions = history(&site, &caller, &repo, query.from, query.path.as_ref(), limit)?;
     Ok(Answer(Revisions { revisions }))
+}
+
+/// Revisions that changed a file, or what the caller may read.
+pub(crate) fn history(
+    site: &Site,
+    caller: &Caller,
+    repo: &RepoName,
+    newest: Option<Revision>,
+    path: Option<&FilePath>,
+    limit: usize,
+) -> Result<Vec<CommitInfo>, Fault> {
+    let reach = caller.reach(site, Right::Read, repo);
+    if path.is_some() || reach == Reach::All {
+        path.map_or(Ok(()), |path| caller.may(site, Right::Read, repo, Some(path)))?;
+        return Ok(site.web.store.history(repo, newest, path, limit)?);
+    }
+    let Some(patterns) = reach.patterns() else { return Ok(Vec::new()) };
+    let query = HistoryQuery { newest, oldest: None, patterns, limit };
+    Ok(site.web.store.history_of(repo, &query)?)
 }
 
 #[derive(Deserialize)]
@@ -117,6 +140,7 @@ pub(super) async fn files(
     State(site): State<Site>,
     Path((project, repo)): Path<(String, String)>,
     Query(query): Query<FilesQuery>,
+    caller: Caller,
 ) -> Result<Answer<Files>, Fault> {
     let repo = repo_name(&project, &repo)?;
     let revision = revision_or_head(&site, &repo, query.revision)?;
@@ -125,7 +149,9 @@ pub(super) async fn files(
         folder => FilePath::new(folder)?.to_string(),
     };
     let listed = site.web.store.list(&repo, revision, &folder)?;
-    let files = listed.into_iter().map(|(path, size)| FileLine { path, size }).collect();
+    let reach = caller.reach(&site, Right::Read, &repo);
+    let seen = listed.into_iter().filter(|(path, _)| reach.covers(path));
+    let files = seen.map(|(path, size)| FileLine { path, size }).collect();
     Ok(Answer(Files { revision, files }))
 }
 
@@ -160,8 +186,10 @@ pub(super) async fn file(
     State(site): State<Site>,
     Path((project, repo, path)): Path<(String, String, String)>,
     Query(query): Query<FileQuery>,
+    caller: Caller,
 ) -> Result<Answer<FileContent>, Fault> {
     let (repo, path) = (repo_name(&project, &repo)?, FilePath::new(&path)?);
+    caller.may(&site, Right::Read, &repo, Some(&path))?;
     let revision = revision_or_head(&site, &repo, query.revision)?;
     let bytes = site.web.store.read(&repo, revision, &path)?;
     let content = std::str::from_utf8(&bytes).ok().map(Into::into);
@@ -202,6 +230,7 @@ pub(super) async fn commit(
     let repo = repo_name(&project, &repo)?;
     let CommitIn { base_revision: base, changes, message } = body;
     let actor = caller.actor(&headers)?;
+    caller.may_change(&site, &repo, &edits::as_changes(&changes))?;
     Ok(Answer(edits::save(&site, &actor, Edit { repo, base, changes, message }).await?))
 }
 

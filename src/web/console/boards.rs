@@ -38,13 +38,15 @@ pub(super) async fn show(
     caller: Caller,
 ) -> Result<Html<String>, Fault> {
     let view = site.web.handle.view();
-    let plain = repo_cards(&site)?.into_iter();
+    let plain = repo_cards(&site, &caller)?.into_iter();
     let plain = plain.filter(|card| !view.manifests.contains_key(&card.repo)).map(|card| {
         let newest = view.state.newest(&card.repo).map(BundleBrief::of);
         Plain { card, newest }
     });
     let plain = plain.collect();
-    let page = BoardPage { pipelines: board::pipelines(&view), plain };
+    let mut pipelines = board::pipelines(&view);
+    pipelines.retain(|pipeline| caller.reads_all(&site, &pipeline.repo));
+    let page = BoardPage { pipelines, plain };
     let name = if query.fragment.is_some() { "board_cards.html" } else { "board.html" };
     site.pages.render(name, Some(&caller), page)
 }

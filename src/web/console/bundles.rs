@@ -38,7 +38,9 @@ pub(super) async fn show(
     caller: Caller,
 ) -> Result<Html<String>, Fault> {
     let (id, view) = (BundleId::new(&id)?, site.web.handle.view());
-    let bundle = view.state.bundles.get(&id).ok_or_else(|| no_bundle(&id))?;
+    let found = view.state.bundles.get(&id);
+    let found = found.filter(|bundle| caller.reads_all(&site, &bundle.repo));
+    let bundle = found.ok_or_else(|| no_bundle(&id))?;
     let stages = bundle.manifest.stages.iter().map(|spec| &spec.name);
     let rows = stages.clone().map(|stage| MatrixRow {
         stage: stage.clone(),

@@ -9,6 +9,7 @@ use similar::TextDiff;
 
 use super::diffs::{DiffLine, lines};
 use super::files::{Crumb, crumbs, parse};
+use crate::access::Right;
 use crate::model::{CommitId, FilePath, Finding, Problem, RepoName, Revision, Stage};
 use crate::store::StoreError;
 use crate::web::Site;
@@ -103,6 +104,7 @@ pub(super) async fn show(
     caller: Caller,
 ) -> Result<Html<String>, Fault> {
     let (repo, path) = (repo_name(&project, &repo)?, FilePath::new(&path)?);
+    caller.may(&site, Right::Write, &repo, Some(&path))?;
     let base = revision_or_head(&site, &repo, parse(&query.revision)?)?;
     let text = text_at(&site, &repo, base, &path)?;
     let is_new = text.is_none();
@@ -118,6 +120,7 @@ pub(super) async fn submit(
     posted: Posted<EditForm>,
 ) -> Result<Response, Fault> {
     let (repo, path) = (repo_name(&project, &repo)?, FilePath::new(&path)?);
+    posted.caller.may(&site, Right::Write, &repo, Some(&path))?;
     let before = text_at(&site, &repo, posted.form.base, &path)?;
     let content = with_line_ends(&posted.form.content, before.as_deref());
     let mut page = EditorPage::of(&site, repo, path, posted.form.base, content);

@@ -6,10 +6,11 @@ use axum::extract::State;
 use axum::response::Html;
 use serde::{Deserialize, Serialize};
 
+use crate::access::Right;
 use crate::model::{CommitInfo, FilePath, RepoName, Revision};
 use crate::store::StoreError;
 use crate::web::Site;
-use crate::web::api::revision_or_head;
+use crate::web::api::{history as commits, revision_or_head};
 use crate::web::auth::Caller;
 use crate::web::error::Fault;
 use crate::web::extract::{Path, Query, repo_name};
@@ -84,9 +85,12 @@ pub(super) async fn show(
     let path = FilePath::new(path.trim_end_matches('/'))?;
     let revision = revision_or_head(&site, &repo, parse(&query.revision)?)?;
     match site.web.store.read(&repo, revision, &path) {
+        Ok(_) if !caller.reach(&site, Right::Read, &repo).covers(&path) => {
+            Err(StoreError::NoFile { repo, revision, path }.into())
+        }
         Ok(bytes) => file(&site, &caller, repo, revision, path, &bytes),
         Err(error @ StoreError::NoFile { .. }) => {
-            if site.web.store.list(&repo, revision, path.as_str())?.is_empty() {
+            if visible(&site, &caller, &repo, revision, path.as_str())?.is_empty() {
                 return Err(error.into());
             }
             folder(&site, &caller, repo, revision, path.as_str())
@@ -108,7 +112,10 @@ fn folder(
     folder: &str,
 ) -> Result<Html<String>, Fault> {
     let empty = revision == Revision::default();
-    let listed = if empty { Vec::new() } else { site.web.store.list(&repo, revision, folder)? };
+    let listed = match empty {
+        true => Vec::new(),
+        false => visible(site, caller, &repo, revision, folder)?,
+    };
     let page = FolderPage {
         at: if empty { None } else { Some(site.web.store.info(&repo, revision)?) },
         is_head: site.web.store.head(&repo)?.revision == revision,
@@ -118,6 +125,20 @@ fn folder(
         repo,
     };
     site.pages.render("folder.html", Some(caller), page)
+}
+
+/// The files below a folder that the caller may read.
+fn visible(
+    site: &Site,
+    caller: &Caller,
+    repo: &RepoName,
+    revision: Revision,
+    folder: &str,
+) -> Result<Vec<(FilePath, u64)>, Fault> {
+    let reach = caller.reach(site, Right::Read, repo);
+    let mut listed = site.web.store.list(repo, revision, folder)?;
+    listed.retain(|(path, _)| reach.covers(path));
+    Ok(listed)
 }
 
 fn file(
@@ -217,7 +238,7 @@ pub(super) async fn history(
         "" => None,
         path => Some(FilePath::new(path)?),
     };
-    let commits = site.web.store.history(&repo, from, path.as_ref(), HISTORY_PAGE)?;
+    let commits = commits(&site, &caller, &repo, from, path.as_ref(), HISTORY_PAGE)?;
     let last = commits.last().filter(|_| commits.len() == HISTORY_PAGE);
     let older = last.and_then(|info| info.revision.0.checked_sub(1)).filter(|n| *n > 0);
     let view = site.web.handle.view();

@@ -163,6 +163,10 @@ pub(crate) mod tests {
             person: Person::new("ann").ok(),
             role: Role::Admin,
             proof: Proof::Open { csrf: "c5rf".into() },
+            token: None,
+            teams: Default::default(),
+            bearer: None,
+            request: None,
         }
     }
 

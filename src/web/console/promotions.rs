@@ -41,7 +41,9 @@ pub(super) async fn show(
     caller: Caller,
 ) -> Result<Html<String>, Fault> {
     let (id, view) = (PromotionId::new(&id)?, site.web.handle.view());
-    let promotion = view.state.promotions.get(&id).ok_or_else(|| no_promotion(&id))?;
+    let found = view.state.promotions.get(&id);
+    let found = found.filter(|promotion| caller.reads_all(&site, &promotion.repo));
+    let promotion = found.ok_or_else(|| no_promotion(&id))?;
     let page = PromotionPage {
         card: PromotionCard::of(&view, promotion),
         timeline: timeline(promotion),
@@ -57,7 +59,9 @@ struct PromotionsPage {
 
 pub(super) async fn list(State(site): State<Site>, caller: Caller) -> Result<Html<String>, Fault> {
     let view = site.web.handle.view();
-    let mut found: Vec<_> = view.state.promotions.values().collect();
+    let all = view.state.promotions.values();
+    let mut found: Vec<_> =
+        all.filter(|promotion| caller.reads_all(&site, &promotion.repo)).collect();
     found.sort_by_key(|promotion| std::cmp::Reverse(promotion.id.number()));
     let found = found.into_iter().take(LISTED_MAX);
     let cards = found.map(|promotion| PromotionCard::of(&view, promotion)).collect();

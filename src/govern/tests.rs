@@ -1,0 +1,1 @@
+//! Governing over a real store.
