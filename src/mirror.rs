@@ -37,7 +37,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::model::{Change, CommitId, Secret};
+use crate::model::{CommitId, Effect, Secret};
 
 pub use allow::{Allow, AllowError};
 pub use app_token::{App, AppTokens};
@@ -192,8 +192,8 @@ pub struct Proposal {
     pub branch: String,
     /// What it starts from.
     pub base: CommitId,
-    /// The changes.
-    pub changes: Vec<Change>,
+    /// What becomes of each file: what the changes come to on the base.
+    pub effects: Vec<Effect>,
     /// `(name, mail address)` of the person.
     pub author: (String, String),
     /// When.

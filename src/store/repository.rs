@@ -19,7 +19,7 @@ use super::files::{self, Files};
 use super::hub::Watchers;
 use super::index::Index;
 use super::line::Line;
-use super::object::{self, Commit, Entry, Kind, Mode, Object, Oid};
+use super::object::{self, Commit, Kind, Mode, Object, Oid};
 use super::quota::Bounds;
 use super::refs::Refs;
 use super::touched::Touched;

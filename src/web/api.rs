@@ -16,7 +16,7 @@
 //! | `GET R/files?revision=&folder=` | reader | `revision, files: [{path, size}]` |
 //! | `GET R/files/{path}?revision=` | reader | `revision, path, size, content` (null: not text) |
 //! | `POST R/validate` `{revision?, changes}` | reader | `ok, problems, findings, stages` |
-//! | `POST R/commits` `{base_revision, changes, message}` | operator | `saved: committed` or `proposed` |
+//! | `POST R/commits` `{base_revision, changes, message, merge?}` | operator | `saved: committed` or `proposed` |
 //! | `GET R/board` | reader | stages with live bundle, matrix, fleet, open promotions |
 //! | `GET R/bundles` | reader | `bundles`, newest first |
 //! | `GET R/diff?from=&to=&stage=` | reader | differing resources; sides are stages or bundles |

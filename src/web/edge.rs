@@ -68,9 +68,12 @@ fn with_body(
         parts.status = status;
         Json(body).into_response()
     } else if path.starts_with("/api/") {
-        let error = json!({
+        let mut error = json!({
             "code": fault.code, "message": fault.message, "hint": fault.hint, "request_id": id,
         });
+        if let Some(conflict) = &fault.conflict {
+            error["conflict"] = json!(conflict);
+        }
         Json(json!({ "apiVersion": API_VERSION, "error": error })).into_response()
     } else {
         Html(site.pages.fault(fault, id, caller)).into_response()

@@ -1,5 +1,7 @@
 //! The routes over a real store and reconciler, without a socket.
 
+mod edits;
+
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
