@@ -101,7 +101,7 @@ impl Site {
         let (work, brought) = (dir.path().join("mirroring"), Arc::new(|_: &RepoName| ()));
         let tasks = Tasks::default();
         let mirroring = Mirroring::start(store.clone(), govern.clone(), work, brought, &tasks);
-        let auth = Auth::new(govern.clone(), false, false).expect("random numbers");
+        let auth = Auth::new(govern.clone(), None, false, false).expect("random numbers");
         let router = web::router(Web {
             govern,
             mirroring,
