@@ -1,7 +1,11 @@
 //! Compiles the `.proto` tree that the `envoy-types` crate ships, and our own
 //! `proto/` for what it lacks, into one descriptor set: `$OUT_DIR/envoy.fds`.
+//! `src/schema.rs` embeds it; no code is made of it.
 //!
-//! Generates no code and fetches nothing. `src/schema.rs` embeds the result.
+//! `proto/convoy` is our own API and no part of that set: authors must not
+//! find its messages among Envoy's. It becomes code and a descriptor set of
+//! its own (`$OUT_DIR/convoy.v1.rs`, `convoy.fds`), which `src/rpc.rs`
+//! includes. Nothing is fetched.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -19,6 +23,9 @@ const ENVOY_ROOTS: [&str; 8] = [
     "cel-spec/proto",
     "ratelimit/api",
 ];
+
+/// Our own API, which Envoy's descriptor set must not know.
+const OURS: &str = "convoy";
 
 /// Protobuf's own types that authors may put in an `Any` though no message of
 /// Envoy's imports their file.
@@ -41,7 +48,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut roots = vec![PathBuf::from("proto")];
     roots.extend(ENVOY_ROOTS.iter().map(|root| envoy.join(root)));
     let output = PathBuf::from(env::var("OUT_DIR")?).join("envoy.fds");
-    compile(&roots, &protoc_include, &output)
+    compile(&roots, &protoc_include, &output)?;
+    generate(&protoc_include)
+}
+
+/// Makes the gRPC service's code, and the descriptor set that its reflection
+/// answers from.
+fn generate(include: &Path) -> Result<(), Box<dyn Error>> {
+    let mut files = Vec::new();
+    proto_files(&Path::new("proto").join(OURS), &mut files)?;
+    files.sort();
+    let mut config = tonic_prost_build::Config::new();
+    config.protoc_executable(protoc_bin_vendored::protoc_bin_path()?);
+    tonic_prost_build::configure()
+        .build_client(false)
+        .build_transport(false)
+        .bytes(".convoy.v1")
+        .emit_rerun_if_changed(false)
+        .file_descriptor_set_path(PathBuf::from(env::var("OUT_DIR")?).join("convoy.fds"))
+        .compile_with_config(config, &files, &[PathBuf::from("proto"), include.to_path_buf()])?;
+    Ok(())
 }
 
 /// Envoy's protos lie beside protoc's: both come as crates from one registry
@@ -76,7 +102,10 @@ fn compile(roots: &[PathBuf], include: &Path, output: &Path) -> Result<(), Box<d
         proto_files(root, &mut files)?;
         files.sort();
         for file in files {
-            protoc.arg(file.strip_prefix(root)?);
+            let name = file.strip_prefix(root)?;
+            if !name.starts_with(OURS) {
+                protoc.arg(name);
+            }
         }
     }
     let run = protoc.output()?;

@@ -364,9 +364,12 @@ dynamic_resources:
         times.sort()
         return f"{times[0]:.1f} / {times[20]:.1f} / {times[-1]:.1f} ms (min / median / max of one fixed hash)"
 
+    def parts(self):
+        return (self.render, self.start, self.smoke, self.push)
+
     def run(self):
         noise = self.noise()
-        for part in (self.render, self.start, self.smoke, self.push):
+        for part in self.parts():
             print(f"== {part.__name__}", file=sys.stderr)
             part()
         print(f"\nmachine: {os.cpu_count()} cores; noise {noise}\n")

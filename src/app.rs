@@ -35,9 +35,10 @@ use crate::chat::{Links, Slack};
 use crate::config::{Config, Role, StoreConfig};
 use crate::govern::{ConfiguredPerson, ConfiguredToken, Govern, GovernSettings};
 use crate::mirror;
-use crate::mirroring::Mirroring;
+use crate::mirroring::{self, Mirroring};
 use crate::reconcile::{self, Announcer, Parts, Repository, Settings};
 use crate::render::Renderer;
+use crate::rpc;
 use crate::schema::Schema;
 use crate::smoke::{Smoke, SmokeOptions};
 use crate::store::{Store, StoreOptions};
@@ -76,6 +77,7 @@ pub async fn serve(config: Config, secrets: Secrets) -> anyhow::Result<()> {
     let grpc = tasks.spawn_server("xds", running.xds(xds_listener, &tasks));
     tracing::info!(listen = %config.listen, xds = %config.xds_listen, "convoy is ready");
     running.ready.store(true, Ordering::Release);
+    running.end_when_halted(&tasks);
     let told = stopped(&tasks).await;
     tracing::info!("stopping");
     running.ready.store(false, Ordering::Release);
@@ -116,6 +118,7 @@ struct App {
     hub: Hub,
     node_tokens: Vec<crate::model::ContentHash>,
     router: axum::Router,
+    rpc: tonic::service::Routes,
     ready: Arc<AtomicBool>,
 }
 
@@ -129,6 +132,11 @@ impl App {
         let quarantine = data.join("quarantine");
         std::fs::create_dir_all(&quarantine).context("the quarantine can't be made")?;
         mirror::sweep(&quarantine).context("the quarantine can't be swept")?;
+        let mirroring_work = data.join("mirroring");
+        for folder in ["quarantine", "keys"] {
+            mirror::sweep(&mirroring_work.join(folder))
+                .context("the mirrors' folder can't be swept")?;
+        }
         let schema = Schema::load();
         let renderer = Arc::new(Renderer::new(schema.clone()));
         let (reports, inbox) = mpsc::channel(REPORTS_MAX);
@@ -165,7 +173,7 @@ impl App {
         let mirroring = Mirroring::start(
             store.clone(),
             govern.clone(),
-            data.join("mirroring"),
+            mirroring_settings(config, &secrets),
             Arc::new(move |repo| nudged.nudge(repo)),
             &tasks,
         );
@@ -182,10 +190,25 @@ impl App {
             ready: ready.clone(),
             tasks,
         };
+        let rpc = rpc::routes(parts.rpc()).await;
+        let rpc = rpc.map_err(anyhow::Error::from_boxed).context("gRPC can't be served")?;
         let router = parts.router(slack.map(|client| (client, links)))?;
         let node_tokens = config.tokens.iter().filter(|token| token.role == Role::Node);
         let node_tokens = node_tokens.map(|token| token.sha256).collect();
-        Ok(Self { store, hub, node_tokens, router, ready })
+        Ok(Self { store, hub, node_tokens, router, rpc, ready })
+    }
+
+    /// Ends the program once nothing can be written any more: whoever started
+    /// it starts it again, and then it recovers from what is on disk.
+    fn end_when_halted(&self, tasks: &Tasks) {
+        let (store, ending) = (self.store.clone(), tasks.clone());
+        tasks.spawn("halt", async move {
+            let reason = store.halted().await;
+            ending.fail(format!(
+                "the journal can't be written any more, and nothing was acknowledged since \
+                 ({reason}); start convoy again to recover from what is on disk"
+            ));
+        });
     }
 
     fn http(
@@ -205,12 +228,22 @@ impl App {
 
     fn xds(&self, listener: TcpListener, tasks: &Tasks) -> impl Future<Output = ()> + Send + use<> {
         let (hub, tokens) = (self.hub.clone(), self.node_tokens.clone());
+        let beside = self.rpc.clone();
         let draining = tasks.draining();
         async move {
-            if let Err(error) = xds::serve(listener, hub, tokens, draining).await {
+            if let Err(error) = xds::serve(listener, hub, tokens, Some(beside), draining).await {
                 tracing::error!(%error, "the xDS server ended");
             }
         }
+    }
+}
+
+fn mirroring_settings(config: &Config, secrets: &Secrets) -> mirroring::Settings {
+    let followed = config.repositories.iter().filter(|one| one.upstream.is_some());
+    mirroring::Settings {
+        work: config.data.join("mirroring"),
+        remotes: secrets.mirrors.clone(),
+        followed: followed.map(|one| one.name.clone()).collect(),
     }
 }
 

@@ -58,6 +58,20 @@ pub struct Config {
     pub smoke_parallel: usize,
     /// Bounds of the store.
     pub store: StoreConfig,
+    /// What mirrors may name.
+    pub mirrors: MirrorsConfig,
+}
+
+/// Mirrors that are made over the API: whoever may make one may not thereby
+/// reach what only this machine reaches.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MirrorsConfig {
+    /// The remotes they may name; empty: every public host.
+    pub allow: Vec<String>,
+    /// Certificates (PEM) to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Bounds of one fetch or push.
+    pub limits: LimitsConfig,
 }
 
 /// Bounds of the store; what is not given is the store's own default.

@@ -13,7 +13,7 @@ mod pattern;
 mod query;
 mod scan;
 
-pub use diff::{json_diff, text_diff};
+pub use diff::{json_diff, json_diff_safe, text_diff};
 pub use error::ContentError;
 pub use kind::{EntryKind, check, parse, pretty};
 pub use merge::{Conflict, merge_three, overlay};

@@ -51,7 +51,7 @@
 //! | 9 | `cli`: the command line |
 //! | 8 | `app`: the composition root: builds adapters, plugs ports, starts and ends tasks |
 //! | 7 | `web`: HTTP: JSON API, Central Dogma's API, hooks, authentication, console pages; `rpc`: the same over gRPC |
-//! | 6 | `reconcile`: the single owner: one task, one closed list of events; records decisions; `mirroring`: repositories kept in step with other Git servers, both ways |
+//! | 6 | `reconcile`: the single owner: one task, one closed list of events; records decisions; `mirroring`: repositories kept in step with other Git servers, both ways; `feed`: what followers of repositories are told |
 //! | 5 | `govern`: projects, people, teams, tokens, credentials: who there is and what they may do |
 //! | 4 | `store` `mirror` `smoke` `chat` `xds`: adapters; each knows one outside world |
 //! | 3 | `config` `telemetry` `tasks` `retry`: helpers of everything above |
@@ -87,6 +87,8 @@
 //!   `@convoy/state`; tokens; removal and restoration of repositories.
 //! - [`mirroring`]: mirrors that are documents, many per project, each on its
 //!   own, both ways.
+//! - [`feed`]: streams of revisions over many repositories, cut to what their
+//!   reader may see, ended when the right is.
 //! - [`rpc`]: get, commit and watch over gRPC.
 //! - [`reconcile`]: ties them together and owns what is decided.
 //! - [`web`], [`cli`], [`app`], [`config`], [`telemetry`], [`tasks`],
@@ -118,6 +120,7 @@ pub mod chat;
 pub mod cli;
 pub mod config;
 pub mod content;
+pub mod feed;
 pub mod govern;
 pub mod lint;
 pub mod mirror;

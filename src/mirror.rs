@@ -1,35 +1,54 @@
-//! The upstream: quarantined fetch, and editor branches out.
+//! Other Git servers: quarantined fetch, editor branches and mirrored trees
+//! out, and our own repositories served to stock `git`.
 //!
 //! A fetch lands in a throw-away Git folder that borrows what the store has;
 //! only the store takes it over. A work tree never exists, hooks and the
 //! user's Git configuration are never read on our side, and redirects are
 //! never followed, so that a token reaches no host but the one it is for.
 //! It does not decide what a force-push means: that is the store's.
-//! Called by the mirror task (fetch) and by the editor (propose).
+//! Called by the mirror task (fetch), by the editor (propose), by `mirroring`
+//! (trees both ways) and by `web` (serve).
 //!
 //! ```text
-//! url ──► transport ──► fetch ──► quarantine, inspect
-//!              └─ bounds ─┘
-//! commit ──► push
+//! allow, url ──► transport ──► fetch ──► quarantine, inspect ──► tree
+//!                     └─ bounds ─┘
+//! commit, graft ──► push          app_token, key: who we are          serve
 //! ```
 
+mod allow;
+mod app_token;
 mod bounds;
 mod commit;
 mod detail;
 mod fetch;
+mod foreign;
+mod graft;
 mod inspect;
+mod key;
 mod push;
 mod quarantine;
+mod serve;
+mod tip;
 mod transport;
+mod tree;
 mod url;
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::model::{Change, CommitId, Secret};
+use crate::model::{CommitId, Effect, Secret};
 
-pub use fetch::fetch;
+pub use allow::{Allow, AllowError};
+pub use app_token::{App, AppTokens};
+pub use fetch::{fetch, fetch_tip, head};
+pub use foreign::{Foreign, ForeignCommit};
+pub use graft::{Graft, fresh, graft};
+pub use key::{KeyFolder, ssh_key};
+pub use push::{Expect, push};
 pub use quarantine::{Quarantine, sweep};
+pub use serve::{Answer, Ask, GitServer, ServeError};
+pub use tree::{Listing, Objects, TreeFile};
 
 /// A Git remote and the branch of it that a repository follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +64,9 @@ pub struct Upstream {
     /// For `ssh://`: the key to use. Without it, what the user who runs
     /// Convoy has set up for `ssh`.
     pub ssh: Option<SshKey>,
+    /// The address that the URL's host was looked up as; `None`: it is looked
+    /// up when it is connected to.
+    pub pin: Option<IpAddr>,
     /// Bounds of one fetch.
     pub limits: Limits,
 }
@@ -108,7 +130,10 @@ pub enum MirrorError {
     /// Too much, too deep or too slow.
     #[error("{url} is over the limit: {detail}")]
     Limit { url: String, detail: String },
-    /// A push was refused because the remote moved or forbids it.
+    /// The remote's branch is not what a push expected.
+    #[error("branch `{branch}` of {url} moved meanwhile, or is there already")]
+    Moved { url: String, branch: String },
+    /// A push was refused because the remote forbids it.
     #[error("{url} refused the push: {detail}")]
     PushRefused { url: String, detail: String },
     /// A scheme or host that is not allowed.
@@ -133,7 +158,7 @@ impl MirrorError {
 
     /// Whether trying again later may help.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Failed { .. })
+        matches!(self, Self::Unreachable { .. } | Self::Failed { .. } | Self::Moved { .. })
     }
 }
 
@@ -146,6 +171,7 @@ impl Upstream {
             credentials: None,
             ca_file: None,
             ssh: None,
+            pin: None,
             limits: Limits::default(),
         }
     }
@@ -166,8 +192,8 @@ pub struct Proposal {
     pub branch: String,
     /// What it starts from.
     pub base: CommitId,
-    /// The changes.
-    pub changes: Vec<Change>,
+    /// What becomes of each file: what the changes come to on the base.
+    pub effects: Vec<Effect>,
     /// `(name, mail address)` of the person.
     pub author: (String, String),
     /// When.
@@ -199,6 +225,14 @@ pub async fn propose(
             .map_err(|error| {
                 MirrorError::failed("the proposal's commit was not written", error)
             })??;
-    push::push(upstream, folder.path(), &branch, commit).await?;
-    Ok(commit)
+    let pushed = push::push(upstream, folder.path(), &branch, commit, Expect::Absent).await;
+    match pushed {
+        Ok(()) => Ok(commit),
+        Err(MirrorError::Moved { url, branch }) => {
+            let detail =
+                format!("branch `{branch}` is there already with other content; take another name");
+            Err(MirrorError::PushRefused { url, detail })
+        }
+        Err(error) => Err(error),
+    }
 }

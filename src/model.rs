@@ -4,6 +4,7 @@
 //! IO, no clock, no dependency on another module. Ids are newtypes so that a revision
 //! (our number) can never be passed where a commit (Git's hash) is meant.
 
+mod at;
 mod change;
 mod fetched;
 mod ids;
@@ -18,6 +19,7 @@ mod secret;
 mod tree;
 mod verdict;
 
+pub use at::At;
 pub use change::{Change, Changed, Effect, FileState, Precondition};
 pub use fetched::{CommitInfo, Fetched, Markup};
 pub use ids::{

@@ -16,15 +16,21 @@ mod cache;
 mod changed;
 mod checkpoint;
 mod commit;
+mod delta;
 mod edit;
+mod entries;
 mod error;
 mod files;
 mod fsck;
 mod history;
+mod hub;
 mod import;
 mod index;
+mod interest;
 mod journal;
 mod line;
+mod lineage;
+mod lookups;
 mod object;
 mod open;
 mod pack;
@@ -34,12 +40,16 @@ mod quota;
 mod record;
 mod refs;
 mod repository;
+mod require;
 mod search;
 #[cfg(test)]
 mod sim;
 #[cfg(test)]
 mod tests;
+mod touched;
+mod touched_batch;
 mod tree;
+mod walk;
 mod watchers;
 mod writer;
 
@@ -56,8 +66,8 @@ use crate::model::{
     Precondition, Problem, RepoName, Revision, SourceTree,
 };
 
-pub use audit::{Audit, AuditEntry, AuditFault, AuditQuery};
-pub use backup::BackupSummary;
+pub use audit::{Audit, AuditDetail, AuditEntry, AuditFault, AuditQuery};
+pub use backup::{BackupSummary, backup_folder, restore};
 pub use error::StoreError;
 use files::RealFiles;
 pub use fsck::{Damage, Fsck, fsck};
@@ -163,7 +173,8 @@ pub struct Quota {
     pub files_max: Option<u64>,
     /// Bytes of one file.
     pub file_bytes_max: Option<u64>,
-    /// Commits within any minute.
+    /// Commits a minute: so many may come at once, and one more each time its
+    /// share of a minute is over.
     pub commits_per_minute_max: Option<u32>,
 }
 
@@ -423,7 +434,8 @@ impl Store {
     }
 
     /// Files that match and differ between two revisions (0: nothing), sorted
-    /// by path. Folders that are equal are not read.
+    /// by path; also those whose mode alone differs. Folders that are equal
+    /// are not read.
     ///
     /// # Errors
     /// As [`Self::tree`].
@@ -437,8 +449,10 @@ impl Store {
         changed::changed(&self.inner.shared, repo, from, to, patterns)
     }
 
-    /// Revisions that changed what a pattern matches, newest first. None is
-    /// missed, however old.
+    /// Revisions that changed what a pattern matches against the revision
+    /// before them, newest first. None is missed, however old; every path
+    /// there is (`/**`) takes revisions that changed no file, too. The first
+    /// call after the index was lost reads the whole history.
     ///
     /// # Errors
     /// As [`Self::history`].
@@ -451,7 +465,8 @@ impl Store {
     }
 
     /// Lines of a revision's files that match, in files that match
-    /// `patterns` and that `admit` lets be read.
+    /// `patterns` and that `admit` lets be read. It may read a hundred
+    /// megabytes: call it where blocking is fine.
     ///
     /// # Errors
     /// As [`Self::tree`].
@@ -484,12 +499,13 @@ impl Store {
 
     /// Follows any number of patterns: each revision that changed what one
     /// matches is told once, in its repository's order, from where the
-    /// subscription says. What is not taken yet costs nothing.
+    /// subscription says. What is not taken yet costs nothing. Like every
+    /// handle, it keeps the store open.
     ///
     /// # Errors
     /// There is no such repository or revision.
     pub fn follow(&self, subscriptions: Vec<Subscription>) -> Result<Follow, StoreError> {
-        watchers::follow(&self.inner.shared, subscriptions)
+        watchers::follow(&self.inner, subscriptions)
     }
 
     /// What changes would come to on top of `base`, file by file, sorted by
@@ -598,6 +614,24 @@ impl Store {
         repository::git_dir(&self.inner.shared.dir, repo)
     }
 
+    /// Whether a file may have this path: Git keeps some names for itself.
+    pub fn takes(path: &FilePath) -> bool {
+        edit::check_name(path).is_ok()
+    }
+
+    /// Brings a repository's Git folder up to its head, for who reads it with
+    /// stock `git` now. Costs a small read where it is.
+    ///
+    /// # Errors
+    /// There is no such repository, or the checkpoint can't be written.
+    pub async fn flush(&self, repo: &RepoName) -> Result<(), StoreError> {
+        let repository = self.inner.shared.repository(repo)?;
+        let (files, head) = (&*self.inner.shared.files, repository.head());
+        let written = refs::Refs::read(files, &repository.git_dir)
+            .map_err(error::failed(format!("reading the refs of `{repo}`")))?;
+        if written.main == head.commit { Ok(()) } else { self.close().await }
+    }
+
     /// The sled database for caches: everything in it may vanish at any time.
     pub fn cache(&self) -> sled::Db {
         self.inner.shared.index.db()
@@ -609,6 +643,14 @@ impl Store {
         let mut halt = self.inner.shared.halt.subscribe();
         let reason = halt.wait_for(Option::is_some).await;
         reason.ok().and_then(|reason| reason.clone()).unwrap_or_default()
+    }
+
+    /// Waits until the packs that checkpoints wrote so far were looked at.
+    #[cfg(test)]
+    async fn packed(&self) -> Result<(), StoreError> {
+        let (done, waiting) = oneshot::channel();
+        self.inner.send(Message::Packed(done))?;
+        commit::answer(waiting).await
     }
 
     /// Writes a checkpoint and waits for it, before a clean stop.

@@ -27,6 +27,7 @@ mod edits;
 mod error;
 mod extract;
 mod fleet;
+mod git;
 mod health;
 pub mod hooks;
 mod mask;
@@ -42,9 +43,11 @@ use std::sync::atomic::AtomicBool;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use tokio::sync::Semaphore;
+use tower::Layer as _;
+use tower::util::MapRequestLayer;
 
 use crate::govern::Govern;
-use crate::mirror::Upstream;
+use crate::mirror::{GitServer, Upstream};
 use crate::mirroring::Mirroring;
 use crate::model::{Person, RepoName};
 use crate::reconcile::Handle;
@@ -81,6 +84,8 @@ pub struct Web {
     pub govern: Govern,
     /// Mirrors that are documents.
     pub mirroring: Mirroring,
+    /// Clones and fetches of our repositories.
+    pub git: GitServer,
     /// Where people reach us, without a slash at the end.
     pub base_url: Arc<str>,
     /// The repositories that follow an upstream.
@@ -106,18 +111,21 @@ impl fmt::Debug for Web {
 /// Every route of the API, the console and health.
 pub fn router(web: Web) -> Router {
     let site = Site::new(web);
-    entries()
+    let routes = entries()
         .fold(Router::new(), |router, entry| entry.mount(router, &site))
         .fallback(edge::no_such_page)
         .method_not_allowed_fallback(edge::wrong_method)
         .layer(from_fn_with_state(site.clone(), edge::finish))
-        .with_state(site)
+        .with_state(site);
+    // A path is changed before it is routed, so that is one router further out.
+    Router::new().fallback_service(MapRequestLayer::new(dogma::normalise).layer(routes))
 }
 
 /// Every route with what it needs.
 fn entries() -> impl Iterator<Item = access::Entry> {
     let entries = api::routes().into_iter();
-    entries.chain(dogma::routes()).chain(console::routes()).chain(health::routes())
+    let entries = entries.chain(dogma::routes()).chain(console::routes());
+    entries.chain(git::routes()).chain(health::routes())
 }
 
 /// The state of every route: [`Web`] and what only this module needs.
@@ -127,6 +135,7 @@ pub(crate) struct Site {
     pub(crate) pages: Arc<Pages>,
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) heavy: Arc<Semaphore>,
+    pub(crate) dogma: Arc<dogma::Shared>,
 }
 
 impl Site {
@@ -136,6 +145,7 @@ impl Site {
             pages: Arc::new(Pages::load()),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             heavy: Arc::new(Semaphore::new(HEAVY_MAX)),
+            dogma: Arc::default(),
         }
     }
 }

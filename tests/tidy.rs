@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Modules by floor. A module imports only from lower floors, or from itself.
-const FLOORS: [(&str, u8); 25] = [
+const FLOORS: [(&str, u8); 26] = [
     ("model", 0),
     ("schema", 1),
     ("render", 2),
@@ -26,6 +26,7 @@ const FLOORS: [(&str, u8); 25] = [
     ("govern", 5),
     ("reconcile", 6),
     ("mirroring", 6),
+    ("feed", 6),
     ("web", 7),
     ("rpc", 7),
     ("app", 8),

@@ -1,12 +1,21 @@
 //! What `/metrics` shows.
 
+use jiff::Timestamp;
+
+use crate::mirroring::{self, Mirroring};
 use crate::promote::Status;
 use crate::reconcile::{Handle, MirrorState};
+use crate::telemetry::clock;
 use crate::telemetry::metrics::Page;
 use crate::xds::Hub;
 
 /// The metrics page as of now.
-pub(super) fn page(handle: &Handle, hub: &Hub, insecure_dev: bool) -> String {
+pub(super) fn page(
+    handle: &Handle,
+    hub: &Hub,
+    mirroring: &Mirroring,
+    insecure_dev: bool,
+) -> String {
     let mut page = Page::default();
     page.gauge(
         "build_info",
@@ -19,6 +28,7 @@ pub(super) fn page(handle: &Handle, hub: &Hub, insecure_dev: bool) -> String {
     streams(&mut page, hub);
     stages(&mut page, handle);
     mirrors(&mut page, handle);
+    mirror_documents(&mut page, &mirroring.states(), clock::now());
     page.text()
 }
 
@@ -63,5 +73,51 @@ fn mirrors(page: &mut Page, handle: &Handle) {
             number(diverged),
         );
         page.gauge("mirror_revision", "Our newest revision", &labels, mirror.revision.0 as f64);
+    }
+}
+
+/// Mirrors that are documents: how far each is behind, and whether it fails.
+fn mirror_documents(page: &mut Page, states: &[mirroring::MirrorState], now: Timestamp) {
+    for state in states {
+        let labels = [("project", state.project.as_str()), ("mirror", state.id.as_str())];
+        let since = state.in_step_at.unwrap_or(state.known_since);
+        let lag_s = now.duration_since(since).as_secs_f64().max(0.0);
+        page.gauge("mirror_lag_seconds", "Time since it was last in step", &labels, lag_s);
+        let failures = f64::from(state.failures);
+        page.gauge("mirror_failures", "Runs that failed in a row", &labels, failures);
+        let running = if state.running { 1.0 } else { 0.0 };
+        page.gauge("mirror_running", "1 while it runs", &labels, running);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mirror_lags_since_it_was_last_in_step_or_else_since_it_is_known() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let mut state = mirroring::MirrorState {
+            project: "mesh".into(),
+            id: "up".into(),
+            running: false,
+            last: None,
+            failures: 3,
+            failing_since: Some(at(60)),
+            in_step_at: None,
+            known_since: at(10),
+            next_at: None,
+        };
+        let text = |state: &mirroring::MirrorState| {
+            let mut page = Page::default();
+            mirror_documents(&mut page, std::slice::from_ref(state), at(110));
+            page.text()
+        };
+        let labels = "{project=\"mesh\",mirror=\"up\"}";
+        assert!(text(&state).contains(&format!("convoy_mirror_lag_seconds{labels} 100.0\n")));
+        state.in_step_at = Some(at(50));
+        let text = text(&state);
+        assert!(text.contains(&format!("convoy_mirror_lag_seconds{labels} 60.0\n")), "{text}");
+        assert!(text.contains(&format!("convoy_mirror_failures{labels} 3.0\n")), "{text}");
     }
 }

@@ -10,10 +10,12 @@ use super::{Secrets, measure};
 use crate::chat::{Ingress, Links, People, Slack};
 use crate::config::{Config, PersonConfig};
 use crate::govern::Govern;
+use crate::mirror::GitServer;
 use crate::mirroring::Mirroring;
 use crate::model::Person;
 use crate::reconcile::Handle;
 use crate::render::Renderer;
+use crate::rpc::Rpc;
 use crate::store::Store;
 use crate::tasks::Tasks;
 use crate::web::hooks::{self, GitHub, GitHubHook, Hooks, Replies, SlackHooks};
@@ -47,19 +49,32 @@ impl Routes<'_> {
         Ok(web::router(self.web()?).merge(hooks))
     }
 
+    /// What the gRPC services need.
+    pub(super) fn rpc(&self) -> Rpc {
+        Rpc {
+            store: self.store.clone(),
+            govern: self.govern.clone(),
+            handle: self.handle.clone(),
+            authors: Arc::new(authors(&self.config.people)),
+            mirrored: Arc::new(self.secrets.upstreams.keys().cloned().collect()),
+            open: self.config.insecure_dev && self.config.tokens.is_empty(),
+        }
+    }
+
     fn web(self) -> anyhow::Result<Web> {
-        let Self {
-            config, secrets, store, handle, hub, renderer, ready, govern, mirroring, ..
-        } = self;
+        let Self { config, secrets, store, handle, hub, renderer, ready, govern, mirroring, tasks } =
+            self;
         let secure = config.base_url.starts_with("https://");
         let work_dir = config.data.join("edits");
         std::fs::create_dir_all(&work_dir).context("the folder for edits can't be made")?;
         let (seen, measured, dev) = (handle.clone(), hub.clone(), config.insecure_dev);
         let auth = Auth::new(govern.clone(), oidc(config, secrets)?, dev, secure);
         let auth = auth.context("sessions can't be made")?;
+        let mirrors = mirroring.clone();
         Ok(Web {
             govern,
             mirroring,
+            git: GitServer::new(tasks),
             store,
             handle,
             hub,
@@ -69,7 +84,7 @@ impl Routes<'_> {
             upstreams: Arc::new(secrets.upstreams.clone()),
             authors: Arc::new(authors(&config.people)),
             work_dir: work_dir.into(),
-            metrics: Arc::new(move || measure::page(&seen, &measured, dev)),
+            metrics: Arc::new(move || measure::page(&seen, &measured, &mirrors, dev)),
             ready,
         })
     }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::config::secrets::read;
 use crate::config::{Config, ConfigError, LimitsConfig, UpstreamConfig};
-use crate::mirror::{Credentials, Limits, SshKey, Upstream};
+use crate::mirror::{Allow, Credentials, Limits, SshKey, Upstream};
+use crate::mirroring::Remotes;
 use crate::model::{RepoName, Secret};
 
 /// The secrets.
@@ -18,6 +19,8 @@ pub struct Secrets {
     pub oidc: Option<Secret>,
     /// Slack's.
     pub slack: Option<SlackSecrets>,
+    /// What mirrors may reach; no secret, but checked with them.
+    pub mirrors: Remotes,
 }
 
 /// Slack's secrets.
@@ -53,8 +56,17 @@ impl Secrets {
             let bot_token = read(&slack.bot_token_file)?;
             secrets.slack = Some(SlackSecrets { signing: signing?, bot_token });
         }
+        secrets.mirrors = remotes(config)?;
         Ok(secrets)
     }
+}
+
+fn remotes(config: &Config) -> Result<Remotes, ConfigError> {
+    let mirrors = &config.mirrors;
+    let allow = Allow::parse(&mirrors.allow, config.insecure_dev);
+    let allow = allow.map_err(|error| ConfigError::at("mirrors.allow", error.to_string()))?;
+    let (ca_file, limits) = (mirrors.ca_file.clone(), limits(&mirrors.limits));
+    Ok(Remotes { allow, ca_file, limits })
 }
 
 fn upstream(config: &UpstreamConfig) -> Result<Upstream, ConfigError> {
@@ -68,6 +80,7 @@ fn upstream(config: &UpstreamConfig) -> Result<Upstream, ConfigError> {
         limits: limits(&config.limits),
         ssh: ssh.map(|(key_file, known_hosts)| SshKey { key_file, known_hosts }),
         ca_file: config.ca_file.clone(),
+        pin: None,
     };
     let refused =
         |error: crate::mirror::MirrorError| ConfigError::at(&config.place, error.to_string());

@@ -12,6 +12,9 @@ use crate::model::RepoName;
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a request may take that waits for another server.
+const LONG_TIMEOUT: Duration = Duration::from_secs(960);
+
 /// Which server, and who asks.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Server {
@@ -35,6 +38,11 @@ impl Server {
         self.call(reqwest::Method::POST, path, Some(body)).await
     }
 
+    /// As [`Self::post`], for what may take minutes.
+    pub(super) async fn post_patiently(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.call_within(LONG_TIMEOUT, reqwest::Method::POST, path, Some(body)).await
+    }
+
     pub(super) async fn put(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         self.call(reqwest::Method::PUT, path, Some(body)).await
     }
@@ -49,8 +57,18 @@ impl Server {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, Failure> {
+        self.call_within(TIMEOUT, method, path, body).await
+    }
+
+    async fn call_within(
+        &self,
+        time_max: Duration,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Failure> {
         let client = reqwest::Client::builder()
-            .timeout(TIMEOUT)
+            .timeout(time_max)
             .build()
             .map_err(|error| Failure::new(Failure::FAILED, format!("no HTTP client: {error}")))?;
         let url = format!("{}/api/v1{path}", self.url.trim_end_matches('/'));
@@ -79,6 +97,9 @@ impl Server {
         let answer = request.send().await.map_err(unreachable)?;
         let status = answer.status();
         let text = answer.text().await.map_err(unreachable)?;
+        if status == reqwest::StatusCode::NO_CONTENT {
+            return Ok(Value::Null);
+        }
         match serde_json::from_str(&text) {
             Ok(value) if status.is_success() => Ok(value),
             Ok(value) => Err(refused(status.as_u16(), &value)),

@@ -30,6 +30,15 @@ pub(super) struct File {
     pub(super) slack: Option<Slack>,
     pub(super) smoke: SmokeEntry,
     pub(super) store: StoreEntry,
+    pub(super) mirrors: MirrorsEntry,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct MirrorsEntry {
+    pub(super) allow: Vec<String>,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) limits: LimitsEntry,
 }
 
 #[derive(Debug, Default, Deserialize)]

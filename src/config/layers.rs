@@ -7,9 +7,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::file::{File, OidcEntry, PersonEntry, Repository, Slack, TokenEntry, UpstreamEntry};
+use super::file::{
+    File, LimitsEntry, OidcEntry, PersonEntry, Repository, Slack, TokenEntry, UpstreamEntry,
+};
 use super::{
-    Config, ConfigError, LimitsConfig, OidcConfig, PersonConfig, RepositoryConfig, SlackConfig,
+    Config, ConfigError, LimitsConfig, MirrorsConfig, OidcConfig, PersonConfig, RepositoryConfig,
+    SlackConfig,
     StoreConfig, TokenConfig, UpstreamConfig, WebhookConfig,
 };
 use crate::model::nearest;
@@ -106,6 +109,11 @@ pub(super) fn merge(
             file_bytes_max: file.store.file_bytes_max,
             files_max: file.store.files_max,
             checkpoint_bytes: file.store.checkpoint_bytes,
+        },
+        mirrors: MirrorsConfig {
+            allow: file.mirrors.allow,
+            ca_file: file.mirrors.ca_file,
+            limits: limits(&file.mirrors.limits),
         },
     })
 }
@@ -247,13 +255,17 @@ fn upstream_config(name: &str, entry: UpstreamEntry) -> Result<UpstreamConfig, C
         ssh_key_file: entry.ssh_key_file,
         known_hosts_file: entry.known_hosts_file,
         ca_file: entry.ca_file,
-        limits: LimitsConfig {
-            bytes_max: entry.limits.bytes,
-            files_max: entry.limits.files,
-            depth_max: entry.limits.depth,
-            time_max: entry.limits.time.map(|span| span.0),
-        },
+        limits: limits(&entry.limits),
     })
+}
+
+fn limits(entry: &LimitsEntry) -> LimitsConfig {
+    LimitsConfig {
+        bytes_max: entry.bytes,
+        files_max: entry.files,
+        depth_max: entry.depth,
+        time_max: entry.time.map(|span| span.0),
+    }
 }
 
 fn people(name: &str, entries: Vec<PersonEntry>) -> Result<Vec<PersonConfig>, ConfigError> {

@@ -55,6 +55,11 @@ impl Bounds {
         self.receiving.store(true, Ordering::Relaxed);
     }
 
+    /// Whether the pack has begun to come.
+    pub(super) fn is_receiving(&self) -> bool {
+        self.receiving.load(Ordering::Relaxed)
+    }
+
     /// The error of a fetch that ran out of time. A remote that never got to
     /// the pack is unreachable; one that sends too slowly is over the limit.
     pub(super) fn late(&self, url: &str) -> MirrorError {

@@ -3,6 +3,7 @@
 //! The same proposal gives the same commit, which is what makes proposing
 //! twice harmless. Nothing leaves the machine here; `push` sends it.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use gix::objs::tree::EntryKind;
@@ -11,7 +12,7 @@ use gix::{ObjectId, objs, odb};
 use tempfile::TempDir;
 
 use super::{MirrorError, Proposal, quarantine};
-use crate::model::{Change, CommitId, FilePath};
+use crate::model::{CommitId, Effect, FilePath};
 
 /// Writes the commit into a new folder under `work_dir` that borrows from
 /// `known_git_dir`, where the base must be.
@@ -25,7 +26,7 @@ pub(super) fn write(
         .map_err(|error| MirrorError::failed("the proposal's folder can't be opened", error))?;
     let base = ObjectId::from(proposal.base.0);
     let old = base_tree(&objects, base)?;
-    let tree = changed_tree(&objects, &old, &proposal.changes)?;
+    let tree = changed_tree(&objects, &old, &proposal.effects)?;
     let commit = commit(proposal, base, tree)?;
     let id = objects.write(&commit).map_err(not_written)?;
     let mut bytes = [0; 20];
@@ -45,33 +46,30 @@ fn base_tree(objects: &odb::Handle, base: ObjectId) -> Result<objs::Tree, Mirror
 fn changed_tree(
     objects: &odb::Handle,
     base: &objs::Tree,
-    changes: &[Change],
+    effects: &[Effect],
 ) -> Result<ObjectId, MirrorError> {
     let mut editor = objs::tree::Editor::new(base.clone(), objects, gix::hash::Kind::Sha1);
-    for change in changes {
-        match change {
-            Change::Upsert(path, content) => {
-                let blob = objects.write_buf(objs::Kind::Blob, content).map_err(not_written)?;
-                let kind = kind_of(objects, base, path)?
-                    .filter(|kind| *kind == EntryKind::BlobExecutable)
-                    .unwrap_or(EntryKind::Blob);
-                editor.upsert(parts(path), kind, blob).map_err(not_written)?;
+    let mut executables = HashSet::new();
+    // Removals first: a file may make room for a folder of its name.
+    for Effect { path, before, .. } in effects.iter().filter(|effect| effect.after.is_none()) {
+        match kind_of(objects, base, path)? {
+            None => {
+                let detail = "there is no such file in the proposal's base";
+                return Err(MirrorError::failed(format!("`{path}` can't be removed"), detail));
             }
-            Change::Remove(path) => {
-                if kind_of(objects, base, path)?.is_none() {
-                    let detail = "there is no such file in the proposal's base";
-                    return Err(MirrorError::failed(format!("`{path}` can't be removed"), detail));
-                }
-                editor.remove(parts(path)).map_err(not_written)?;
-            }
-            Change::Rename { .. }
-            | Change::PatchJson(..)
-            | Change::PatchText(..)
-            | Change::Restore(_) => {
-                let detail = "resolve other changes to writes and removals first";
-                return Err(MirrorError::failed("a proposal can't be written", detail));
-            }
+            Some(EntryKind::BlobExecutable) => executables.extend(before),
+            Some(_) => {}
         }
+        editor.remove(parts(path)).map_err(not_written)?;
+    }
+    for Effect { path, before, after } in effects {
+        let Some(content) = after else { continue };
+        let blob = objects.write_buf(objs::Kind::Blob, content).map_err(not_written)?;
+        // A file that was moved may be executed as before.
+        let moved = before.is_none() && executables.contains(content);
+        let is_executable = kind_of(objects, base, path)? == Some(EntryKind::BlobExecutable);
+        let kind = if moved || is_executable { EntryKind::BlobExecutable } else { EntryKind::Blob };
+        editor.upsert(parts(path), kind, blob).map_err(not_written)?;
     }
     editor.write(|tree| objects.write(tree)).map_err(not_written)
 }

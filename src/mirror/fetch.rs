@@ -5,6 +5,7 @@
 //! (a folder's `git-upload-pack` that hangs), it is left behind with its stop
 //! flag set, and what it still makes goes with it.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,6 +19,7 @@ use gix::{ObjectId, odb};
 use super::bounds::{Bounds, Counts, Guard};
 use super::inspect::Fault;
 use super::quarantine::{self, Quarantine};
+use super::tip::Tip;
 use super::transport::{self, Link};
 use super::{MirrorError, Upstream, detail, inspect};
 use crate::model::{CommitId, Fetched};
@@ -45,21 +47,60 @@ pub async fn fetch(
     have: Option<CommitId>,
     quarantine_dir: &Path,
 ) -> Result<Option<Quarantine>, MirrorError> {
-    upstream.check()?;
-    let bounds = Arc::new(Bounds::new(&upstream.limits));
     let job = Job {
-        upstream: upstream.clone(),
-        known_git_dir: known_git_dir.into(),
         have: have.map(|CommitId(bytes)| ObjectId::from(bytes)),
-        quarantine_dir: quarantine_dir.into(),
-        bounds: Arc::clone(&bounds),
+        ..Job::new(upstream, &[known_git_dir], quarantine_dir)
     };
+    in_time(job, Job::run).await
+}
+
+/// The branch's head as the remote has it now; `None` where there is no such
+/// branch. Nothing is fetched.
+///
+/// # Errors
+/// See [`MirrorError`].
+pub async fn head(upstream: &Upstream) -> Result<Option<CommitId>, MirrorError> {
+    let job = Job::new(upstream, &[], Path::new(""));
+    match in_time(job, |job| job.look()).await {
+        Ok(head) => Ok(Some(head)),
+        Err(MirrorError::NoBranch { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Fetches the branch's head without what came before it into a new folder
+/// under `quarantine_dir`: what a mirror of trees needs. It borrows the
+/// objects of `known_git_dirs` and of `cache`, a folder of the caller's for
+/// this one branch, which is made, kept and cleaned here.
+///
+/// # Errors
+/// See [`MirrorError`]; a fetch that failed leaves no folder behind.
+pub async fn fetch_tip(
+    upstream: &Upstream,
+    cache: &Path,
+    known_git_dirs: &[&Path],
+    quarantine_dir: &Path,
+) -> Result<Quarantine, MirrorError> {
+    let known = [known_git_dirs, &[cache]].concat();
+    let job = Job { depth: NonZeroU32::new(1), ..Job::new(upstream, &known, quarantine_dir) };
+    let cache = cache.to_path_buf();
+    in_time(job, move |job| job.run_with(&Tip::open(&cache))).await
+}
+
+/// Runs a job on a thread of its own and watches the clock.
+async fn in_time<T: Send + 'static>(
+    job: Job,
+    work: impl FnOnce(Job) -> Result<T, MirrorError> + Send + 'static,
+) -> Result<T, MirrorError> {
+    job.upstream.check()?;
+    let (bounds, url) = (Arc::clone(&job.bounds), job.upstream.url.clone());
+    let time_max = job.upstream.limits.time_max;
     let _stop = StopOnDrop(Arc::clone(&bounds));
-    let work = tokio::task::spawn_blocking(move || job.run());
-    match tokio::time::timeout(upstream.limits.time_max + GRACE, work).await {
+    let work = tokio::task::spawn_blocking(move || work(job));
+    match tokio::time::timeout(time_max + GRACE, work).await {
         Ok(Ok(result)) => result,
         Ok(Err(error)) => Err(MirrorError::failed("the fetch ended unexpectedly", error)),
-        Err(_) => Err(bounds.late(&upstream.url)),
+        Err(_) => Err(bounds.late(&url)),
     }
 }
 
@@ -74,13 +115,81 @@ impl Drop for StopOnDrop {
 
 struct Job {
     upstream: Upstream,
-    known_git_dir: PathBuf,
+    known_git_dirs: Vec<PathBuf>,
     have: Option<ObjectId>,
+    /// How many commits of the branch are wanted; `None`: all.
+    depth: Option<NonZeroU32>,
+    /// Where the last fetch of the head is kept; only with a depth.
+    tip: Option<Tip>,
     quarantine_dir: PathBuf,
     bounds: Arc<Bounds>,
 }
 
+/// A quarantine folder to be made.
+struct Folder {
+    known: Vec<PathBuf>,
+    parent: PathBuf,
+}
+
+impl Folder {
+    fn make(&self) -> Result<tempfile::TempDir, MirrorError> {
+        let known: Vec<&Path> = self.known.iter().map(PathBuf::as_path).collect();
+        quarantine::make_with(&self.parent, quarantine::FETCH, &known)
+    }
+}
+
 impl Job {
+    fn new(upstream: &Upstream, known_git_dirs: &[&Path], quarantine_dir: &Path) -> Self {
+        Self {
+            upstream: upstream.clone(),
+            known_git_dirs: known_git_dirs.iter().map(|known| known.to_path_buf()).collect(),
+            have: None,
+            depth: None,
+            tip: None,
+            quarantine_dir: quarantine_dir.into(),
+            bounds: Arc::new(Bounds::new(&upstream.limits)),
+        }
+    }
+
+    fn look(self) -> Result<CommitId, MirrorError> {
+        let link = transport::connect(&self.upstream, &self.bounds)?;
+        let mut link = protocol::SendFlushOnDrop::new(link, false);
+        self.list(&mut link.inner).map(|(_, head)| commit_id(&head))
+    }
+
+    /// Fetches what is not in the cache, and puts it there.
+    fn run_with(mut self, tip: &Tip) -> Result<Quarantine, MirrorError> {
+        let had = tip.commit();
+        self.have = had.map(|CommitId(bytes)| ObjectId::from(bytes));
+        self.tip = Some(tip.clone());
+        let bounds = Arc::clone(&self.bounds);
+        let folder = self.folder();
+        let got = self.run();
+        if got.is_err() && bounds.is_receiving() {
+            // What is borrowed may be why it failed.
+            tip.forget();
+        }
+        let noted = |error| MirrorError::failed("the fetched branch could not be kept", error);
+        match (got?, had) {
+            (Some(got), _) => {
+                tip.adopt(&got.fetched.git_dir, got.fetched.head).map_err(noted)?;
+                Ok(got)
+            }
+            (None, Some(head)) => {
+                let folder = folder.make()?;
+                tip.lend(folder.path()).map_err(noted)?;
+                let fetched = Fetched { git_dir: folder.path().into(), head };
+                Ok(Quarantine { fetched, _dir: folder })
+            }
+            (None, None) => Err(MirrorError::failed("nothing was fetched", "there is no commit")),
+        }
+    }
+
+    fn folder(&self) -> Folder {
+        let (known, parent) = (self.known_git_dirs.clone(), self.quarantine_dir.clone());
+        Folder { known, parent }
+    }
+
     fn run(self) -> Result<Option<Quarantine>, MirrorError> {
         let link = transport::connect(&self.upstream, &self.bounds)?;
         let mut link = protocol::SendFlushOnDrop::new(link, false);
@@ -88,8 +197,16 @@ impl Job {
         if self.have == Some(head) {
             return Ok(None);
         }
-        let folder =
-            quarantine::make(&self.quarantine_dir, quarantine::FETCH, &self.known_git_dir)?;
+        if let Some(tip) = &self.tip {
+            // Before it is borrowed from, it must be there.
+            let made = std::fs::create_dir_all(quarantine::objects(tip.git_dir()).join("pack"));
+            made.map_err(|error| MirrorError::failed("a cache can't be made", error))?;
+        }
+        let folder = self.folder().make()?;
+        if let Some(tip) = &self.tip {
+            let lent = tip.lend(folder.path());
+            lent.map_err(|error| MirrorError::failed("a cache can't be read", error))?;
+        }
         let objects = self.open(folder.path())?;
         self.receive(&mut link.inner, handshake, head, &objects, folder.path())?;
         // Reopened, so that the new pack is seen for certain.
@@ -157,9 +274,14 @@ impl Job {
         };
         let options = protocol::fetch::Options {
             shallow_file: git_dir.join("shallow"),
-            shallow: &protocol::fetch::Shallow::NoChange,
+            shallow: &match self.depth {
+                Some(depth) => protocol::fetch::Shallow::DepthAtRemote(depth),
+                None => protocol::fetch::Shallow::NoChange,
+            },
             tags: protocol::fetch::Tags::None,
-            reject_shallow_remote: true,
+            // A remote that is shallow itself can't give a whole branch; a
+            // head it can.
+            reject_shallow_remote: self.depth.is_none(),
         };
         protocol::fetch(
             &mut negotiation,

@@ -1,4 +1,5 @@
-//! A commit to a new branch of the upstream, by `git push`.
+//! A commit to a branch of the upstream, by `git push`, never over what is not
+//! known to be there.
 //!
 //! gix has no push. The command sees none of the user's or the system's Git
 //! configuration, runs no hook, never asks, and is killed with its children
@@ -36,14 +37,33 @@ const PASSED_ON: [&str; 9] = [
     "NO_PROXY",
 ];
 
-/// Pushes `commit`, which is in `git_dir`, as the new branch `branch`.
-pub(super) async fn push(
+/// What a push expects of the remote's branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    /// It is not there, or is at the pushed commit already.
+    Absent,
+    /// It is at this commit, which must be the pushed commit's parent.
+    At(CommitId),
+    /// It is at any commit that the pushed one descends from.
+    Behind,
+}
+
+/// Pushes `commit`, which is in `git_dir`, to `branch`.
+///
+/// # Errors
+/// [`MirrorError::Moved`] where the branch is not as expected and
+/// [`MirrorError::PushRefused`] where the remote forbids it; nothing was
+/// written then.
+pub async fn push(
     upstream: &Upstream,
     git_dir: &Path,
     branch: &str,
     commit: CommitId,
+    expect: Expect,
 ) -> Result<(), MirrorError> {
-    let mut command = command(upstream, git_dir, branch, commit);
+    upstream.check()?;
+    url::check_branch(&upstream.url, branch)?;
+    let mut command = command(upstream, git_dir, branch, commit, expect);
     let child = command
         .spawn()
         .map_err(|error| MirrorError::failed("the git program could not be started", error))?;
@@ -59,7 +79,13 @@ pub(super) async fn push(
     if output.status.success() { Ok(()) } else { Err(refusal(upstream, branch, &output)) }
 }
 
-fn command(upstream: &Upstream, git_dir: &Path, branch: &str, commit: CommitId) -> Command {
+fn command(
+    upstream: &Upstream,
+    git_dir: &Path,
+    branch: &str,
+    commit: CommitId,
+    expect: Expect,
+) -> Command {
     let mut command = Command::new("git");
     command.env_clear();
     for name in PASSED_ON {
@@ -82,10 +108,9 @@ fn command(upstream: &Upstream, git_dir: &Path, branch: &str, commit: CommitId) 
     command
         .args(["-c", "core.hooksPath=/dev/null", "-c", "http.followRedirects=false"])
         .args(["-c", "gc.auto=0", "-c", "push.followTags=false"])
+        .args(pinned(upstream))
         .args(["push", "--porcelain", "--no-verify", "--no-signed", "--recurse-submodules=no"])
-        // An empty expectation: the branch must not be there. Git still calls
-        // it up to date where it is there with this very commit.
-        .arg(format!("--force-with-lease=refs/heads/{branch}:"))
+        .args(lease(branch, expect))
         .args(["--", &upstream.url])
         .arg(format!("{commit}:refs/heads/{branch}"))
         .current_dir(git_dir)
@@ -95,6 +120,32 @@ fn command(upstream: &Upstream, git_dir: &Path, branch: &str, commit: CommitId) 
         .process_group(0)
         .kill_on_drop(true);
     command
+}
+
+/// Git takes a lease for leave to rewrite, so it is given only where the
+/// commit's parent is what the lease names.
+fn lease(branch: &str, expect: Expect) -> Option<String> {
+    match expect {
+        // An empty expectation: the branch must not be there. Git still calls
+        // it up to date where it is there with this very commit.
+        Expect::Absent => Some(format!("--force-with-lease=refs/heads/{branch}:")),
+        Expect::At(old) => Some(format!("--force-with-lease=refs/heads/{branch}:{old}")),
+        Expect::Behind => None,
+    }
+}
+
+/// Connects where the name was looked up and allowed, and nowhere else.
+fn pinned(upstream: &Upstream) -> Vec<String> {
+    let Some((address, host, port)) =
+        upstream.pin.zip(url::authority(&upstream.url)).map(|(ip, (host, port))| (ip, host, port))
+    else {
+        return Vec::new();
+    };
+    let address = match address {
+        std::net::IpAddr::V6(address) => format!("[{address}]"),
+        address => address.to_string(),
+    };
+    vec!["-c".into(), format!("http.curloptResolve={host}:{port}:{address}")]
 }
 
 /// Only `ssh` may look into the user's home; over HTTP, curl would take
@@ -128,10 +179,10 @@ fn with_credentials(command: &mut Command, upstream: &Upstream) {
 }
 
 /// Kills the command and all it started when dropped.
-struct Group(Option<rustix::process::Pid>);
+pub(super) struct Group(pub(super) Option<rustix::process::Pid>);
 
 impl Group {
-    fn of(child: &Child) -> Self {
+    pub(super) fn of(child: &Child) -> Self {
         let id = child.id().and_then(|id| i32::try_from(id).ok());
         Self(id.and_then(rustix::process::Pid::from_raw))
     }
@@ -182,11 +233,20 @@ fn refusal(upstream: &Upstream, branch: &str, output: &Output) -> MirrorError {
     let clean = |text: &str| detail::clean(text, upstream.credentials.as_ref());
     if let Some(line) = output.stdout.lines().find(|line| line.starts_with('!')) {
         let reason = line.rsplit('\t').next().unwrap_or(line);
-        let detail = if reason.contains("(stale info)") || reason.contains("(already exists)") {
-            format!("branch `{branch}` is there already with other content; take another name")
-        } else {
-            clean(&format!("{reason} {}", remote_lines(&output.stderr)))
-        };
+        // The last ones are the remote's own words for a race lost there.
+        let moved = [
+            "(stale info)",
+            "(already exists)",
+            "(fetch first)",
+            "(non-fast-forward)",
+            "cannot lock ref",
+            "failed to update ref",
+            "incorrect old value",
+        ];
+        if moved.iter().any(|words| reason.contains(words)) {
+            return MirrorError::Moved { url, branch: branch.into() };
+        }
+        let detail = clean(&format!("{reason} {}", remote_lines(&output.stderr)));
         return MirrorError::PushRefused { url, detail };
     }
     let said = output.stderr.to_ascii_lowercase();

@@ -14,7 +14,8 @@ use crate::model::Fetched;
 /// How the folders' names begin.
 pub(super) const FETCH: &str = "fetch-";
 pub(super) const PROPOSE: &str = "propose-";
-const PREFIXES: [&str; 2] = [FETCH, PROPOSE];
+pub(super) const KEY: &str = "key-";
+const PREFIXES: [&str; 3] = [FETCH, PROPOSE, KEY];
 
 const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n";
 
@@ -57,13 +58,22 @@ pub(super) fn make(
     prefix: &str,
     known_git_dir: &Path,
 ) -> Result<TempDir, MirrorError> {
+    make_with(parent, prefix, &[known_git_dir])
+}
+
+/// As [`make`], borrowing from several folders.
+pub(super) fn make_with(
+    parent: &Path,
+    prefix: &str,
+    known_git_dirs: &[&Path],
+) -> Result<TempDir, MirrorError> {
     let failed = |error| {
         let what = format!("no quarantine folder could be made in {}", parent.display());
         MirrorError::failed(what, error)
     };
     fs::create_dir_all(parent).map_err(failed)?;
     let folder = tempfile::Builder::new().prefix(prefix).tempdir_in(parent).map_err(failed)?;
-    fill(folder.path(), known_git_dir).map_err(failed)?;
+    fill(folder.path(), known_git_dirs).map_err(failed)?;
     Ok(folder)
 }
 
@@ -72,18 +82,20 @@ pub(super) fn objects(git_dir: &Path) -> PathBuf {
     git_dir.join("objects")
 }
 
-fn fill(git_dir: &Path, known_git_dir: &Path) -> std::io::Result<()> {
+fn fill(git_dir: &Path, known_git_dirs: &[&Path]) -> std::io::Result<()> {
     for folder in ["objects/info", "objects/pack", "refs/heads", "refs/convoy"] {
         fs::create_dir_all(git_dir.join(folder))?;
     }
     fs::write(git_dir.join("HEAD"), "ref: refs/heads/main\n")?;
     fs::write(git_dir.join("config"), CONFIG)?;
-    let known = objects(known_git_dir);
-    if known.is_dir() {
+    let mut lines = Vec::new();
+    for known in known_git_dirs.iter().map(|known| objects(known)).filter(|known| known.is_dir()) {
         // Absolute, because Git reads it relative to this folder's objects.
-        let mut line = known.canonicalize()?.into_os_string();
-        line.push("\n");
-        fs::write(git_dir.join("objects/info/alternates"), line.as_encoded_bytes())?;
+        lines.extend_from_slice(known.canonicalize()?.into_os_string().as_encoded_bytes());
+        lines.push(b'\n');
+    }
+    if !lines.is_empty() {
+        fs::write(git_dir.join("objects/info/alternates"), lines)?;
     }
     Ok(())
 }
@@ -101,7 +113,7 @@ mod tests {
             let _ = left.keep();
         }
         fs::write(folder.path().join("note"), "kept").unwrap();
-        assert_eq!(sweep(folder.path()).unwrap(), 2);
+        assert_eq!(sweep(folder.path()).unwrap(), PREFIXES.len());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

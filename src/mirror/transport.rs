@@ -76,6 +76,15 @@ pub(super) fn ssh_command(upstream: &Upstream, time_max: Duration) -> String {
         "timeout -k 2 {seconds} ssh -o BatchMode=yes -o ConnectTimeout={connect} \
          -o StrictHostKeyChecking=yes -o ForwardAgent=no -o PermitLocalCommand=no"
     );
+    if let Some((address, (host, port))) = upstream.pin.zip(url::authority(&upstream.url)) {
+        // The host key stays that of the name.
+        let alias = if port == 22 { host.to_owned() } else { format!("[{host}]:{port}") };
+        command += &format!(
+            " -o {} -o {}",
+            quoted(&format!("HostName={address}")),
+            quoted(&format!("HostKeyAlias={alias}"))
+        );
+    }
     if let Some(key) = &upstream.ssh {
         let hosts = quoted_for_ssh(&key.known_hosts);
         command += &format!(
@@ -124,6 +133,11 @@ fn http_options(upstream: &Upstream, bounds: &Bounds) -> Result<http::Options, M
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (certificates, left) = (extra_certificates(upstream)?, bounds.left());
     let loopback = url::is_loopback(&upstream.url);
+    let authority = url::authority(&upstream.url);
+    // Port 0: the URL's own.
+    let pinned = authority
+        .zip(upstream.pin)
+        .map(|((host, _), ip)| (host.to_owned(), std::net::SocketAddr::new(ip, 0)));
     let backend = http::reqwest::Options {
         configure_client: Some(Box::new(move |client| {
             // The timeout is per read: it ends a remote that fell silent. One
@@ -134,6 +148,9 @@ fn http_options(upstream: &Upstream, bounds: &Bounds) -> Result<http::Options, M
                 .tls_certs_merge(certificates.clone());
             if loopback {
                 client = client.no_proxy();
+            }
+            if let Some((host, address)) = &pinned {
+                client = client.resolve(host, *address);
             }
             Ok(client)
         })),

@@ -43,21 +43,34 @@ pub(super) fn check_branch(url: &str, branch: &str) -> Result<(), MirrorError> {
     Err(MirrorError::BadUrl { url: shown(url), detail })
 }
 
+/// The host and the port of a URL that names one.
+pub(super) fn authority(url: &str) -> Option<(&str, u16)> {
+    let parts = Parts::parse(url).ok().filter(|parts| parts.scheme != "file")?;
+    let usual = match parts.scheme {
+        "https" => 443,
+        "http" => 80,
+        _ => 22,
+    };
+    let host = parts.host.trim_start_matches('[').trim_end_matches(']');
+    Some((host, parts.port.and_then(|port| port.parse().ok()).unwrap_or(usual)))
+}
+
 /// Whether the URL's host is this machine.
 pub(super) fn is_loopback(url: &str) -> bool {
     Parts::parse(url).is_ok_and(|parts| loopback(parts.host))
 }
 
-struct Parts<'a> {
-    whole: &'a str,
-    scheme: &'a str,
-    user: Option<&'a str>,
-    host: &'a str,
-    path: &'a str,
+pub(super) struct Parts<'a> {
+    pub(super) whole: &'a str,
+    pub(super) scheme: &'a str,
+    pub(super) user: Option<&'a str>,
+    pub(super) host: &'a str,
+    pub(super) port: Option<&'a str>,
+    pub(super) path: &'a str,
 }
 
 impl<'a> Parts<'a> {
-    fn parse(whole: &'a str) -> Result<Self, MirrorError> {
+    pub(super) fn parse(whole: &'a str) -> Result<Self, MirrorError> {
         let refuse = |detail: &str| Err(bad(whole, detail));
         if whole.contains(|c: char| is_control(c) || c.is_whitespace() || c == '\\') {
             return refuse("it holds a space, a backslash or a control character");
@@ -71,10 +84,10 @@ impl<'a> Parts<'a> {
             None => (None, authority),
         };
         let (host, port) = split_port(host_and_port);
-        let parts = Self { whole, scheme, user, host, path };
+        let parts = Self { whole, scheme, user, host, port, path };
         parts.check_scheme()?;
         parts.check_user()?;
-        parts.check_host(port)?;
+        parts.check_host()?;
         parts.check_path()?;
         Ok(parts)
     }
@@ -100,7 +113,8 @@ impl<'a> Parts<'a> {
         Ok(())
     }
 
-    fn check_host(&self, port: Option<&str>) -> Result<(), MirrorError> {
+    fn check_host(&self) -> Result<(), MirrorError> {
+        let port = self.port;
         if self.scheme == "file" {
             return match (self.host, port) {
                 ("", None) => Ok(()),
@@ -134,7 +148,7 @@ impl<'a> Parts<'a> {
         Ok(())
     }
 
-    fn refuse<T>(&self, detail: &str) -> Result<T, MirrorError> {
+    pub(super) fn refuse<T>(&self, detail: &str) -> Result<T, MirrorError> {
         Err(bad(self.whole, detail))
     }
 }

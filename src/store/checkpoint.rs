@@ -2,9 +2,11 @@
 //! stock `git` sees it and the journal can be cut.
 //!
 //! For each repository: its new objects as one small pack, then its refs.
+//! Versions of one tree or file that came since the last checkpoint are told
+//! by deltas, so that a folder of ten thousand files is written once.
 //! `packer` merges small packs, beside the writer and not in its way.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::atomic::Ordering;
 
@@ -41,8 +43,10 @@ fn write_one(shared: &Shared, pending: &Pending) -> io::Result<()> {
             want.write(files, &repo.git_dir)?;
         }
         shared.index.save(&repo.name, line, &want);
-        Ok(())
-    })
+        io::Result::Ok(())
+    })?;
+    repo.touched.save(&shared.index, repo);
+    Ok(())
 }
 
 fn write_pack(shared: &Shared, pending: &Pending) -> io::Result<()> {
@@ -52,8 +56,15 @@ fn write_pack(shared: &Shared, pending: &Pending) -> io::Result<()> {
         pending.objects.iter().filter(|(id, _)| seen.insert(*id)).collect();
     let unique = shared.temporaries.fetch_add(1, Ordering::Relaxed);
     let mut out = PackFile::begin(&*shared.files, &folder, unique, fresh.len())?;
+    let by_id: HashMap<Oid, &Object> = fresh.iter().map(|(id, object)| (*id, object)).collect();
     for (id, object) in fresh {
-        out.add(*id, object.kind, &object.data)?;
+        let base = pending.descents.get(id).and_then(|base| Some((base, by_id.get(base)?)));
+        match base {
+            Some((base, from)) if out.is_base(base) => {
+                out.add_against(*id, object.kind, &object.data, (base, &from.data))?;
+            }
+            _ => out.add(*id, object.kind, &object.data)?,
+        }
     }
     out.finish().map(drop)
 }

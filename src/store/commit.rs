@@ -6,16 +6,18 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::edit::{self, Edit};
+use super::edit::{self, Edited, Editor};
 use super::error::{StoreError, failed};
-use super::object::{self, Commit, Kind, Object, Objects, Signature};
-use super::open::{Inner, Shared};
-use super::pack;
+use super::lineage::{self, Lineage};
+use super::object::{self, Commit, Kind, Object, Objects, Oid, Signature};
+use super::open::Inner;
+use super::pack::memory;
 use super::record::{Act, Note, Record};
 use super::repository::Repository;
+use super::require::Requirements;
 use super::writer::{Message, Write};
 use super::{Head, NewCommit};
-use crate::model::{Change, CommitId, Origin, RepoName, Revision};
+use crate::model::{CommitId, FilePath, Markup, Origin, RepoName, Revision};
 
 /// Who commits on behalf of an author.
 pub(crate) const COMMITTER: (&str, &str) = ("Convoy", "convoy@localhost");
@@ -57,9 +59,11 @@ pub(crate) async fn create(inner: &Arc<Inner>, name: &RepoName) -> Result<(), St
 
 fn prepare(inner: &Inner, repo: Arc<Repository>, new: NewCommit) -> Result<Waiting, StoreError> {
     check(&new)?;
-    let (edits, mut objects) = hash(&inner.shared, &new)?;
+    let shared = &inner.shared;
+    let mut edits = edit::hash(shared, &new.changes)?;
     let mut head = repo.prepare();
-    inner.shared.check_running()?;
+    shared.check_running()?;
+    repo.check_there()?;
     if let Some(expected) = new.expected
         && expected != head.revision
     {
@@ -69,7 +73,19 @@ fn prepare(inner: &Inner, repo: Arc<Repository>, new: NewCommit) -> Result<Waiti
             actual: head.revision,
         });
     }
-    let commit = chain(&inner.shared, &repo, *head, &new, &edits, &mut objects)?;
+    let mut bounds = repo.bounds();
+    bounds.check_rate(&repo.name)?;
+    Requirements::new(shared, &repo, *head, new.merge).check(&new.require, &mut edits)?;
+    let root = head.commit.map(|commit| shared.reader(&repo).root(commit)).transpose()?;
+    let mut editor = Editor::new(shared, &repo, root)?;
+    edits.into_iter().try_for_each(|edit| editor.apply(edit))?;
+    let usage = bounds.check(shared, &repo, head.commit, &mut editor)?;
+    let Edited { tree, touched, mut objects } = editor.finish()?;
+    let same = root.map_or(touched.is_empty(), |root| root == tree);
+    if same && !new.allow_empty {
+        return Err(StoreError::Empty(repo.name.clone()));
+    }
+    let commit = chain(tree, *head, &new, &mut objects)?;
     let presence = repo.presence();
     objects.retain(|(id, _)| *id == commit.0 || !presence.has(id));
     let record = Record {
@@ -79,12 +95,14 @@ fn prepare(inner: &Inner, repo: Arc<Repository>, new: NewCommit) -> Result<Waiti
         first: head.revision.0 + 1,
         begins: head.commit.is_none(),
         commits: vec![commit],
-        pack: pack::encode(&objects)?,
+        // `send` packs what is left of the objects.
+        pack: Vec::new(),
         note: Note::new(&new.by, &new.message),
     };
     let next = Head { revision: Revision(record.first), commit: Some(commit) };
-    repo.lend(&objects);
-    let waiting = send(inner, &repo, record, objects)?;
+    let touched = touched.into_iter().map(|touch| touch.path).collect();
+    let waiting = send(inner, &repo, record, objects, vec![touched])?;
+    bounds.took(commit, usage);
     *head = next;
     Ok(waiting)
 }
@@ -96,14 +114,31 @@ pub(crate) fn send(
     repo: &Arc<Repository>,
     mut record: Record,
     objects: Objects,
+    touched: Vec<Vec<FilePath>>,
 ) -> Result<Waiting, StoreError> {
     repo.check_there()?;
+    let Lineage { told, descents } = lineage::of(&inner.shared, repo, &record, &objects);
+    if !objects.is_empty() {
+        record.pack = memory::encode(&objects, &told)?;
+    }
     let encoded = record.encode()?;
     record.pack = Vec::new();
+    // Only now, that nothing can be refused any more: what is found among
+    // the lent objects is left out of later records.
+    repo.lend(&objects);
     let (done, waiting) = oneshot::channel();
     let generation = repo.generation();
     let repo = Some(Arc::clone(repo));
-    inner.send(Message::Write(Write { repo, record, encoded, objects, generation, done }))?;
+    inner.send(Message::Write(Write {
+        repo,
+        record,
+        encoded,
+        objects,
+        descents,
+        touched,
+        generation,
+        done,
+    }))?;
     Ok(waiting)
 }
 
@@ -117,63 +152,29 @@ fn check(new: &NewCommit) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Turns changes into edits and blobs. Outside the repository's lock: it is
-/// most of the work, and needs nothing of the head.
-fn hash(shared: &Shared, new: &NewCommit) -> Result<(Vec<Edit>, Objects), StoreError> {
-    let (mut edits, mut objects) = (Vec::new(), Vec::new());
-    for change in &new.changes {
-        match change {
-            Change::Rename { .. }
-            | Change::PatchJson(..)
-            | Change::PatchText(..)
-            | Change::Restore(_) => todo!(),
-            Change::Remove(path) => edits.push(Edit::Remove(path.clone())),
-            Change::Upsert(path, content) => {
-                let bytes_max = shared.options.file_bytes_max;
-                if content.len() as u64 > bytes_max {
-                    return Err(StoreError::Limit(format!(
-                        "`{path}` has {} bytes; files may have {bytes_max}",
-                        content.len()
-                    )));
-                }
-                let object = Object { kind: Kind::Blob, data: content.clone() };
-                let id = object.id()?;
-                edits.push(Edit::Upsert(path.clone(), id));
-                objects.push((id, object));
-            }
-        }
-    }
-    Ok((edits, objects))
-}
-
-/// Makes the trees and the commit on top of `head`.
+/// Makes the commit on top of `head`.
 fn chain(
-    shared: &Shared,
-    repo: &Repository,
+    tree: Oid,
     head: Head,
     new: &NewCommit,
-    edits: &[Edit],
     objects: &mut Objects,
 ) -> Result<CommitId, StoreError> {
-    let mut reader = shared.reader(repo);
-    let root = match head.commit {
-        Some(commit) => Some(reader.commit(commit)?.tree),
-        None => None,
-    };
-    let tree = edit::edit(&mut reader, root, edits, objects)?;
-    if Some(tree) == root || root.is_none() && edits.is_empty() {
-        return Err(StoreError::Empty(repo.name.clone()));
-    }
     let who = |(name, email): (&str, &str)| Signature {
         name: name.into(),
         email: email.into(),
         time: new.time,
     };
+    let origin = serde_json::to_string(&new.by).map_err(failed("writing who commits"))?;
+    let mut extra = vec![(object::ORIGIN.to_owned(), origin)];
+    if new.markup == Markup::Markdown {
+        extra.push((object::MARKUP.to_owned(), "MARKDOWN".to_owned()));
+    }
     let commit = Commit {
         tree,
         parents: head.commit.into_iter().collect(),
         author: who((&new.author.0, &new.author.1)),
         committer: who(COMMITTER),
+        extra,
         message: new.message.clone(),
     };
     let object = Object { kind: Kind::Commit, data: object::encode_commit(&commit) };
@@ -196,7 +197,10 @@ pub(crate) async fn create_by(
     let record = Record::create(name, by);
     let (done, waiting) = oneshot::channel();
     let (encoded, objects) = (record.encode()?, Vec::new());
-    let write = Write { repo: None, record, encoded, objects, generation: 0, done };
+    let touched = Vec::new();
+    let descents = Vec::new();
+    let write =
+        Write { repo: None, record, encoded, objects, descents, touched, generation: 0, done };
     inner.send(Message::Write(write))?;
     answer(waiting).await.map(drop)
 }
@@ -215,7 +219,8 @@ pub(crate) async fn purge(
     let waiting = {
         let head = repo.prepare();
         inner.shared.check_running()?;
-        let waiting = send(inner, &repo, Record::purge(name, head.commit, by), Vec::new())?;
+        let record = Record::purge(name, head.commit, by);
+        let waiting = send(inner, &repo, record, Vec::new(), Vec::new())?;
         // From here on nobody builds on it; the writer undoes this if the
         // removal is refused.
         repo.set_gone(true);

@@ -1,12 +1,14 @@
-//! Commits as people see them: one revision, or the newest that changed a
-//! file. Reads only.
+//! Commits as people see them: one revision, the newest, or those that
+//! changed a file. Reads only.
 
 use super::HistoryQuery;
 use super::commit::COMMITTER;
 use super::error::StoreError;
-use super::object::{Commit, Oid};
+use super::object::{self, Commit};
 use super::open::Shared;
-use super::repository::Reader;
+use super::repository::{Reader, Repository};
+use super::touched::Want;
+use crate::content::Patterns;
 use crate::model::{CommitId, CommitInfo, FilePath, Markup, RepoName, Revision};
 
 /// The commit of a revision.
@@ -15,13 +17,20 @@ pub(crate) fn info(
     repo: &RepoName,
     revision: Revision,
 ) -> Result<CommitInfo, StoreError> {
-    let repo = shared.repository(repo)?;
-    let id = repo.commit(revision)?;
-    let commit = shared.reader(&repo).commit(id)?;
-    Ok(describe(revision, id, commit))
+    info_in(shared, &*shared.repository(repo)?, revision)
 }
 
-/// The newest `limit` revisions up to `from`, newest first.
+/// As [`info`], of a repository that is at hand.
+pub(crate) fn info_in(
+    shared: &Shared,
+    repo: &Repository,
+    revision: Revision,
+) -> Result<CommitInfo, StoreError> {
+    read(&mut shared.reader(repo), revision)
+}
+
+/// The newest `limit` revisions up to `from`, newest first; with `path`, only
+/// those that changed the file, or something in the folder, of that path.
 pub(crate) fn history(
     shared: &Shared,
     repo: &RepoName,
@@ -30,66 +39,68 @@ pub(crate) fn history(
     limit: usize,
 ) -> Result<Vec<CommitInfo>, StoreError> {
     let repo = shared.repository(repo)?;
-    let head = repo.head().revision;
-    let from = from.unwrap_or(head);
-    if from > head {
-        return Err(StoreError::NoRevision { repo: repo.name.clone(), revision: from });
-    }
-    let mut reader = shared.reader(&repo);
-    let mut seen = None;
-    let mut infos = Vec::new();
-    for revision in (1..=from.0).rev().map(Revision) {
-        if infos.len() >= limit {
-            break;
-        }
-        let id = repo.commit(revision)?;
-        let commit = reader.commit(id)?;
-        let changed = match path {
-            Some(path) => touches(&mut reader, id, &commit, path, &mut seen)?,
-            None => true,
-        };
-        if changed {
-            infos.push(describe(revision, id, commit));
-        }
-    }
-    Ok(infos)
+    let newest = newest(&repo, from)?;
+    select(shared, &repo, path.map(Want::Below), (Revision(1), newest), limit)
 }
 
-/// What is at the path in a commit that was looked at last.
-type Seen = Option<(CommitId, Option<Oid>)>;
+/// Revisions that changed what a pattern matches, newest first. Every path
+/// there is takes every revision, also one that changed no file.
+pub(crate) fn history_of(
+    shared: &Shared,
+    repo: &RepoName,
+    query: &HistoryQuery,
+) -> Result<Vec<CommitInfo>, StoreError> {
+    let repo = shared.repository(repo)?;
+    let newest = newest(&repo, query.newest)?;
+    let oldest = query.oldest.unwrap_or(Revision(1)).max(Revision(1));
+    let is_all = query.patterns == Patterns::all();
+    let want = (!is_all).then_some(Want::Matching(&query.patterns));
+    select(shared, &repo, want, (oldest, newest), query.limit)
+}
 
-/// Whether a commit changed what is at `path` against its first parent.
-/// `seen` spares looking at each commit twice along a line.
-fn touches(
-    reader: &mut Reader<'_>,
-    id: CommitId,
-    commit: &Commit,
-    path: &FilePath,
-    seen: &mut Seen,
-) -> Result<bool, StoreError> {
-    let mut at = |tree: &Oid| -> Result<Option<Oid>, StoreError> {
-        Ok(reader.entry(tree, path.as_str())?.map(|entry| entry.id))
-    };
-    let here = match seen.take() {
-        Some((of, found)) if of == id => found,
-        _ => at(&commit.tree)?,
-    };
-    let Some(parent) = commit.parents.first() else { return Ok(here.is_some()) };
-    let tree = reader.commit(*parent)?.tree;
-    let before = if tree == commit.tree {
-        here
-    } else {
-        reader.entry(&tree, path.as_str())?.map(|entry| entry.id)
-    };
-    *seen = Some((*parent, before));
-    Ok(here != before)
+fn newest(repo: &Repository, asked: Option<Revision>) -> Result<Revision, StoreError> {
+    let head = repo.head().revision;
+    match asked {
+        Some(revision) if revision > head => {
+            Err(StoreError::NoRevision { repo: repo.name.clone(), revision })
+        }
+        asked => Ok(asked.unwrap_or(head)),
+    }
+}
+
+fn select(
+    shared: &Shared,
+    repo: &Repository,
+    want: Option<Want<'_>>,
+    (oldest, newest): (Revision, Revision),
+    limit: usize,
+) -> Result<Vec<CommitInfo>, StoreError> {
+    let mut reader = shared.reader(repo);
+    if let Some(want) = want {
+        let range = (oldest.0, newest.0);
+        let look = |whole: &super::touched::Whole| whole.revisions(want, range, limit);
+        let revisions = repo.touched.with(shared, repo, newest, look)?;
+        return revisions.into_iter().map(|revision| read(&mut reader, revision)).collect();
+    }
+    let revisions = (oldest.0..=newest.0).rev().take(limit).map(Revision);
+    revisions.map(|revision| read(&mut reader, revision)).collect()
+}
+
+fn read(reader: &mut Reader<'_>, revision: Revision) -> Result<CommitInfo, StoreError> {
+    let id = reader.repo.commit(revision)?;
+    let commit = reader.commit(id)?;
+    Ok(describe(revision, id, commit))
 }
 
 fn describe(revision: Revision, id: CommitId, commit: Commit) -> CommitInfo {
     let co_authors = co_authors(&commit);
+    let header = |name: &str| {
+        commit.extra.iter().find(|(found, _)| found == name).map(|(_, line)| line.as_str())
+    };
+    let markup = header(object::MARKUP).filter(|line| *line == "MARKDOWN");
     CommitInfo {
-        markup: Markup::default(),
-        origin: None,
+        markup: markup.map_or(Markup::Plaintext, |_| Markup::Markdown),
+        origin: header(object::ORIGIN).and_then(|line| serde_json::from_str(line).ok()),
         revision,
         commit: id,
         author_name: commit.author.name,
@@ -150,14 +161,4 @@ mod tests {
         );
         check("ada@x", "Co-authored-by: Ada <Ada@X>\nSigned-off-by: D <d@x>", &[]);
     }
-}
-
-/// Revisions that changed what a pattern matches, newest first.
-pub(crate) fn history_of(
-    shared: &Shared,
-    repo: &RepoName,
-    query: &HistoryQuery,
-) -> Result<Vec<CommitInfo>, StoreError> {
-    let _ = (shared, repo, query);
-    todo!()
 }

@@ -11,19 +11,23 @@ use gix::objs::Find as _;
 use tokio::sync::oneshot;
 
 use super::cache::ObjectCache;
+use super::changed;
 use super::commit::{self, blocking};
 use super::error::{StoreError, failed};
 use super::object::{self, Kind, Mode, Object, Oid};
-use super::open::Inner;
+use super::open::{Inner, Shared};
 use super::pack::PackFile;
 use super::record::{Act, Note, Record};
 use super::repository::{Reader, Repository};
 use super::writer::Message;
 use super::{Head, Import};
-use crate::model::{CommitId, Fetched, Origin, RepoName, Revision};
+use crate::model::{CommitId, Fetched, FilePath, Origin, RepoName, Revision};
 
 /// Commits of one first-parent line that are taken over at once.
 const COMMITS_MAX: usize = 1_000_000;
+
+/// Commits whose files are compared while they are taken over.
+const COMPARED_MAX: usize = 256;
 
 /// How often an import begins again because somebody committed meanwhile.
 const TRIES_MAX: usize = 5;
@@ -103,6 +107,7 @@ fn attempt(
     };
     let Plan::Take { begins, commits } = plan else { return Ok(None) };
     copy(inner, repo, &mut source, &commits)?;
+    let touched = touched(&inner.shared, repo, head.commit, &commits)?;
     let mut prepared = repo.prepare();
     if *prepared != head {
         return Ok(None);
@@ -120,9 +125,36 @@ fn attempt(
         pack: Vec::new(),
         note: Note::new(&Origin::system(), &format!("take over {theirs}")),
     };
-    let waiting = commit::send(inner, repo, record, Vec::new())?;
+    let waiting = commit::send(inner, repo, record, Vec::new(), touched)?;
     *prepared = Head { revision: Revision(last), commit: Some(theirs) };
     Ok(Some(Step::Sent((first..=last).map(Revision).collect(), waiting)))
+}
+
+/// The files that each commit changes against the revision before it, which
+/// is not its parent where a line begins. Nothing where there are many: they
+/// are compared when somebody asks.
+fn touched(
+    shared: &Shared,
+    repo: &Repository,
+    head: Option<CommitId>,
+    commits: &[CommitId],
+) -> Result<Vec<Vec<FilePath>>, StoreError> {
+    if commits.len() > COMPARED_MAX {
+        return Ok(Vec::new());
+    }
+    let mut reader = shared.reader(repo);
+    let mut before = head.map(|commit| reader.root(commit)).transpose()?;
+    let mut touched = Vec::with_capacity(commits.len());
+    for commit in commits {
+        let after = Some(reader.root(*commit)?);
+        match changed::trees(shared, &mut reader, (before, after)) {
+            Ok(paths) => touched.push(paths),
+            Err(StoreError::Limit(_)) => break,
+            Err(error) => return Err(error),
+        }
+        before = after;
+    }
+    Ok(touched)
 }
 
 enum Plan {

@@ -88,7 +88,13 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
-    fn parse(octal: &[u8]) -> Option<Self> {
+    /// The kind of an entry by its mode, as Git writes it or wrote it once.
+    pub(crate) fn parse(octal: &[u8]) -> Option<Self> {
+        match octal {
+            b"100644" => return Some(Self::File),
+            b"40000" => return Some(Self::Folder),
+            _ => {}
+        }
         let value = u32::from_str_radix(std::str::from_utf8(octal).ok()?, 8).ok()?;
         match value & 0o170_000 {
             0o040_000 => Some(Self::Folder),
@@ -100,7 +106,8 @@ impl Mode {
         }
     }
 
-    fn octal(self) -> &'static str {
+    /// The mode as a tree says it.
+    pub(crate) fn octal(self) -> &'static str {
         match self {
             Self::Folder => "40000",
             Self::File => "100644",
@@ -149,6 +156,7 @@ fn parse_entry(data: &[u8]) -> Option<(Entry, &[u8])> {
 
 /// Writes a tree object, sorting the entries as Git wants them: folders as if
 /// their names ended in a slash.
+#[cfg(test)]
 pub(crate) fn encode_tree(mut entries: Vec<Entry>) -> Bytes {
     let key = |entry: &Entry| {
         let mut key = entry.name.clone();
@@ -184,8 +192,15 @@ pub(crate) struct Commit {
     pub(crate) parents: Vec<CommitId>,
     pub(crate) author: Signature,
     pub(crate) committer: Signature,
+    /// Headers of our own, behind `committer`: a name and one line each.
+    pub(crate) extra: Vec<(String, String)>,
     pub(crate) message: String,
 }
+
+/// The header with who made a commit here and by which way, as JSON.
+pub(crate) const ORIGIN: &str = "convoy-origin";
+/// The header with how the message's body is marked up, where it is.
+pub(crate) const MARKUP: &str = "convoy-markup";
 
 /// Reads a commit object. Odd signatures come out as well as they can; a
 /// commit without a tree is refused.
@@ -205,11 +220,24 @@ pub(crate) fn parse_commit(data: &[u8]) -> Result<Commit, StoreError> {
             }
             Some(("author", who)) => commit.author = parse_signature(who),
             Some(("committer", who)) => commit.committer = parse_signature(who),
+            Some((name @ (ORIGIN | MARKUP), text)) => {
+                commit.extra.push((name.to_owned(), text.to_owned()));
+            }
             _ => {}
         }
     }
     commit.tree = tree.ok_or_else(|| damaged("it names no tree"))?.0;
     Ok(commit)
+}
+
+/// The root tree of a commit object: its first line, read without the rest.
+pub(crate) fn tree_of(data: &[u8]) -> Result<Oid, StoreError> {
+    let id = data.strip_prefix(b"tree ").and_then(|rest| rest.get(..40));
+    let id = id.and_then(|id| std::str::from_utf8(id).ok()?.parse::<CommitId>().ok());
+    match id {
+        Some(id) => Ok(id.0),
+        None => Ok(parse_commit(data)?.tree),
+    }
 }
 
 fn parse_signature(text: &str) -> Signature {
@@ -233,6 +261,9 @@ pub(crate) fn encode_commit(commit: &Commit) -> Bytes {
     for (role, who) in [("author", &commit.author), ("committer", &commit.committer)] {
         let at = who.time.as_second();
         let _ = writeln!(text, "{role} {} <{}> {at} +0000", clean(&who.name), clean(&who.email));
+    }
+    for (name, line) in &commit.extra {
+        let _ = writeln!(text, "{name} {}", line.replace(['\n', '\0'], " "));
     }
     let _ = write!(text, "\n{}", commit.message);
     text.into_bytes().into()
@@ -281,6 +312,10 @@ mod tests {
             parents: vec![CommitId([2; 20])],
             author: who("Ada"),
             committer: who("Grace"),
+            extra: vec![
+                (ORIGIN.into(), r#"{"name":"ü"}"#.into()),
+                (MARKUP.into(), "MARKDOWN".into()),
+            ],
             message: "one\n\ntwo\n\nthree".into(),
         };
         assert_eq!(parse_commit(&encode_commit(&commit)).unwrap(), commit);

@@ -14,7 +14,7 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -26,9 +26,10 @@ use super::audit::{AuditLog, AuditQuery};
 use super::cache::{CACHE_BYTES_MAX, ObjectCache};
 use super::error::{StoreError, failed};
 use super::files::Files;
+use super::hub::Hub;
 use super::index::Index;
 use super::journal::{Journal, Replay, Replayed};
-use super::pack;
+use super::pack::memory;
 use super::packer;
 use super::record::{Act, Record, Stamp};
 use super::repository::{self, Reader, Repositories, Repository};
@@ -64,12 +65,16 @@ pub(crate) struct Shared {
     pub(crate) index: Index,
     pub(crate) cache: ObjectCache,
     pub(crate) audit: Arc<AuditLog>,
+    /// Wakes those who wait for what is committed.
+    pub(crate) hub: Hub,
     /// Set when the disk failed; reads go on, writes don't.
     pub(crate) halted: AtomicBool,
     /// Why, once it is.
     pub(crate) halt: watch::Sender<Option<String>>,
     /// Set when nobody holds the store any more.
     pub(crate) closing: AtomicBool,
+    /// Held while packs are replaced by a merged one.
+    pub(crate) packing: Mutex<()>,
     /// Numbers temporary files.
     pub(crate) temporaries: AtomicU64,
     repositories: RwLock<Repositories>,
@@ -153,7 +158,7 @@ pub(crate) fn open(
 ) -> Result<Inner, StoreError> {
     let lock = lock(dir)?;
     let what = || format!("opening the store `{}`", dir.display());
-    for folder in ["repositories", "journal"] {
+    for folder in ["repositories", "journal", "audit"] {
         files.create_dir(&dir.join(folder)).map_err(failed(what()))?;
     }
     files.sync_dir(dir).map_err(failed(what()))?;
@@ -166,9 +171,11 @@ pub(crate) fn open(
         index: index(&dir.join("index"))?,
         cache: ObjectCache::new(CACHE_BYTES_MAX),
         audit,
+        hub: Hub::default(),
         halted: AtomicBool::new(false),
         halt: watch::Sender::default(),
         closing: AtomicBool::new(false),
+        packing: Mutex::default(),
         temporaries: AtomicU64::new(0),
         repositories: RwLock::default(),
     });
@@ -185,7 +192,8 @@ pub(crate) fn open(
     Ok(Inner { shared, room, queue: Some(queue), threads: vec![thread, packing], _lock: lock })
 }
 
-fn lock(dir: &Path) -> Result<File, StoreError> {
+/// Takes the data folder for this process.
+pub(crate) fn lock(dir: &Path) -> Result<File, StoreError> {
     let path = dir.join("lock");
     let what = || format!("opening the store `{}`", dir.display());
     std::fs::create_dir_all(dir).map_err(failed(what()))?;
@@ -336,19 +344,19 @@ impl<'a> Replaying<'a> {
 
     fn commits(&mut self, record: &Record) -> Result<(), StoreError> {
         let repo = self.shared.repository(&record.repo)?;
-        let mut objects =
-            if record.pack.is_empty() { Vec::new() } else { pack::decode(&record.pack)? };
+        let mut reader = self.shared.reader(&repo);
+        let read = memory::decode(&record.pack, &mut |id| reader.object(id))?;
+        let mut objects = read.objects;
         let presence = repo.presence();
         objects.retain(|(id, _)| !presence.has(id));
         repo.lend(&objects);
-        let head = writer::apply(&repo, record)?;
+        let head = writer::apply(&repo, record, Vec::new())?;
         *repo.prepare() = head;
         repo.watch.send_replace(head);
-        let entry = self
-            .pending
-            .entry(repo.name.clone())
-            .or_insert_with(|| writer::Pending { repo: Arc::clone(&repo), objects: Vec::new() });
-        entry.objects.extend(objects);
+        let name = repo.name.clone();
+        let pending = self.pending.entry(name).or_insert_with(|| writer::Pending::new(&repo));
+        pending.objects.extend(objects);
+        pending.descents.extend(read.descents);
         Ok(())
     }
 }

@@ -1,28 +1,44 @@
-//! Git packs without deltas, written and read back.
-//!
-//! Three users: a journal record carries its objects as a pack in memory, a
-//! checkpoint and an import write one to disk with its index. Deltas would
-//! save room in the folder, and are what `git gc` adds; here every object
-//! stands alone, so packs can be merged by copying entries. The format:
+//! Git packs, written: a checkpoint and an import write one to disk with its
+//! index, object by object; `packer` merges packs by copying entries. What
+//! differs little from what it came to be from is told by a delta against an
+//! earlier object of the same pack. The format:
 //! <https://git-scm.com/docs/gitformat-pack>.
+//!
+//! `memory` is the pack that a journal record carries; `stored` reads packs
+//! back from disk.
 
+pub(crate) mod memory;
+pub(crate) mod stored;
+
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
-use super::error::{StoreError, failed};
+use super::delta;
 use super::files::Files;
-use super::object::{Kind, Object, Objects, Oid, oid};
+use super::object::{Kind, Oid, oid};
 use crate::model::CommitId;
 
 /// What is handed to the disk at once.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// Objects larger than this are refused when a journal's pack is read back: no
-/// commit makes one.
+/// Objects larger than this are refused when a pack is read back: no commit
+/// makes one.
 const OBJECT_BYTES_MAX: u64 = 1 << 30;
+
+/// How many deltas may have to be applied to have an object.
+pub(crate) const DEPTH_MAX: u8 = 32;
+
+/// Smaller objects are not worth a delta.
+pub(crate) const DELTA_BYTES_MIN: usize = 512;
+
+/// An entry that is told by another of the same pack, some bytes before it.
+pub(crate) const OFS_DELTA: u8 = 6;
+/// An entry that is told by an object that it names.
+pub(crate) const REF_DELTA: u8 = 7;
 
 /// An object's place in a pack.
 #[derive(Debug, Clone)]
@@ -32,16 +48,36 @@ pub(crate) struct Placed {
     pub(crate) offset: u64,
 }
 
-/// A pack on its way to disk.
+/// A pack on its way to disk. Dropped before it is finished, it leaves nothing.
 pub(crate) struct PackFile<'a> {
     files: &'a dyn Files,
     folder: PathBuf,
-    temporary: PathBuf,
+    temporary: Temporary<'a>,
     hasher: gix::hash::Hasher,
     deflate: Compress,
     buffer: Vec<u8>,
     written: u64,
     placed: Vec<Placed>,
+    /// Where objects are, and how many deltas stand behind each.
+    places: HashMap<Oid, (u64, u8)>,
+}
+
+/// Names of files that are removed unless they were renamed.
+struct Temporary<'a> {
+    files: &'a dyn Files,
+    pack: PathBuf,
+    index: PathBuf,
+}
+
+impl Drop for Temporary<'_> {
+    fn drop(&mut self) {
+        for path in [&self.pack, &self.index] {
+            if self.files.len(path).is_ok() {
+                // What stays is swept when the store is opened.
+                let _ = self.files.remove(path);
+            }
+        }
+    }
 }
 
 impl<'a> PackFile<'a> {
@@ -53,34 +89,85 @@ impl<'a> PackFile<'a> {
         count: usize,
     ) -> io::Result<Self> {
         // Git takes files of this name for its own leftovers and prunes them.
-        let temporary = folder.join(format!("tmp_pack_convoy{unique}"));
+        let pack = folder.join(format!("tmp_pack_convoy{unique}"));
+        // Not `….idx`: a reader would take it for the index of a pack.
+        let index = folder.join(format!("tmp_pack_convoy{unique}_idx"));
         let mut pack = Self {
             files,
             folder: folder.to_owned(),
-            temporary,
+            temporary: Temporary { files, pack, index },
             hasher: gix::hash::hasher(gix::hash::Kind::Sha1),
             deflate: Compress::new(Compression::fast(), true),
             buffer: Vec::with_capacity(CHUNK_BYTES),
             written: 0,
             placed: Vec::with_capacity(count),
+            places: HashMap::with_capacity(count),
         };
         pack.buffer.extend_from_slice(&header(count)?);
         Ok(pack)
     }
 
+    /// Whether an object of the pack may be told by this one.
+    pub(crate) fn is_base(&self, id: &Oid) -> bool {
+        self.places.get(id).is_some_and(|(_, depth)| *depth < DEPTH_MAX)
+    }
+
     /// Adds an object.
     pub(crate) fn add(&mut self, id: Oid, kind: Kind, data: &[u8]) -> io::Result<()> {
-        let mut entry = entry_header(kind, data.len() as u64);
+        let mut entry = entry_header(kind as u8, data.len() as u64);
         deflate(&mut self.deflate, data, &mut entry)?;
         self.add_entry(id, &entry)
     }
 
-    /// Adds an object as another pack has it.
+    /// Adds an object by what it came to be from, where the pack has that and
+    /// the delta is short; else as it is.
+    pub(crate) fn add_against(
+        &mut self,
+        id: Oid,
+        kind: Kind,
+        data: &[u8],
+        base: (&Oid, &[u8]),
+    ) -> io::Result<()> {
+        let is_worth_it = data.len() >= DELTA_BYTES_MIN && self.is_base(base.0);
+        match is_worth_it.then(|| delta::make(base.1, data)).flatten() {
+            Some(delta) => {
+                let mut packed = Vec::new();
+                deflate(&mut self.deflate, &delta, &mut packed)?;
+                self.add_delta(id, base.0, delta.len() as u64, &packed)
+            }
+            None => self.add(id, kind, data),
+        }
+    }
+
+    /// Adds a delta of `size` bytes, packed, against an object that
+    /// [`Self::is_base`].
+    pub(crate) fn add_delta(
+        &mut self,
+        id: Oid,
+        base: &Oid,
+        size: u64,
+        packed: &[u8],
+    ) -> io::Result<()> {
+        let missing = || io::Error::other("a delta without its base");
+        let (offset, depth) = self.places.get(base).copied().ok_or_else(missing)?;
+        let here = self.written + self.buffer.len() as u64;
+        let mut entry = entry_header(OFS_DELTA, size);
+        put_distance(&mut entry, here - offset);
+        entry.extend_from_slice(packed);
+        self.place(id, &entry, depth + 1)
+    }
+
+    /// Adds an object that stands alone as another pack has it.
     pub(crate) fn add_entry(&mut self, id: Oid, entry: &[u8]) -> io::Result<()> {
+        self.place(id, entry, 0)
+    }
+
+    fn place(&mut self, id: Oid, entry: &[u8], depth: u8) -> io::Result<()> {
         let mut crc = flate2::Crc::new();
         crc.update(entry);
         let offset = self.written + self.buffer.len() as u64;
         self.placed.push(Placed { id, crc: crc.sum(), offset });
+        self.places.insert(id, (offset, depth));
         self.buffer.extend_from_slice(entry);
         if self.buffer.len() >= CHUNK_BYTES { self.flush() } else { Ok(()) }
     }
@@ -90,30 +177,52 @@ impl<'a> PackFile<'a> {
     pub(crate) fn finish(mut self) -> io::Result<String> {
         self.flush()?;
         let checksum = self.hasher.clone().try_finalize().map_err(io::Error::other)?;
-        self.files.append(&self.temporary, checksum.as_bytes())?;
-        self.files.sync(&self.temporary)?;
-        let index = index(self.placed, &oid(&checksum))?;
-        // Not `….idx`: a reader would take it for the index of a pack.
-        let mut temporary_index = self.temporary.clone().into_os_string();
-        temporary_index.push("_idx");
-        let temporary_index = PathBuf::from(temporary_index);
-        self.files.append(&temporary_index, &index)?;
-        self.files.sync(&temporary_index)?;
+        let Temporary { pack, index, .. } = &self.temporary;
+        self.files.append(pack, checksum.as_bytes())?;
+        self.files.sync(pack)?;
+        let bytes = make_index(std::mem::take(&mut self.placed), &oid(&checksum))?;
+        self.files.append(index, &bytes)?;
+        self.files.sync(index)?;
         let name = format!("pack-{}", CommitId(oid(&checksum)));
         // The index goes last: it is what makes the pack exist for a reader.
-        self.files.rename(&self.temporary, &self.folder.join(format!("{name}.pack")))?;
-        self.files.rename(&temporary_index, &self.folder.join(format!("{name}.idx")))?;
+        self.files.rename(pack, &self.folder.join(format!("{name}.pack")))?;
+        self.files.rename(index, &self.folder.join(format!("{name}.idx")))?;
         self.files.sync_dir(&self.folder)?;
         Ok(name)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.hasher.update(&self.buffer);
-        self.files.append(&self.temporary, &self.buffer)?;
+        self.files.append(&self.temporary.pack, &self.buffer)?;
         self.written += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())
     }
+}
+
+/// How far back a delta's base begins, as the format writes it.
+fn put_distance(out: &mut Vec<u8>, mut distance: u64) {
+    let mut bytes = vec![(distance & 0x7f) as u8];
+    while distance > 0x7f {
+        distance = (distance >> 7) - 1;
+        bytes.push((distance & 0x7f) as u8 | 0x80);
+    }
+    out.extend(bytes.iter().rev());
+}
+
+/// Reads what [`put_distance`] wrote, and the bytes it took.
+pub(crate) fn parse_distance(entry: &[u8]) -> Option<(u64, usize)> {
+    let mut distance = 0_u64;
+    for (used, byte) in entry.iter().enumerate() {
+        if used > 0 {
+            distance = distance.checked_add(1)?;
+        }
+        distance = distance.checked_mul(128)? | u64::from(byte & 0x7f);
+        if byte & 0x80 == 0 {
+            return Some((distance, used + 1));
+        }
+    }
+    None
 }
 
 fn header(count: usize) -> io::Result<[u8; 12]> {
@@ -123,9 +232,9 @@ fn header(count: usize) -> io::Result<[u8; 12]> {
     Ok(header)
 }
 
-fn entry_header(kind: Kind, size: u64) -> Vec<u8> {
+fn entry_header(kind: u8, size: u64) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(32);
-    let mut byte = ((kind as u8) << 4) | (size & 0x0f) as u8;
+    let mut byte = (kind << 4) | (size & 0x0f) as u8;
     let mut rest = size >> 4;
     while rest > 0 {
         bytes.push(byte | 0x80);
@@ -148,77 +257,14 @@ fn deflate(state: &mut Compress, data: &[u8], out: &mut Vec<u8>) -> io::Result<(
     }
 }
 
-/// A pack of `objects` in memory for the journal. Its entries are stored, not
-/// compressed: setting up a compressor costs more than the few hundred bytes
-/// of a usual commit, and the journal is short-lived.
-pub(crate) fn encode(objects: &[(Oid, Object)]) -> Result<Vec<u8>, StoreError> {
-    let room: usize = objects.iter().map(|(_, object)| object.data.len() + 64).sum();
-    let mut pack = Vec::with_capacity(room + 32);
-    pack.extend_from_slice(&header(objects.len()).map_err(failed("packing a commit"))?);
-    for (_, object) in objects {
-        pack.extend_from_slice(&entry_header(object.kind, object.data.len() as u64));
-        store(&object.data, &mut pack);
-    }
-    let mut hasher = gix::hash::hasher(gix::hash::Kind::Sha1);
-    hasher.update(&pack);
-    let checksum =
-        hasher.try_finalize().map_err(|error| StoreError::damaged("packing a commit", error))?;
-    pack.extend_from_slice(checksum.as_bytes());
-    Ok(pack)
-}
-
-/// A zlib stream of stored blocks (RFC 1950, RFC 1951 §3.2.4).
-fn store(data: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(&[0x78, 0x01]);
-    let blocks = data.len().div_ceil(0xffff).max(1);
-    for block in 0..blocks {
-        let from = block * 0xffff;
-        let part = &data[from..data.len().min(from + 0xffff)];
-        let size = u16::try_from(part.len()).unwrap_or(u16::MAX);
-        out.push(u8::from(block + 1 == blocks));
-        out.extend_from_slice(&size.to_le_bytes());
-        out.extend_from_slice(&(!size).to_le_bytes());
-        out.extend_from_slice(part);
-    }
-    out.extend_from_slice(&adler(data).to_be_bytes());
-}
-
-fn adler(data: &[u8]) -> u32 {
-    let (mut a, mut b) = (1_u32, 0_u32);
-    // 5552 is the longest run for which the sums can't overflow (RFC 1950).
-    for run in data.chunks(5552) {
-        for byte in run {
-            a += u32::from(*byte);
-            b += a;
-        }
-        a %= 65_521;
-        b %= 65_521;
-    }
-    (b << 16) | a
-}
-
-/// Reads a pack that [`encode`] made.
-pub(crate) fn decode(pack: &[u8]) -> Result<Objects, StoreError> {
-    let damaged = |why: &str| StoreError::damaged("reading a journal record's objects", why);
-    let body = pack.strip_prefix(b"PACK\0\0\0\x02").ok_or_else(|| damaged("no pack"))?;
-    let (count, mut rest) = body.split_first_chunk::<4>().ok_or_else(|| damaged("cut short"))?;
-    let count = u32::from_be_bytes(*count);
-    let mut objects = Vec::new();
-    for _ in 0..count {
-        let (kind, size, used) = parse_header(rest).ok_or_else(|| damaged("a bad entry"))?;
-        let kind = Kind::of_number(kind).ok_or_else(|| damaged("a delta"))?;
-        let (data, used_data) = inflate(&rest[used..], size).ok_or_else(|| damaged("bad data"))?;
-        rest = &rest[used + used_data..];
-        let object = Object { kind, data };
-        objects.push((object.id()?, object));
-    }
-    Ok(objects)
-}
-
-/// The objects that stand alone in a pack that [`encode`] made; what can't be
-/// read is left out.
-pub(crate) fn whole(pack: &[u8]) -> Objects {
-    if pack.is_empty() { Vec::new() } else { decode(pack).unwrap_or_default() }
+/// The bytes of a zlib stream that should come to `size`, and those that it
+/// took.
+pub(crate) fn inflate(data: &[u8], size: u64) -> Option<(Bytes, usize)> {
+    let mut out = Vec::with_capacity(usize::try_from(size).ok()? + 1);
+    let mut state = Decompress::new(true);
+    let status = state.decompress_vec(data, &mut out, FlushDecompress::Finish).ok()?;
+    let whole = status == Status::StreamEnd && out.len() as u64 == size;
+    whole.then(|| Some((out.into(), usize::try_from(state.total_in()).ok()?)))?
 }
 
 /// The kind's number, the size, and the bytes that an entry's header took.
@@ -238,16 +284,8 @@ pub(crate) fn parse_header(entry: &[u8]) -> Option<(u8, u64, usize)> {
     (size <= OBJECT_BYTES_MAX).then_some((kind, size, used))
 }
 
-fn inflate(data: &[u8], size: u64) -> Option<(Bytes, usize)> {
-    let mut out = Vec::with_capacity(usize::try_from(size).ok()? + 1);
-    let mut state = Decompress::new(true);
-    let status = state.decompress_vec(data, &mut out, FlushDecompress::Finish).ok()?;
-    let whole = status == Status::StreamEnd && out.len() as u64 == size;
-    whole.then(|| Some((out.into(), usize::try_from(state.total_in()).ok()?)))?
-}
-
 /// A pack index, version 2.
-fn index(mut placed: Vec<Placed>, pack: &Oid) -> io::Result<Vec<u8>> {
+fn make_index(mut placed: Vec<Placed>, pack: &Oid) -> io::Result<Vec<u8>> {
     placed.sort_unstable_by_key(|object| object.id);
     let mut bytes = Vec::with_capacity(placed.len() * 28 + 1072);
     bytes.extend_from_slice(b"\xfftOc\0\0\0\x02");
@@ -277,54 +315,18 @@ fn index(mut placed: Vec<Placed>, pack: &Oid) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Every object of a pack with its entry as it stands, to be copied into
-/// another pack; `None` where the pack holds deltas or isn't understood.
-pub(crate) fn entries<'p>(pack: &'p [u8], index: &[u8]) -> Option<Vec<(Oid, &'p [u8])>> {
-    let body = index.strip_prefix(b"\xfftOc\0\0\0\x02")?;
-    let count = u32::from_be_bytes(body.get(1020..1024)?.try_into().ok()?) as usize;
-    let ids = body.get(1024..1024 + count * 20)?;
-    let offsets = body.get(1024 + count * 24..1024 + count * 28)?;
-    let mut placed: Vec<(usize, Oid)> = Vec::with_capacity(count);
-    for (id, offset) in ids.chunks_exact(20).zip(offsets.chunks_exact(4)) {
-        let offset = u32::from_be_bytes(offset.try_into().ok()?);
-        placed.push(((offset >> 31 == 0).then_some(offset as usize)?, id.try_into().ok()?));
-    }
-    placed.sort_unstable();
-    let ends = placed.iter().skip(1).map(|(offset, _)| *offset);
-    let ends: Vec<usize> = ends.chain([pack.len().checked_sub(20)?]).collect();
-    let mut entries = Vec::with_capacity(count);
-    for ((offset, id), end) in placed.into_iter().zip(ends) {
-        let entry = pack.get(offset..end)?;
-        Kind::of_number((entry.first()? >> 4) & 7)?;
-        entries.push((id, entry));
-    }
-    Some(entries)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn blob(text: &[u8]) -> (Oid, Object) {
-        let object = Object { kind: Kind::Blob, data: Bytes::copy_from_slice(text) };
-        (object.id().unwrap(), object)
-    }
-
     #[test]
-    fn journal_packs_round_trip_at_every_block_border() {
-        for size in [0, 1, 15, 16, 2047, 2048, 0xfffe, 0xffff, 0x1_0000, 0x2_0001] {
-            let given = vec![blob(&vec![b'x'; size]), blob(b"second")];
-            let read = decode(&encode(&given).unwrap()).unwrap();
-            assert_eq!(read.len(), 2, "{size}");
-            assert_eq!((read[0].0, &read[0].1.data), (given[0].0, &given[0].1.data), "{size}");
-        }
-    }
-
-    #[test]
-    fn a_cut_pack_is_an_error_at_every_length() {
-        let pack = encode(&[blob(b"some text"), blob(b"more")]).unwrap();
-        for length in 0..pack.len() - 20 {
-            assert!(decode(&pack[..length]).is_err(), "{length}");
+    fn distances_round_trip() {
+        for distance in [1, 127, 128, 129, 16_511, 16_512, 1 << 31, u64::MAX >> 1] {
+            let mut bytes = Vec::new();
+            put_distance(&mut bytes, distance);
+            let used = bytes.len();
+            bytes.push(0xff);
+            assert_eq!(parse_distance(&bytes), Some((distance, used)));
         }
     }
 }

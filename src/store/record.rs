@@ -234,8 +234,11 @@ pub(crate) fn read_frame(bytes: &[u8]) -> Option<Frame> {
     if *sum != checksum(domain, sequence, body) {
         return None;
     }
-    let (stamp, body) =
-        if domain.is_empty() { (None, body) } else { take_stamp(body).map(|(s, b)| (Some(s), b))? };
+    let (stamp, body) = if domain.is_empty() {
+        (None, body)
+    } else {
+        take_stamp(body).map(|(s, b)| (Some(s), b))?
+    };
     let (count, mut rest) = take_length(body)?;
     let mut records = Vec::new();
     for _ in 0..count {
@@ -254,6 +257,25 @@ fn take_stamp(body: &[u8]) -> Option<(Stamp, &[u8])> {
     let time = Timestamp::from_millisecond(i64::from_le_bytes(*time)).ok()?;
     let number = u64::from_le_bytes(*number);
     Some((Stamp { number, time, previous: ContentHash(*previous) }, rest))
+}
+
+/// Whether bytes that hold no whole frame are what a crash leaves of one that
+/// was being appended: the beginning of a frame, cut short. Whatever else they
+/// are, they were not left so by a crash.
+pub(crate) fn is_torn(bytes: &[u8]) -> bool {
+    let header = || {
+        let rest = bytes.strip_prefix(MAGIC)?;
+        let (length, rest) = take_length(rest)?;
+        let (sequence, rest) = rest.split_first_chunk::<8>()?;
+        let (sum, body) = rest.split_first_chunk::<16>()?;
+        Some((length, u64::from_le_bytes(*sequence), *sum, body))
+    };
+    match header() {
+        Some((length, sequence, sum, body)) => {
+            body.len() < length && sum != checksum(MAGIC, sequence, body)
+        }
+        None => bytes.len() < HEADER_BYTES && MAGIC.starts_with(&bytes[..bytes.len().min(4)]),
+    }
 }
 
 /// Whether a file that begins so may be from before there was an audit log:
@@ -297,7 +319,8 @@ mod tests {
     /// A frame as it was written before there was an audit log.
     fn unstamped(sequence: u64) -> Vec<u8> {
         let meta = br#"{"act":"create","repo":"a/b","old":null,"first":0,"begins":false}"#;
-        let record = [&u32::try_from(meta.len()).unwrap().to_le_bytes()[..], meta, &[0; 4]].concat();
+        let record =
+            [&u32::try_from(meta.len()).unwrap().to_le_bytes()[..], meta, &[0; 4]].concat();
         let length = u32::try_from(record.len()).unwrap().to_le_bytes();
         let body = [&1_u32.to_le_bytes()[..], &length, &record].concat();
         let length = u32::try_from(body.len()).unwrap().to_le_bytes();

@@ -13,22 +13,30 @@ use tokio::sync::watch;
 
 use super::Head;
 use super::cache::ObjectCache;
+use super::entries::{self, Leaf};
 use super::error::{StoreError, failed};
 use super::files::{self, Files};
+use super::hub::Watchers;
 use super::index::Index;
 use super::line::Line;
-use super::object::{self, Commit, Entry, Kind, Object, Oid};
+use super::object::{self, Commit, Kind, Mode, Object, Oid};
+use super::quota::Bounds;
 use super::refs::Refs;
-use crate::model::{CommitId, RepoName, Revision};
+use super::touched::Touched;
+use crate::model::{CommitId, FilePath, RepoName, Revision};
 
 /// Packs that gix may know at once. Checkpoints merge packs, so that their
 /// number grows with the logarithm of what the repository holds.
 const PACKS_MAX: u16 = 512;
 
+/// In larger folders, where names led is remembered.
+const REMEMBERED_BYTES_MIN: usize = 1024;
+
 const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n\
                       [gc]\n\tauto = 0\n";
 
-const HEAD: &[u8] = b"ref: refs/heads/main\n";
+/// What `HEAD` says.
+pub(crate) const HEAD: &[u8] = b"ref: refs/heads/main\n";
 
 /// A repository that is open.
 pub(crate) struct Repository {
@@ -46,6 +54,12 @@ pub(crate) struct Repository {
     /// Whether it is removed, or about to be. Set under `prepared`.
     gone: AtomicBool,
     line: RwLock<Line>,
+    /// What it may hold and take. Locked under `prepared`.
+    bounds: Mutex<Bounds>,
+    /// Which files its revisions changed.
+    pub(crate) touched: Touched,
+    /// Who waits for it.
+    pub(crate) watchers: Watchers,
 }
 
 impl fmt::Debug for Repository {
@@ -88,6 +102,15 @@ pub(crate) fn create_folder(
 /// that a full disk can't leave a durable record without its folder.
 pub(crate) fn finish_folder(files: &dyn Files, dir: &Path, name: &RepoName) -> std::io::Result<()> {
     files::take_new(files, &git_dir(dir, name).join("HEAD"))
+}
+
+/// Whether a Git folder's `config` is as [`create_folder`] writes it.
+pub(crate) fn is_config(text: &str) -> bool {
+    let number = text.strip_prefix(CONFIG).map(|rest| match rest {
+        "" => Some(""),
+        _ => rest.strip_prefix("[convoy]\n\tnumber = ")?.strip_suffix('\n'),
+    });
+    number.flatten().is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The number of the record that made the Git folder; 0 where it was made
@@ -192,9 +215,12 @@ impl Repository {
             watch: watch::Sender::default(),
             overlay: RwLock::default(),
             prepared: Mutex::default(),
+            bounds: Mutex::default(),
             generation: AtomicU64::new(0),
             gone: AtomicBool::new(false),
             line: RwLock::default(),
+            touched: Touched::default(),
+            watchers: Watchers::default(),
         };
         let line = match index.load(name, &refs) {
             Some(line) => line,
@@ -230,7 +256,7 @@ impl Repository {
 
     /// Reads objects of this repository.
     pub(crate) fn reader<'r>(&'r self, cache: &'r ObjectCache) -> Reader<'r> {
-        Reader { repo: self, cache, git: self.handle(), buffer: Vec::new() }
+        Reader { repo: self, cache, git: None, buffer: Vec::new() }
     }
 
     fn handle(&self) -> gix::odb::HandleArc {
@@ -264,6 +290,11 @@ impl Repository {
     /// The head that the next write builds on, held still.
     pub(crate) fn prepare(&self) -> MutexGuard<'_, Head> {
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the repository may hold and take, held still.
+    pub(crate) fn bounds(&self) -> MutexGuard<'_, Bounds> {
+        self.bounds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Which run of prepared heads it is; ask while holding [`Self::prepare`].
@@ -314,9 +345,18 @@ impl Repository {
         overlay.shrink_to_fit();
     }
 
-    /// Adds durable revisions; `None` if they contradict what is there.
+    /// Adds durable revisions and the files that each of them touched, as far
+    /// as that is known (else nothing); `None` if they contradict what is there.
     /// Watchers are told apart, after the writer was answered.
-    pub(crate) fn apply(&self, first: u64, begins: bool, commits: &[CommitId]) -> Option<Head> {
+    pub(crate) fn apply(
+        &self,
+        first: u64,
+        begins: bool,
+        commits: &[CommitId],
+        touched: Vec<Vec<FilePath>>,
+    ) -> Option<Head> {
+        // Whoever sees a revision finds what it touched.
+        self.touched.extend(first, touched);
         let mut line = self.line.write().unwrap_or_else(PoisonError::into_inner);
         line.extend(first, begins, commits).then(|| line.head())
     }
@@ -353,27 +393,53 @@ impl Presence<'_> {
 pub(crate) struct Reader<'r> {
     pub(crate) repo: &'r Repository,
     cache: &'r ObjectCache,
-    git: gix::odb::HandleArc,
+    /// Made when it is first needed: most reads find all in memory.
+    git: Option<gix::odb::HandleArc>,
     buffer: Vec<u8>,
 }
 
 impl Reader<'_> {
     /// An object that must be there.
     pub(crate) fn object(&mut self, id: &Oid) -> Result<Object, StoreError> {
-        if let Some(object) = self.cache.get(id).or_else(|| self.repo.borrowed(id)) {
+        if let Some(object) = self.remembered(id) {
             return Ok(object);
         }
-        let object = match self.in_git(id)? {
-            Some(object) => object,
-            // Between the two looks a checkpoint may have moved it, or merged
-            // the pack it was in.
-            None => {
-                self.git = self.repo.handle();
-                self.in_git(id)?.ok_or_else(|| self.missing(id))?
-            }
+        let object = match self.in_git(id) {
+            Ok(Some(object)) => object,
+            // Between the two looks a checkpoint may have moved it, or the
+            // packer merged the pack it was in.
+            _ => self.look_again(id)?,
         };
         self.cache.put(*id, &object);
         Ok(object)
+    }
+
+    /// Looks with what the packer opened last, then with the folder as it is.
+    fn look_again(&mut self, id: &Oid) -> Result<Object, StoreError> {
+        self.git = None;
+        if let Ok(Some(object)) = self.in_git(id) {
+            return Ok(object);
+        }
+        self.repo.reopen_git()?;
+        self.git = None;
+        self.in_git(id)?.or_else(|| self.repo.borrowed(id)).ok_or_else(|| self.missing(id))
+    }
+
+    /// An object, if it is in memory.
+    pub(crate) fn remembered(&self, id: &Oid) -> Option<Object> {
+        self.cache.get(id).or_else(|| self.repo.borrowed(id))
+    }
+
+    /// Whether this repository has an object, whatever the cache, which all
+    /// repositories share, may hold.
+    pub(crate) fn owns(&mut self, id: &Oid) -> bool {
+        let git = self.git.get_or_insert_with(|| self.repo.handle());
+        let name = gix::ObjectId::Sha1(*id);
+        if self.repo.borrowed(id).is_some() || git.exists(&name) {
+            return true;
+        }
+        // A checkpoint may have moved it between the two looks.
+        self.repo.handle().exists(&name)
     }
 
     fn missing(&self, id: &Oid) -> StoreError {
@@ -382,7 +448,8 @@ impl Reader<'_> {
     }
 
     fn in_git(&mut self, id: &Oid) -> Result<Option<Object>, StoreError> {
-        let found = self.git.try_find(&gix::ObjectId::Sha1(*id), &mut self.buffer);
+        let git = self.git.get_or_insert_with(|| self.repo.handle());
+        let found = git.try_find(&gix::ObjectId::Sha1(*id), &mut self.buffer);
         let found = found.map_err(|error| {
             let what = format!("reading object {} of `{}`", CommitId(*id), self.repo.name);
             StoreError::damaged(what, error)
@@ -395,10 +462,11 @@ impl Reader<'_> {
 
     /// The size of an object, without reading it where Git can tell.
     pub(crate) fn size(&mut self, id: &Oid) -> Result<u64, StoreError> {
-        if let Some(object) = self.cache.get(id).or_else(|| self.repo.borrowed(id)) {
+        if let Some(object) = self.remembered(id) {
             return Ok(object.data.len() as u64);
         }
-        match gix::odb::Header::try_header(&self.git, &gix::ObjectId::Sha1(*id)) {
+        let git = self.git.get_or_insert_with(|| self.repo.handle());
+        match gix::odb::Header::try_header(git, &gix::ObjectId::Sha1(*id)) {
             Ok(Some(header)) => Ok(header.size()),
             _ => Ok(self.object(id)?.data.len() as u64),
         }
@@ -409,25 +477,59 @@ impl Reader<'_> {
         object::parse_commit(&self.object(&id.0)?.data)
     }
 
-    /// A tree's entries.
-    pub(crate) fn tree(&mut self, id: &Oid) -> Result<Vec<Entry>, StoreError> {
-        object::parse_tree(&self.object(id)?.data)
+    /// The root tree of a commit.
+    pub(crate) fn root(&mut self, commit: CommitId) -> Result<Oid, StoreError> {
+        // A path has no empty part: the empty one stands for the root.
+        if let Some(Some(root)) = self.cache.lookups.get(&commit.0, "") {
+            return Ok(root.id);
+        }
+        let id = object::tree_of(&self.object(&commit.0)?.data)?;
+        self.cache.lookups.put(&commit.0, "", Some(Leaf { mode: Mode::Folder, id }));
+        Ok(id)
     }
 
-    /// The entry at `path` below the tree `root`.
-    pub(crate) fn entry(&mut self, root: &Oid, path: &str) -> Result<Option<Entry>, StoreError> {
+    /// What `path` stands for in a commit.
+    pub(crate) fn at(&mut self, commit: CommitId, path: &str) -> Result<Option<Leaf>, StoreError> {
+        if let Some(found) = self.cache.lookups.get(&commit.0, path) {
+            return Ok(found);
+        }
+        let root = self.root(commit)?;
+        let found = self.entry(&root, path)?;
+        self.cache.lookups.put(&commit.0, path, found);
+        Ok(found)
+    }
+
+    /// What `path` below the tree `root` stands for.
+    pub(crate) fn entry(&mut self, root: &Oid, path: &str) -> Result<Option<Leaf>, StoreError> {
         let mut folder = *root;
-        let mut parts = path.split('/').peekable();
-        while let Some(part) = parts.next() {
-            let entries = self.tree(&folder)?;
-            let found = entries.into_iter().find(|entry| entry.name == part.as_bytes());
-            match found {
-                Some(entry) if parts.peek().is_none() => return Ok(Some(entry)),
-                Some(entry) if entry.mode == object::Mode::Folder => folder = entry.id,
+        let mut rest = path;
+        loop {
+            let (name, after) = match rest.split_once('/') {
+                Some((name, after)) => (name, Some(after)),
+                None => (rest, None),
+            };
+            let found = self.child(&folder, name)?;
+            match (found, after) {
+                (found, None) => return Ok(found),
+                (Some(Leaf { mode: Mode::Folder, id }), Some(after)) => {
+                    (folder, rest) = (id, after)
+                }
                 _ => return Ok(None),
             }
         }
-        Ok(None)
+    }
+
+    fn child(&mut self, folder: &Oid, name: &str) -> Result<Option<Leaf>, StoreError> {
+        if let Some(found) = self.cache.lookups.get(folder, name) {
+            return Ok(found);
+        }
+        let data = self.object(folder)?.data;
+        let found = entries::find(&data, name.as_bytes())?;
+        // A small folder is read as quickly as remembered.
+        if data.len() > REMEMBERED_BYTES_MIN {
+            self.cache.lookups.put(folder, name, found);
+        }
+        Ok(found)
     }
 
     /// The first-parent line from `from` back to the commit that is `last`,

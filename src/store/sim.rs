@@ -25,6 +25,8 @@ pub(crate) enum Op {
     SyncDir(PathBuf),
     /// Not an operation: from here on the test relies on this head.
     Acknowledged(RepoName, Head),
+    /// Not an operation: what was acknowledged of it before is gone.
+    Purged(RepoName),
 }
 
 /// Real files, with a log.
@@ -255,7 +257,7 @@ impl Disk {
                 self.durable.extend(live.map(|(path, at)| (path.clone(), *at)));
                 self.durable_dirs.extend(self.dirs.iter().filter(|path| within(path)).cloned());
             }
-            Op::Acknowledged(..) => {}
+            Op::Acknowledged(..) | Op::Purged(_) => {}
         }
     }
 

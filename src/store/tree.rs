@@ -1,17 +1,20 @@
-//! Reading a revision's files: all of them, a listing, or one.
+//! Reading a revision's files: all of them, a listing, those that match, or
+//! one.
 //!
 //! What an upstream may hold and Convoy doesn't take is reported here, one
 //! problem each; whether that stops a bundle is decided elsewhere.
 
 use bytes::Bytes;
 
-use super::error::{StoreError, failed};
-use super::object::{Entry, Mode, Oid};
+use super::entries::Leaf;
+use super::error::StoreError;
+use super::object::{Kind, Mode, Object};
 use super::open::Shared;
 use super::repository::{Reader, Repository};
-use super::{FileAt, Found, TreeAt};
+use super::walk::{self, Met, Walk};
+use super::{FileAt, Found, FoundKind, TreeAt};
 use crate::content::Patterns;
-use crate::model::{BlobId, FilePath, PathError, Place, Problem, RepoName, Revision, SourceTree};
+use crate::model::{BlobId, FilePath, Place, Problem, RepoName, Revision, SourceTree};
 
 /// What the files of one revision may have in bytes together.
 const TREE_BYTES_MAX: u64 = 512 << 20;
@@ -25,13 +28,14 @@ pub(crate) fn tree(
     let repo = shared.repository(repo)?;
     let mut at = TreeAt { source: SourceTree::default(), skipped: Vec::new() };
     let mut bytes_left = TREE_BYTES_MAX;
-    walk(shared, &repo, revision, "", |reader, found| {
-        let (path, entry) = match found {
+    Walk::of(shared, &repo, revision).run(|reader, met| {
+        let (path, entry) = match met {
             Met::File(path, entry) => (path, entry),
             Met::Skipped(problem) => {
                 at.skipped.push(problem);
                 return Ok(());
             }
+            Met::Folder(_) => return Ok(()),
         };
         let bytes = reader.size(&entry.id)?;
         if bytes > shared.options.file_bytes_max {
@@ -63,8 +67,9 @@ pub(crate) fn list(
 ) -> Result<Vec<(FilePath, u64)>, StoreError> {
     let repo = shared.repository(repo)?;
     let mut files = Vec::new();
-    walk(shared, &repo, revision, folder.trim_matches('/'), |reader, found| {
-        if let Met::File(path, entry) = found {
+    let folder = folder.trim_matches('/');
+    Walk { folder, ..Walk::of(shared, &repo, revision) }.run(|reader, met| {
+        if let Met::File(path, entry) = met {
             files.push((path, reader.size(&entry.id)?));
         }
         Ok(())
@@ -80,145 +85,84 @@ pub(crate) fn read(
     revision: Revision,
     path: &FilePath,
 ) -> Result<Bytes, StoreError> {
-    let repo = shared.repository(repo)?;
-    let missing = || StoreError::NoFile { repo: repo.name.clone(), revision, path: path.clone() };
-    let mut reader = shared.reader(&repo);
-    let root = root(&mut reader, revision)?.ok_or_else(missing)?;
-    let entry = reader.entry(&root, path.as_str())?;
-    let entry = entry.filter(|entry| entry.mode.is_file()).ok_or_else(missing)?;
-    let bytes = reader.size(&entry.id)?;
-    let bytes_max = shared.options.file_bytes_max;
-    // The bound is for what people write; our own documents have theirs.
-    if bytes > bytes_max && !repo.name.is_internal() {
-        return Err(StoreError::Limit(format!(
-            "`{path}` has {bytes} bytes; files may have {bytes_max}"
-        )));
-    }
-    Ok(reader.object(&entry.id)?.data)
+    Ok(file(shared, repo, revision, path)?.content)
 }
 
-/// The root tree of a revision; `None` for revision 0, the empty repository.
-fn root(reader: &mut Reader<'_>, revision: Revision) -> Result<Option<Oid>, StoreError> {
+/// One file of a revision with Git's name of its content.
+pub(crate) fn file(
+    shared: &Shared,
+    repo: &RepoName,
+    revision: Revision,
+    path: &FilePath,
+) -> Result<FileAt, StoreError> {
+    let repo = shared.repository(repo)?;
+    let mut reader = shared.reader(&repo);
+    let leaf = file_leaf(&mut reader, revision, path)?;
+    let leaf = leaf.ok_or_else(|| StoreError::NoFile {
+        repo: repo.name.clone(),
+        revision,
+        path: path.clone(),
+    })?;
+    let content = bounded(shared, &mut reader, &leaf, || format!("`{path}`"))?.data;
+    Ok(FileAt { blob: BlobId(leaf.id), content })
+}
+
+/// The file at `path`, if there is one.
+fn file_leaf(
+    reader: &mut Reader<'_>,
+    revision: Revision,
+    path: &FilePath,
+) -> Result<Option<Leaf>, StoreError> {
     if revision == Revision(0) {
         return Ok(None);
     }
     let commit = reader.repo.commit(revision)?;
-    Ok(Some(reader.commit(commit)?.tree))
+    Ok(reader.at(commit, path.as_str())?.filter(|leaf| leaf.mode.is_file()))
 }
 
-enum Met {
-    File(FilePath, Entry),
-    Skipped(Problem),
-}
-
-/// Visits everything below `folder` that is not a folder. Entries and folders
-/// are counted, so that a tree that unfolds without end is refused early.
-fn walk(
+/// An object's content, unless it is too large. The bound is for what people
+/// write; our own documents have theirs.
+fn bounded(
     shared: &Shared,
-    repo: &Repository,
-    revision: Revision,
-    folder: &str,
-    mut visit: impl FnMut(&mut Reader<'_>, Met) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
-    let mut reader = shared.reader(repo);
-    let Some(root) = root(&mut reader, revision)? else { return Ok(()) };
-    let start = if folder.is_empty() {
-        Some(root)
-    } else {
-        let entry = reader.entry(&root, folder)?;
-        entry.filter(|entry| entry.mode == Mode::Folder).map(|entry| entry.id)
+    reader: &mut Reader<'_>,
+    leaf: &Leaf,
+    noun: impl Fn() -> String,
+) -> Result<Object, StoreError> {
+    let bytes_max = shared.options.file_bytes_max;
+    let refuse = |bytes: u64| {
+        StoreError::Limit(format!("{} has {bytes} bytes; files may have {bytes_max}", noun()))
     };
-    let files_max = shared.options.files_max;
-    let (mut files, mut folders) = (0, 0);
-    let mut open: Vec<(String, Oid)> =
-        start.map(|id| (folder.to_owned(), id)).into_iter().collect();
-    while let Some((path, id)) = open.pop() {
-        folders += 1;
-        for entry in reader.tree(&id)? {
-            let found = sort(&path, entry)?;
-            if let Sorted::Folder(path, id) = found {
-                open.push((path, id));
-            } else if let Sorted::Met(found) = found {
-                files += 1;
-                visit(&mut reader, found)?;
-            }
-            if files > files_max || folders + open.len() > files_max.saturating_add(1) {
-                return Err(StoreError::Limit(format!(
-                    "revision {revision} of `{}` has more than {files_max} files",
-                    repo.name
-                )));
-            }
+    let is_bound = !reader.repo.name.is_internal();
+    if let Some(object) = reader.remembered(&leaf.id) {
+        let bytes = object.data.len() as u64;
+        return if is_bound && bytes > bytes_max { Err(refuse(bytes)) } else { Ok(object) };
+    }
+    if is_bound {
+        let bytes = reader.size(&leaf.id)?;
+        if bytes > bytes_max {
+            return Err(refuse(bytes));
         }
     }
-    Ok(())
+    reader.object(&leaf.id)
 }
 
-enum Sorted {
-    Folder(String, Oid),
-    Met(Met),
+/// A file's content by Git's name of it. What another repository holds is not
+/// there, also where it was read lately.
+pub(crate) fn blob(shared: &Shared, repo: &RepoName, blob: &BlobId) -> Result<Bytes, StoreError> {
+    let repo = shared.repository(repo)?;
+    let noun = || format!("content {blob}");
+    let missing =
+        || StoreError::damaged(format!("reading {} of `{}`", noun(), repo.name), "it is not there");
+    let mut reader = shared.reader(&repo);
+    if !reader.owns(&blob.0) {
+        return Err(missing());
+    }
+    let leaf = Leaf { mode: Mode::File, id: blob.0 };
+    let object = bounded(shared, &mut reader, &leaf, noun)?;
+    if object.kind == Kind::Blob { Ok(object.data) } else { Err(missing()) }
 }
 
-fn sort(folder: &str, entry: Entry) -> Result<Sorted, StoreError> {
-    let shown = join(folder, &String::from_utf8_lossy(&entry.name));
-    let whole = std::str::from_utf8(&entry.name).ok().filter(|name| !name.contains('/'));
-    let path = whole.and_then(|_| FilePath::new(&shown).ok()).filter(|path| path.as_str() == shown);
-    let Some(path) = path else {
-        return Ok(Sorted::Met(Met::Skipped(skipped_name(folder, &entry.name)?)));
-    };
-    let place = Place::file(path.clone());
-    Ok(match entry.mode {
-        Mode::Folder => Sorted::Folder(shown, entry.id),
-        Mode::File | Mode::Executable => Sorted::Met(Met::File(path, entry)),
-        Mode::Symlink => Sorted::Met(Met::Skipped(
-            Problem::new(
-                place,
-                "skipped-symlink",
-                format!("`{path}` is a symbolic link and was skipped: links are not followed"),
-            )
-            .with_hint("commit a copy of the file that it points to"),
-        )),
-        Mode::Submodule => Sorted::Met(Met::Skipped(
-            Problem::new(
-                place,
-                "skipped-submodule",
-                format!("`{path}` is a submodule and was skipped: submodules are not fetched"),
-            )
-            .with_hint("commit the files themselves"),
-        )),
-    })
-}
-
-fn join(folder: &str, name: &str) -> String {
-    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
-}
-
-fn skipped_name(folder: &str, name: &[u8]) -> Result<Problem, StoreError> {
-    let escaped = name.escape_ascii().to_string();
-    let shown = join(folder, &escaped);
-    let message =
-        format!("`{shown}` was skipped: its name is not UTF-8, or not one that a file may have");
-    let place = nearest(folder, &escaped).map_err(failed(format!("showing `{shown}`")))?;
-    Ok(Problem::new(Place::file(place), "skipped-name", message)
-        .with_hint("rename it; names are UTF-8, and no part of a path is `.`, `..` or `.git`"))
-}
-
-/// The nearest path that can be shown for a name that is none: with a `_`
-/// before what Git keeps for itself, or the folder where the name is too long.
-fn nearest(folder: &str, escaped: &str) -> Result<FilePath, PathError> {
-    let plain = escaped.replace('/', "_");
-    let plain = &plain[..plain.len().min(255)];
-    FilePath::new(&join(folder, plain))
-        .or_else(|_| FilePath::new(&join(folder, &format!("_{plain}"))))
-        .or_else(|_| FilePath::new(folder))
-}
-
-fn too_large(path: &FilePath, bytes: u64, bytes_max: u64) -> Problem {
-    let message = format!("`{path}` has {bytes} bytes and was skipped: files may have {bytes_max}");
-    Problem::new(Place::file(path.clone()), "file-too-large", message)
-        .with_hint("split the file, or keep it outside the configuration repository")
-}
-
-/// Files, and folders if asked for, that match.
+/// Files, and folders if asked for, that match, in the tree's order.
 pub(crate) fn find(
     shared: &Shared,
     repo: &RepoName,
@@ -226,23 +170,52 @@ pub(crate) fn find(
     patterns: &Patterns,
     folders: bool,
 ) -> Result<Vec<Found>, StoreError> {
-    let _ = (shared, repo, revision, patterns, folders);
-    todo!()
+    let repo = shared.repository(repo)?;
+    if let Some(path) = patterns.literal() {
+        return find_one(shared, &repo, revision, path, folders);
+    }
+    let mut all = Vec::new();
+    let may_hold = |folder: &str| walk::may_hold(patterns, folder);
+    Walk { may_hold: &may_hold, ..Walk::of(shared, &repo, revision) }.run(|reader, met| {
+        match met {
+            Met::File(path, leaf) if patterns.matches(&path) => {
+                let kind = FoundKind::File { blob: BlobId(leaf.id), bytes: reader.size(&leaf.id)? };
+                all.push(Found { path, kind });
+            }
+            Met::Folder(path) if folders && patterns.matches(&path) => {
+                all.push(Found { path, kind: FoundKind::Folder });
+            }
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(all)
 }
 
-/// One file with Git's name of its content.
-pub(crate) fn file(
+fn find_one(
     shared: &Shared,
-    repo: &RepoName,
+    repo: &Repository,
     revision: Revision,
-    path: &FilePath,
-) -> Result<FileAt, StoreError> {
-    let _ = (shared, repo, revision, path);
-    todo!()
+    path: FilePath,
+    folders: bool,
+) -> Result<Vec<Found>, StoreError> {
+    if revision == Revision(0) {
+        return Ok(Vec::new());
+    }
+    let mut reader = shared.reader(repo);
+    let commit = repo.commit(revision)?;
+    let kind = match reader.at(commit, path.as_str())? {
+        Some(leaf) if leaf.mode.is_file() => {
+            FoundKind::File { blob: BlobId(leaf.id), bytes: reader.size(&leaf.id)? }
+        }
+        Some(Leaf { mode: Mode::Folder, .. }) if folders => FoundKind::Folder,
+        _ => return Ok(Vec::new()),
+    };
+    Ok(vec![Found { path, kind }])
 }
 
-/// A file's content by Git's name of it.
-pub(crate) fn blob(shared: &Shared, repo: &RepoName, blob: &BlobId) -> Result<Bytes, StoreError> {
-    let _ = (shared, repo, blob);
-    todo!()
+fn too_large(path: &FilePath, bytes: u64, bytes_max: u64) -> Problem {
+    let message = format!("`{path}` has {bytes} bytes and was skipped: files may have {bytes_max}");
+    Problem::new(Place::file(path.clone()), "file-too-large", message)
+        .with_hint("split the file, or keep it outside the configuration repository")
 }

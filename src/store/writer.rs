@@ -10,7 +10,7 @@
 //! top of it; the next write tries again. A failed sync halts: what is on disk
 //! is not known any more, and only a restart reads it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -24,12 +24,12 @@ use super::Head;
 use super::checkpoint;
 use super::error::{StoreError, failed};
 use super::journal::Journal;
-use super::object::Objects;
+use super::object::{Objects, Oid};
 use super::open::Shared;
 use super::packer::Packer;
 use super::record::{Act, Record, Stamp};
 use super::repository::{self, Repository};
-use crate::model::{Origin, RepoName};
+use crate::model::{FilePath, Origin, RepoName};
 use crate::telemetry::clock;
 
 /// Writes that one frame carries at most, in number and in bytes.
@@ -55,8 +55,13 @@ pub(crate) struct Write {
     /// `record` as it goes to disk.
     pub(crate) encoded: Vec<u8>,
     pub(crate) objects: Objects,
+    /// Which of them came to be from which, as a hint.
+    pub(crate) descents: Vec<(Oid, Oid)>,
     /// The run of prepared heads that it builds on.
     pub(crate) generation: u64,
+    /// The files that each new revision changed against the one before it,
+    /// exactly; empty where nobody looked.
+    pub(crate) touched: Vec<Vec<FilePath>>,
     pub(crate) done: Answer<Head>,
 }
 
@@ -75,6 +80,9 @@ pub(crate) enum Message {
     Barrier(Answer<()>),
     /// Write a checkpoint.
     Checkpoint(Answer<()>),
+    /// Answer when the packer did everything before.
+    #[cfg(test)]
+    Packed(Answer<()>),
 }
 
 /// Writes that get a record, and those that wait for the record of another
@@ -89,6 +97,15 @@ struct Admitted {
 pub(crate) struct Pending {
     pub(crate) repo: Arc<Repository>,
     pub(crate) objects: Objects,
+    /// Which objects came to be from which, as a hint.
+    pub(crate) descents: HashMap<Oid, Oid>,
+}
+
+impl Pending {
+    /// Nothing yet.
+    pub(crate) fn new(repo: &Arc<Repository>) -> Self {
+        Self { repo: Arc::clone(repo), objects: Vec::new(), descents: HashMap::new() }
+    }
 }
 
 /// Everything since the last checkpoint.
@@ -179,6 +196,12 @@ impl Writer {
                 Message::Write(write) => writes.push(write),
                 Message::Barrier(done) => barriers.push(done),
                 Message::Checkpoint(done) => checkpoints.push(done),
+                #[cfg(test)]
+                Message::Packed(done) => {
+                    if let Some(packer) = &self.packer {
+                        packer.answer(done);
+                    }
+                }
             }
         }
         if !writes.is_empty() {
@@ -270,7 +293,10 @@ impl Writer {
     /// Answers writes for which there was no room, and gives up what was
     /// prepared on top of them.
     fn refuse(&mut self, writes: Vec<Write>) {
-        tracing::warn!(writes = writes.len(), "the disk is full; writes are refused until it isn't");
+        tracing::warn!(
+            writes = writes.len(),
+            "the disk is full; writes are refused until it isn't"
+        );
         for write in writes {
             if let Some(repo) = &write.repo
                 && repo.generation() == write.generation
@@ -296,11 +322,13 @@ impl Writer {
 
     /// Applies a durable write, answers it, tells watchers.
     fn apply(&mut self, write: Write, stamp: &Stamp) {
-        let Write { repo, record, objects, done, .. } = write;
+        let Write { repo, record, objects, descents, touched, done, .. } = write;
         let staged = self.shared.audit.stage(&record, stamp);
         let applied = staged.and_then(|()| match (&repo, record.act) {
             (Some(repo), Act::Purge) => self.remove(repo, stamp.number),
-            (Some(repo), _) => self.apply_commits(repo, &record, objects),
+            (Some(repo), _) => {
+                apply(repo, &record, touched).inspect(|_| self.remember(repo, objects, descents))
+            }
             (None, _) => make(&self.shared, &record.repo, stamp.number).map(|repo| repo.head()),
         });
         match applied {
@@ -308,6 +336,10 @@ impl Writer {
                 let _ = done.send(Ok(head));
                 if let Some(repo) = repo {
                     repo.watch.send_replace(head);
+                    match record.act {
+                        Act::Purge => repo.watchers.retire(),
+                        _ => self.shared.hub.tell(&repo, record.first),
+                    }
                 }
             }
             Err(error) => {
@@ -332,25 +364,13 @@ impl Writer {
         self.pending_bytes = objects.map(|(_, object)| object.data.len()).sum();
     }
 
-    fn apply_commits(
-        &mut self,
-        repo: &Arc<Repository>,
-        record: &Record,
-        objects: Objects,
-    ) -> Result<Head, StoreError> {
-        let head = apply(repo, record)?;
-        self.remember(repo, objects);
-        Ok(head)
-    }
-
     /// Keeps what the next checkpoint has to write.
-    pub(crate) fn remember(&mut self, repo: &Arc<Repository>, objects: Objects) {
+    fn remember(&mut self, repo: &Arc<Repository>, objects: Objects, descents: Vec<(Oid, Oid)>) {
         self.pending_bytes += objects.iter().map(|(_, object)| object.data.len()).sum::<usize>();
-        let pending = self
-            .pending
-            .entry(repo.name.clone())
-            .or_insert_with(|| Pending { repo: Arc::clone(repo), objects: Vec::new() });
+        let name = repo.name.clone();
+        let pending = self.pending.entry(name).or_insert_with(|| Pending::new(repo));
         pending.objects.extend(objects);
+        pending.descents.extend(descents);
     }
 
     fn checkpoint_or_halt(&mut self) -> Result<(), StoreError> {
@@ -361,7 +381,9 @@ impl Writer {
             Ok(()) => Ok(()),
             Err(StoreError::Full) => {
                 if self.retry.is_none() {
-                    tracing::warn!("the disk is full; the journal keeps what has no room elsewhere");
+                    tracing::warn!(
+                        "the disk is full; the journal keeps what has no room elsewhere"
+                    );
                 }
                 self.retry = Some(Instant::now() + RETRY_AFTER);
                 self.count_pending();
@@ -418,8 +440,12 @@ fn gather(first: Message, queue: &Receiver<Message>) -> Vec<Message> {
 }
 
 /// Applies a durable record's revisions.
-pub(crate) fn apply(repo: &Repository, record: &Record) -> Result<Head, StoreError> {
-    repo.apply(record.first, record.begins, &record.commits).ok_or_else(|| {
+pub(crate) fn apply(
+    repo: &Repository,
+    record: &Record,
+    touched: Vec<Vec<FilePath>>,
+) -> Result<Head, StoreError> {
+    repo.apply(record.first, record.begins, &record.commits, touched).ok_or_else(|| {
         let what = format!("applying revision {} of `{}`", record.first, record.repo);
         StoreError::damaged(what, "the record contradicts the repository")
     })
@@ -461,6 +487,7 @@ pub(crate) fn unmake(
     let what = || format!("removing `{}`", repo.git_dir.display());
     repo.set_gone(true);
     shared.remove(&repo.name);
+    shared.index.forget(&repo.name);
     shared.files.rename_dir(&repo.git_dir, &purged).map_err(failed(what()))?;
     if let Some(project) = repo.git_dir.parent() {
         shared.files.sync_dir(project).map_err(failed(what()))?;

@@ -16,7 +16,7 @@
 //! | `GET R/files?revision=&folder=` | reader | `revision, files: [{path, size}]` |
 //! | `GET R/files/{path}?revision=` | reader | `revision, path, size, content` (null: not text) |
 //! | `POST R/validate` `{revision?, changes}` | reader | `ok, problems, findings, stages` |
-//! | `POST R/commits` `{base_revision, changes, message}` | operator | `saved: committed` or `proposed` |
+//! | `POST R/commits` `{base_revision, changes, message, merge?}` | operator | `saved: committed` or `proposed` |
 //! | `GET R/board` | reader | stages with live bundle, matrix, fleet, open promotions |
 //! | `GET R/bundles` | reader | `bundles`, newest first |
 //! | `GET R/diff?from=&to=&stage=` | reader | differing resources; sides are stages or bundles |
@@ -33,12 +33,15 @@
 //! | `GET /nodes?stage=` | reader | `total, nodes` |
 //! | `GET /snapshots/{project}/{repo}/{stage}/{group}?yaml=1` | reader | what is served |
 //!
+//! Mirrors and credentials: see `mirrors`.
+//!
 //! `changes` is `[{path, content}]`; a null content removes the file.
 
 mod decisions;
 mod events;
 mod govern;
 mod look;
+pub(crate) mod mirrors;
 mod repos;
 mod serving;
 
@@ -79,6 +82,7 @@ pub(crate) fn routes() -> Vec<Entry> {
     routes.extend(repo_routes());
     routes.extend(decision_routes());
     routes.extend(govern::routes());
+    routes.extend(mirrors::routes());
     routes
 }
 

@@ -9,6 +9,7 @@ mod diffs;
 mod editor;
 mod files;
 mod login;
+mod mirrors;
 mod nodes;
 mod pages;
 mod promotions;
@@ -36,6 +37,8 @@ pub(crate) fn routes() -> Vec<Entry> {
     let mut routes = vec![
         Entry::get("/", LOGIN, boards::show),
         Entry::get("/nodes", READER, nodes::show),
+        Entry::get("/mirrors", LOGIN, mirrors::show),
+        Entry::post("/mirrors/{project}/{id}/run", Access::Owner, mirrors::run),
         Entry::get("/promotions", LOGIN, promotions::list),
         Entry::get("/promotions/{id}", LOGIN, promotions::show),
         Entry::get("/bundles/{id}", LOGIN, bundles::show),

@@ -1,16 +1,18 @@
 //! The outermost layer: a request id, the security headers, and the bodies of
-//! faults, as JSON below `/api` and as a page elsewhere.
+//! faults: in Central Dogma's shape for its paths, as JSON below `/api`, and as
+//! a page elsewhere.
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse as _, Response};
 use serde_json::json;
 
 use super::Site;
 use super::auth::{Caller, random_hex};
+use super::dogma;
 use super::error::Fault;
 use super::extract::API_VERSION;
 
@@ -26,7 +28,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
 /// Runs around every route.
 pub(crate) async fn finish(State(site): State<Site>, mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
-    let is_api = request.uri().path().starts_with("/api/");
+    let uri = request.uri().clone();
     let caller = site.web.auth.identify(request.headers());
     let caller = caller.map(|caller| Caller { request: Some(id.clone()), ..caller });
     if let Some(caller) = &caller {
@@ -35,7 +37,7 @@ pub(crate) async fn finish(State(site): State<Site>, mut request: Request, next:
     }
     let mut response = next.run(request).await;
     if let Some(fault) = response.extensions_mut().remove::<Fault>() {
-        response = with_body(&site, response, &fault, &id, is_api, caller.as_ref());
+        response = with_body(&site, response, &fault, &id, uri.path(), caller.as_ref());
     }
     harden(response.headers_mut(), &id);
     response
@@ -56,20 +58,32 @@ fn with_body(
     bare: Response,
     fault: &Fault,
     id: &str,
-    is_api: bool,
+    path: &str,
     caller: Option<&Caller>,
 ) -> Response {
     tracing::debug!(request_id = id, code = fault.code, message = fault.message, "refused");
-    let filled = if is_api {
-        let error = json!({
+    let (mut parts, _) = bare.into_parts();
+    let filled = if dogma::is_ours(path) {
+        let (status, body) = dogma::told(site, path, caller, fault);
+        parts.status = status;
+        Json(body).into_response()
+    } else if path.starts_with("/api/") {
+        let mut error = json!({
             "code": fault.code, "message": fault.message, "hint": fault.hint, "request_id": id,
         });
+        if let Some(conflict) = &fault.conflict {
+            error["conflict"] = json!(conflict);
+        }
         Json(json!({ "apiVersion": API_VERSION, "error": error })).into_response()
     } else {
         Html(site.pages.fault(fault, id, caller)).into_response()
     };
-    let (mut parts, _) = bare.into_parts();
     parts.headers.remove(header::CONTENT_LENGTH);
+    if parts.status == StatusCode::PAYLOAD_TOO_LARGE {
+        // The rest of the body is not read, so nothing can follow on the same
+        // connection; told so, a client does not try.
+        parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     let (body_parts, body) = filled.into_parts();
     parts.headers.extend(body_parts.headers);
     Response::from_parts(parts, Body::new(body))

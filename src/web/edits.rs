@@ -2,36 +2,34 @@
 //! that follows an upstream is never written directly: its edits become a
 //! branch of the upstream, and come back as commits like everybody else's.
 
+mod change;
+
 use std::sync::Arc;
 
-use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::Site;
+use super::auth::Caller;
 use super::error::Fault;
+use crate::access::{Reach, Right};
+use crate::content::Patterns;
 use crate::mirror::{self, Proposal, Upstream};
 use crate::model::{
-    Actor, Change, CommitId, ContentHash, FilePath, Finding, MANIFEST_PATH, Origin, Person,
-    Problem, RepoName, Revision, SourceTree, Stage,
+    CommitId, ContentHash, Effect, FilePath, FileState, Finding, MANIFEST_PATH, Origin, Person,
+    Precondition, Problem, RepoName, Revision, SourceTree, Stage,
 };
 use crate::reconcile::{self, Assessment};
-use crate::store::{NewCommit, TreeAt};
+use crate::store::{Head, NewCommit, Store, StoreError, TreeAt};
 use crate::telemetry::clock;
 
+pub(crate) use change::{ChangeIn, as_changes};
+
+/// How often a commit is tried whose paths were checked at a head that moved.
+const TRIES_MAX: usize = 5;
 /// One commit changes no more files than these.
 const CHANGES_MAX: usize = 1000;
 /// The longest commit message.
 const MESSAGE_BYTES_MAX: usize = 8 << 10;
-
-/// One change as it is sent.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ChangeIn {
-    pub(crate) path: FilePath,
-    /// The new content; null removes the file. Leaving it out is a mistake.
-    #[serde(deserialize_with = "Option::deserialize")]
-    pub(crate) content: Option<String>,
-}
 
 /// What a tree with changes comes to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -63,6 +61,8 @@ pub(crate) struct Edit {
     /// What the author looked at.
     pub(crate) base: Revision,
     pub(crate) changes: Vec<ChangeIn>,
+    /// Whether files that others changed meanwhile are merged by line.
+    pub(crate) merge: bool,
     pub(crate) message: String,
 }
 
@@ -86,9 +86,11 @@ pub(crate) async fn verdict(
     let work = move || {
         let _permit = permit;
         let TreeAt { mut source, mut skipped } = store.tree(&repo, revision)?;
-        skipped.retain(|problem| !changes.iter().any(|change| change.path == problem.place.file));
+        let effects = store.preview(&repo, revision, &as_changes(&changes))?;
+        let is_touched = |file: &FilePath| effects.iter().any(|effect| effect.path == *file);
+        skipped.retain(|problem| !is_touched(&problem.place.file));
         let had = source.files.keys().any(|path| path.as_str() == MANIFEST_PATH);
-        apply(&mut source, changes)?;
+        apply(&mut source, effects);
         Ok(Verdict::of(revision, reconcile::assess_next(&renderer, had, &source, &skipped)))
     };
     tokio::task::spawn_blocking(work).await.map_err(|error| Fault::internal(&error))?
@@ -110,8 +112,13 @@ impl Verdict {
     }
 }
 
-/// Saves an edit.
-pub(crate) async fn save(site: &Site, actor: &Actor, edit: Edit) -> Result<Saved, Fault> {
+/// Saves an edit of somebody who may write what it touches.
+pub(crate) async fn save(
+    site: &Site,
+    caller: &Caller,
+    by: Origin,
+    edit: Edit,
+) -> Result<Saved, Fault> {
     check_count(&edit.changes)?;
     if edit.changes.is_empty() {
         return Err(Fault::invalid("the commit changes nothing", "send at least one change"));
@@ -122,51 +129,124 @@ pub(crate) async fn save(site: &Site, actor: &Actor, edit: Edit) -> Result<Saved
             "say in a line what changes and why",
         ));
     }
-    let person = actor.person.as_ref().ok_or_else(|| Fault::no_person("convoy"))?;
-    let author = author_of(site, person);
+    caller.may_change(site, &edit.repo, &as_changes(&edit.changes))?;
     match site.web.upstreams.get(&edit.repo) {
-        Some(upstream) => propose(site, upstream, person, author, edit).await,
-        None => commit(site, actor, author, edit).await,
+        Some(upstream) => propose(site, upstream, caller, by, edit).await,
+        None => commit(site, caller, by, edit).await,
     }
 }
 
-async fn commit(
-    site: &Site,
-    actor: &Actor,
-    author: (String, String),
-    edit: Edit,
-) -> Result<Saved, Fault> {
-    let changes = edit.changes.into_iter().map(into_change).collect();
-    let by = Origin::of(actor);
+async fn commit(site: &Site, caller: &Caller, by: Origin, edit: Edit) -> Result<Saved, Fault> {
+    let author = author_of(site, &by);
     let new = NewCommit {
-        expected: Some(edit.base),
-        ..NewCommit::new(by, author, clock::now(), edit.message, changes)
+        require: change::require(&edit.changes, edit.base),
+        merge: edit.merge,
+        ..NewCommit::new(by, author, clock::now(), edit.message, as_changes(&edit.changes))
     };
-    let head = site.web.store.commit(&edit.repo, new).await?;
+    let done = match caller.reach(site, Right::Write, &edit.repo) {
+        Reach::All => site.web.store.commit(&edit.repo, new).await,
+        _ => commit_within(site, caller, &edit.repo, new).await?,
+    };
+    let head = done.map_err(|error| explain(&site.web.store, error))?;
     site.web.handle.nudge(&edit.repo);
     Ok(Saved::Committed { revision: head.revision, commit: head.commit })
+}
+
+/// Commits for somebody who may write some paths only: what the changes touch
+/// is looked at, and the head must still be the same when they are made.
+async fn commit_within(
+    site: &Site,
+    caller: &Caller,
+    repo: &RepoName,
+    new: NewCommit,
+) -> Result<Result<Head, StoreError>, Fault> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let head = site.web.store.head(repo)?.revision;
+        caller.may_change(site, repo, &new.changes)?;
+        let pinned = NewCommit { expected: Some(head), ..new.clone() };
+        match site.web.store.commit(repo, pinned).await {
+            Err(StoreError::Conflict { .. }) if tries < TRIES_MAX => {}
+            done => return Ok(done),
+        }
+    }
 }
 
 async fn propose(
     site: &Site,
     upstream: &Upstream,
-    person: &Person,
-    author: (String, String),
+    caller: &Caller,
+    by: Origin,
     edit: Edit,
 ) -> Result<Saved, Fault> {
-    let base = site.web.store.info(&edit.repo, edit.base)?.commit;
+    let person = by.actor.person.clone().ok_or_else(|| Fault::no_person(&by.name))?;
+    let store = &site.web.store;
+    let effects = store.preview(&edit.repo, edit.base, &as_changes(&edit.changes))?;
+    let may = |effect: &Effect| caller.may(site, Right::Write, &edit.repo, Some(&effect.path));
+    effects.iter().try_for_each(may)?;
+    check_expected(store, &edit)?;
+    if effects.is_empty() {
+        return Err(StoreError::Empty(edit.repo).into());
+    }
+    let base = store.info(&edit.repo, edit.base)?.commit;
     let proposal = Proposal {
-        branch: branch_of(person, &base, &edit),
+        branch: branch_of(&person, &base, &edit.message, &effects),
         base,
-        changes: edit.changes.into_iter().map(into_change).collect(),
-        author,
+        effects,
+        author: author_of(site, &by),
         time: clock::now(),
         message: edit.message,
     };
-    let git_dir = site.web.store.git_dir(&edit.repo);
+    let git_dir = store.git_dir(&edit.repo);
     let commit = mirror::propose(upstream, &git_dir, &proposal, &site.web.work_dir).await?;
     let compare_url = compare_url(upstream, &proposal.branch);
     Ok(Saved::Proposed { branch: proposal.branch, commit, compare_url })
+}
+
+/// A proposal stands on its base, and whoever takes it over merges it. Only
+/// what was said to be expected is looked at here.
+fn check_expected(store: &Store, edit: &Edit) -> Result<(), Fault> {
+    let head = store.head(&edit.repo)?.revision;
+    let said: Vec<_> = edit.changes.iter().filter(|one| one.expected.is_some()).cloned().collect();
+    for Precondition { path, state } in change::require(&said, edit.base) {
+        let now = match store.file(&edit.repo, head, &path) {
+            Ok(file) => Some(file.blob),
+            Err(StoreError::NoFile { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let why = match state {
+            FileState::Absent => now.map(|_| "is there already".to_owned()),
+            FileState::Content(blob) if now == Some(blob) => None,
+            FileState::Content(blob) => Some(format!("is not {blob}")),
+            FileState::AsOf(revision) => {
+                let patterns = Patterns::file(&path);
+                let changed = store.changed(&edit.repo, revision, head, &patterns)?;
+                (!changed.is_empty()).then(|| format!("was changed after revision {revision}"))
+            }
+        };
+        if let Some(why) = why {
+            let repo = edit.repo.clone();
+            return Err(explain(store, StoreError::Stale { repo, path, why, head }));
+        }
+    }
+    Ok(())
+}
+
+/// A refusal that says who changed the file meanwhile.
+fn explain(store: &Store, error: StoreError) -> Fault {
+    let place = match &error {
+        StoreError::Stale { repo, path, head, .. } | StoreError::Clash { repo, path, head, .. } => {
+            Some((repo.clone(), path.clone(), *head))
+        }
+        _ => None,
+    };
+    let fault = Fault::from(error);
+    let Some((repo, path, head)) = place else { return fault };
+    match store.history(&repo, Some(head), Some(&path), 1) {
+        Ok(infos) => infos.first().map_or(fault.clone(), |info| fault.clone().changed_by(info)),
+        Err(_) => fault,
+    }
 }
 
 fn check_count(changes: &[ChangeIn]) -> Result<(), Fault> {
@@ -177,48 +257,33 @@ fn check_count(changes: &[ChangeIn]) -> Result<(), Fault> {
     Ok(())
 }
 
-fn apply(tree: &mut SourceTree, changes: Vec<ChangeIn>) -> Result<(), Fault> {
-    for change in changes {
-        match change.content {
-            Some(content) => {
-                tree.files.insert(change.path, Bytes::from(content));
-            }
-            None if tree.files.remove(&change.path).is_some() => {}
-            None => {
-                let message = format!("`{}` can't be removed: it is not there", change.path);
-                return Err(Fault::invalid(message, ""));
-            }
+fn apply(tree: &mut SourceTree, effects: Vec<Effect>) {
+    for Effect { path, after, .. } in effects {
+        match after {
+            Some(content) => drop(tree.files.insert(path, content)),
+            None => drop(tree.files.remove(&path)),
         }
     }
-    Ok(())
 }
 
-/// The changes as the store takes them.
-pub(crate) fn as_changes(changes: &[ChangeIn]) -> Vec<Change> {
-    changes.iter().cloned().map(into_change).collect()
-}
-
-fn into_change(change: ChangeIn) -> Change {
-    match change.content {
-        Some(content) => Change::Upsert(change.path, Bytes::from(content)),
-        None => Change::Remove(change.path),
-    }
-}
-
-fn author_of(site: &Site, person: &Person) -> (String, String) {
-    let known = site.web.authors.get(person).cloned();
-    known.unwrap_or_else(|| (person.to_string(), format!("{person}@convoy.invalid")))
+fn author_of(site: &Site, by: &Origin) -> (String, String) {
+    let known = by.actor.person.as_ref().and_then(|person| site.web.authors.get(person)).cloned();
+    known.unwrap_or_else(|| {
+        let name = by.actor.person.as_ref().map_or(by.name.clone(), ToString::to_string);
+        let mail = format!("{name}@convoy.invalid");
+        (name, mail)
+    })
 }
 
 /// The same edit on the same base gives the same branch, so that sending it
 /// twice is one proposal.
-fn branch_of(person: &Person, base: &CommitId, edit: &Edit) -> String {
+fn branch_of(person: &Person, base: &CommitId, message: &str, effects: &[Effect]) -> String {
     let base = base.to_string();
-    let mut parts = vec![base.as_bytes(), edit.message.as_bytes()];
-    for change in &edit.changes {
-        parts.push(change.path.as_str().as_bytes());
-        parts.push(if change.content.is_some() { b"+" } else { b"-" });
-        parts.push(change.content.as_deref().unwrap_or("").as_bytes());
+    let mut parts = vec![base.as_bytes(), message.as_bytes()];
+    for Effect { path, after, .. } in effects {
+        parts.push(path.as_str().as_bytes());
+        parts.push(if after.is_some() { b"+" } else { b"-" });
+        parts.push(after.as_deref().unwrap_or_default());
     }
     let hash = ContentHash::of_parts(parts).short();
     // Git refuses `..` and `.lock` in a branch's name.
@@ -279,35 +344,15 @@ mod tests {
 
     #[test]
     fn the_same_edit_is_the_same_branch() {
-        let edit = |content: Option<&str>| Edit {
-            repo: RepoName::new("mesh/config").expect("a name"),
-            base: Revision(1),
-            changes: vec![ChangeIn {
-                path: FilePath::new("a").expect("a path"),
-                content: content.map(Into::into),
-            }],
-            message: "m".into(),
-        };
         let person = Person::new("ann..lock").expect("a name");
-        let branch = |content| branch_of(&person, &CommitId([1; 20]), &edit(content));
+        let branch = |after: Option<&'static str>| {
+            let path = FilePath::new("a").expect("a path");
+            let effect = Effect { path, before: None, after: after.map(Into::into) };
+            branch_of(&person, &CommitId([1; 20]), "m", &[effect])
+        };
         assert!(branch(Some("")).starts_with("convoy/edit/ann--lock/"));
         assert_eq!(branch(Some("x")), branch(Some("x")));
         assert_ne!(branch(Some("")), branch(None));
-    }
-
-    #[test]
-    fn leaving_the_content_out_is_not_a_removal() {
-        assert!(serde_json::from_str::<ChangeIn>(r#"{"path":"a"}"#).is_err());
-        assert!(serde_json::from_str::<ChangeIn>(r#"{"path":"a","content":null}"#).is_ok());
-        assert!(serde_json::from_str::<ChangeIn>(r#"{"path":"../a","content":""}"#).is_err());
-    }
-
-    #[test]
-    fn what_is_not_there_cannot_be_removed() {
-        let mut tree = SourceTree::default();
-        let remove = ChangeIn { path: FilePath::new("a").expect("a path"), content: None };
-        let fault = apply(&mut tree, vec![remove]).expect_err("a fault");
-        assert_eq!(fault.status.as_u16(), 422);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::auth::AuthError;
 use crate::access::{Missing, ProjectRole};
 use crate::govern::{GovernError, Registry};
 use crate::mirror::MirrorError;
-use crate::model::{IdError, PathError, RepoName};
+use crate::model::{CommitInfo, FilePath, IdError, PathError, RepoName, Revision};
 use crate::promote::{Refusal, RefusalKind};
 use crate::store::StoreError;
 use crate::telemetry::chain;
@@ -35,6 +35,29 @@ pub(crate) struct Fault {
     /// Seconds after which it may be tried again, where that is known.
     #[serde(skip)]
     pub(crate) retry_after: Option<u64>,
+    /// What Central Dogma's clients know it as, where that is certain.
+    #[serde(skip)]
+    pub(crate) exception: Option<&'static str>,
+    /// The file that two people changed.
+    #[serde(skip)]
+    pub(crate) conflict: Option<Box<FileConflict>>,
+}
+
+/// A file that somebody changed meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct FileConflict {
+    pub(crate) path: FilePath,
+    /// The head that the file was looked at in.
+    pub(crate) head: Revision,
+    /// The newest revision that changed it, and its author, where they are
+    /// known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) revision: Option<Revision>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) author: Option<String>,
+    /// Both edits between Git's markers, where a merge was tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) marked: Option<String>,
 }
 
 impl Fault {
@@ -45,7 +68,17 @@ impl Fault {
         hint: impl Into<String>,
     ) -> Self {
         let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(2);
-        Self { status, code, message: message.into(), hint: hint.into(), retry_after }
+        let (message, hint) = (message.into(), hint.into());
+        Self { status, code, message, hint, retry_after, exception: None, conflict: None }
+    }
+
+    /// A refusal of Central Dogma's API, by the name its clients know.
+    pub(crate) fn of_dogma(
+        status: StatusCode,
+        exception: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { exception: Some(exception), ..Self::new(status, "dogma", message, "") }
     }
 
     /// No token, or one that nobody knows.
@@ -176,6 +209,22 @@ impl Fault {
         Self::new(StatusCode::CONFLICT, "conflict", message, hint)
     }
 
+    fn about(self, path: &FilePath, head: Revision, marked: Option<String>) -> Self {
+        let (path, revision, author) = (path.clone(), None, None);
+        let conflict = FileConflict { path, head, revision, author, marked };
+        Self { conflict: Some(Box::new(conflict)), ..self }
+    }
+
+    /// Names who changed the file that the conflict is about.
+    pub(crate) fn changed_by(self, info: &CommitInfo) -> Self {
+        let Some(conflict) = self.conflict else { return self };
+        let (revision, author) = (Some(info.revision), Some(info.author_name.clone()));
+        let message =
+            format!("{}: by {} in revision {}", self.message, info.author_name, info.revision);
+        let conflict = Some(Box::new(FileConflict { revision, author, ..*conflict }));
+        Self { message, conflict, ..self }
+    }
+
     /// Try again later.
     pub(crate) fn busy(message: impl Into<String>) -> Self {
         let hint = "try again in a few seconds";
@@ -251,12 +300,18 @@ impl From<StoreError> for Fault {
                 text,
                 "change something before you save",
             ),
-            StoreError::Stale { .. } | StoreError::Unfit(_) => {
+            StoreError::Unfit(_) => {
                 Self::conflict(text, "look at the file as it is now, then repeat the change")
             }
-            StoreError::Clash { .. } => {
-                Self::conflict(text, "merge the two edits by hand, then save again")
+            StoreError::Stale { path, head, .. } => {
+                Self::conflict(text, "look at the file as it is now, then repeat the change")
+                    .about(path, *head, None)
             }
+            StoreError::Clash { path, head, marked, .. } => Self::conflict(
+                text,
+                "merge the two edits by hand, then save again",
+            )
+            .about(path, *head, Some(marked.clone())),
             StoreError::Content { .. } => Self::invalid(text, "mend what was sent, then repeat it"),
             StoreError::Quota(_) => Self::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -335,7 +390,7 @@ impl From<MirrorError> for Fault {
             MirrorError::NoBranch { .. } => {
                 gateway("upstream_no_branch", "check the upstream's branch in the configuration")
             }
-            MirrorError::PushRefused { .. } => {
+            MirrorError::PushRefused { .. } | MirrorError::Moved { .. } => {
                 Self::conflict(text, "the upstream's own words say what it wants")
             }
             MirrorError::Limit { .. } => {

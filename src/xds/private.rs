@@ -34,7 +34,7 @@ pub async fn listen_private(snapshot: Arc<Snapshot>) -> io::Result<Private> {
     let tasks = Tasks::default();
     let (served, stopping) = (hub.clone(), tasks.stopping());
     tasks.spawn("private xds", async move {
-        if let Err(error) = serve(listener, served, Vec::new(), stopping).await {
+        if let Err(error) = serve(listener, served, Vec::new(), None, stopping).await {
             tracing::error!(error = %error, "a private xDS listener ended");
         }
     });

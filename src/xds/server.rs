@@ -12,9 +12,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::server::Grpc;
+use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Response, Status, Streaming};
+use tower::ServiceExt as _;
 
 use super::codec::XdsCodec;
 use super::method::Method;
@@ -25,6 +27,8 @@ use super::{Hub, Refusal};
 
 /// The largest request: the initial versions of some 500,000 resources.
 const MAX_REQUEST_BYTES: usize = 64 << 20;
+/// What every method of xDS begins with.
+const XDS_PATHS: &str = "/envoy.";
 /// How often a silent connection is asked whether it lives, and how long it
 /// may take to say so. Half-open connections are gone after both.
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -41,7 +45,8 @@ pub struct XdsError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
 /// Serves xDS on `listener` until `shutdown`, then closes streams in order.
 /// With `tokens`, a stream must carry one of them (hashed with SHA-256) as
-/// `authorization: Bearer …`.
+/// `authorization: Bearer …`. What is not xDS goes to `beside`, whose services
+/// check for themselves who calls.
 ///
 /// # Errors
 /// The server could not go on accepting connections.
@@ -49,13 +54,21 @@ pub async fn serve(
     listener: TcpListener,
     hub: Hub,
     tokens: Vec<crate::model::ContentHash>,
+    beside: Option<Routes>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), XdsError> {
     let stop = watch::Sender::new(false);
     let state = Arc::new(State { hub, tokens: Tokens::new(tokens), stopping: stop.subscribe() });
-    let service = tower::service_fn(move |request| {
-        let state = state.clone();
-        async move { Ok::<_, Infallible>(state.call(request).await) }
+    let service = tower::service_fn(move |request: http::Request<Body>| {
+        let (state, beside) = (state.clone(), beside.clone());
+        async move {
+            match beside {
+                Some(beside) if !request.uri().path().starts_with(XDS_PATHS) => {
+                    beside.oneshot(request).await
+                }
+                _ => Ok::<_, Infallible>(state.call(request).await),
+            }
+        }
     });
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let signal = async {

@@ -60,6 +60,7 @@ const pagesOf = ({ repo, stages, file, bundles, promotions }) => {
     nodes: '/nodes',
     'nodes-stage': `/nodes?stage=${stages[0]}`,
     promotions: '/promotions',
+    mirrors: '/mirrors',
     folder: `/r/${repo}/files`,
     file: `/r/${repo}/files/${file}`,
     'file-line': `/r/${repo}/files/${file}#L2`,

@@ -6,6 +6,7 @@ pub(crate) mod convoy;
 pub(crate) mod envoy;
 pub(crate) mod oneshot;
 pub(crate) mod process;
+pub(crate) mod random;
 pub(crate) mod slack;
 pub(crate) mod sshd;
 pub(crate) mod upstream;

@@ -8,15 +8,21 @@
 
 mod bad_input;
 mod cli;
+mod dogma;
+mod git_serve;
 mod harness;
 mod install;
 mod journey;
 mod lint;
 mod matrix;
 mod mirror;
+mod mirroring;
+mod reading;
 mod sample;
 mod slack;
 mod smoke;
 mod store;
+mod watching;
 mod web;
+mod writing;
 mod xds;

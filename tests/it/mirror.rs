@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use convoy::mirror::{self, Credentials, Limits, MirrorError, Proposal, Quarantine};
-use convoy::model::{Change, CommitId, FilePath, Secret};
+use convoy::model::{CommitId, Effect, FilePath, Secret};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use tempfile::TempDir;
@@ -103,7 +103,7 @@ fn proposal(base: CommitId, branch: &str, content: &str) -> Proposal {
     Proposal {
         branch: branch.into(),
         base,
-        changes: vec![Change::Upsert(path, Bytes::from(content.to_owned()))],
+        effects: vec![Effect { path, before: None, after: Some(Bytes::from(content.to_owned())) }],
         author: ("Grace <Hopper>".into(), "grace@example.com".into()),
         time: "2026-11-21T10:00:00Z".parse().unwrap(),
         message: "Raise the timeout".into(),
@@ -353,8 +353,11 @@ async fn a_proposal_becomes_one_branch_however_often_it_is_made() {
     mirror.take(None).await;
     let mut change = proposal(base, "edit/grace-1", "x: 1\n");
     let script = FilePath::new("checks/run").unwrap();
-    change.changes.push(Change::Upsert(script, Bytes::from_static(b"#!/bin/sh -e\n")));
-    change.changes.push(Change::Remove(FilePath::new("keep").unwrap()));
+    let content = |text: &'static [u8]| Some(Bytes::from_static(text));
+    let script = Effect { path: script, before: None, after: content(b"#!/bin/sh -e\n") };
+    change.effects.push(script);
+    let keep = FilePath::new("keep").unwrap();
+    change.effects.push(Effect { path: keep, before: content(b""), after: None });
 
     let first = mirror.propose(&change).await.unwrap();
     assert_eq!(mirror.propose(&change).await.unwrap(), first);
@@ -428,7 +431,8 @@ async fn a_proposal_on_an_unknown_base_or_file_says_so() {
     let error = mirror.propose(&proposal(CommitId([7; 20]), "edit/1", "x")).await;
     assert!(error.expect_err("no base").to_string().contains("is not in the repository"));
     let mut change = proposal(base, "edit/1", "x");
-    change.changes = vec![Change::Remove(FilePath::new("b").unwrap())];
+    let path = FilePath::new("b").unwrap();
+    change.effects = vec![Effect { path, before: Some(Bytes::new()), after: None }];
     let error = mirror.propose(&change).await.expect_err("no file");
     assert_eq!(error.to_string(), "`b` can't be removed");
 }

@@ -1,5 +1,7 @@
 //! The routes over a real store and reconciler, without a socket.
 
+mod edits;
+
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -12,7 +14,8 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, Response, StatusCode};
 use convoy::config::Role;
 use convoy::govern::{ConfiguredToken, Govern, GovernSettings};
-use convoy::mirroring::Mirroring;
+use convoy::mirror::GitServer;
+use convoy::mirroring::{self, Mirroring};
 use convoy::model::{Change, ContentHash, FilePath, Origin, Person, RepoName};
 use convoy::reconcile::{self, Parts, Repository, Settings};
 use convoy::render::Renderer;
@@ -98,13 +101,16 @@ impl Site {
         let settings = GovernSettings { tokens: tokens(), ..GovernSettings::default() };
         let govern = Govern::start(store.clone(), settings).await;
         let govern = govern.expect("documents that can be read");
-        let (work, brought) = (dir.path().join("mirroring"), Arc::new(|_: &RepoName| ()));
+        let brought = Arc::new(|_: &RepoName| ());
+        let settings =
+            mirroring::Settings { work: dir.path().join("mirroring"), ..Default::default() };
         let tasks = Tasks::default();
-        let mirroring = Mirroring::start(store.clone(), govern.clone(), work, brought, &tasks);
+        let mirroring = Mirroring::start(store.clone(), govern.clone(), settings, brought, &tasks);
         let auth = Auth::new(govern.clone(), None, false, false).expect("random numbers");
         let router = web::router(Web {
             govern,
             mirroring,
+            git: GitServer::new(tasks),
             store,
             handle,
             hub,

@@ -41,7 +41,7 @@ impl Server {
         hub.publish(snapshot);
         // The shutdown is the server's own; the task is to see it through.
         let stop = Tasks::default();
-        let served = serve(listener, hub.clone(), tokens, stop.stopping());
+        let served = serve(listener, hub.clone(), tokens, None, stop.stopping());
         let tasks = Tasks::default();
         let ended = tasks.spawn("xds under test", async move {
             let result: Result<(), XdsError> = served.await;

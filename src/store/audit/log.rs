@@ -42,7 +42,6 @@ impl AuditLog {
     /// journal still has its record.
     pub(crate) fn open(files: &dyn Files, folder: &Path) -> Result<Self, StoreError> {
         let what = || format!("opening the audit log `{}`", folder.display());
-        files.create_dir(folder).map_err(failed(what()))?;
         let (log, torn) = Self::look(folder)?;
         if let (Some(segment), true) = (log.state().segments.last(), torn > 0) {
             let length = files.len(&segment.path).map_err(failed(what()))?;
@@ -173,7 +172,8 @@ impl AuditLog {
         let what = || format!("writing the audit log `{}`", self.folder.display());
         while let Some((segment, text, count)) = self.next_batch() {
             let is_new = files.len(&segment.path).is_err();
-            let before = if is_new { 0 } else { files.len(&segment.path).map_err(failed(what()))? };
+            let before =
+                if is_new { 0 } else { files.len(&segment.path).map_err(failed(what()))? };
             if let Err(error) = files.append(&segment.path, text.as_bytes()) {
                 // Half a line would be taken for a torn one, and the next
                 // would be glued to it.

@@ -14,9 +14,10 @@ use crate::model::{CommitId, ContentHash, RepoName, Revision};
 use crate::store::files::RealFiles;
 use crate::store::journal::Replay;
 use crate::store::object::{self, Oid};
+use crate::store::pack::memory;
 use crate::store::record::Act;
 use crate::store::refs::Refs;
-use crate::store::{pack, repository};
+use crate::store::repository;
 
 /// Faults beyond this are not listed: they follow from the first.
 const FAULTS_MAX: usize = 100;
@@ -88,7 +89,7 @@ impl<'a> Proof<'a> {
     fn new(dir: &'a Path, replay: &'a Replay) -> Self {
         let mut journaled = HashMap::new();
         for replayed in &replay.records {
-            for (id, object) in pack::whole(&replayed.record.pack) {
+            for (id, object) in memory::whole(&replayed.record.pack).unwrap_or_default() {
                 if let Ok(commit) = object::parse_commit(&object.data) {
                     journaled.insert(id, commit.parents.first().copied());
                 }
@@ -321,7 +322,8 @@ impl<'a> Proof<'a> {
             of_repo.any(|record| record.old == main || record.commits.last().copied() == main)
         };
         if main != standing.head && main != standing.on_disk && !(journaled && in_journal()) {
-            let shown = |commit: Option<CommitId>| commit.map_or("nothing".into(), |c| c.to_string());
+            let shown =
+                |commit: Option<CommitId>| commit.map_or("nothing".into(), |c| c.to_string());
             self.fault(format!(
                 "`{name}` ends with {} in Git, but with {} by its last entry: later entries are \
                  missing, or Git was changed by hand",

@@ -218,6 +218,9 @@ pub(super) struct CommitIn {
     base_revision: Revision,
     changes: Vec<ChangeIn>,
     message: String,
+    /// Whether files that others changed meanwhile are merged by line.
+    #[serde(default)]
+    merge: bool,
 }
 
 pub(super) async fn commit(
@@ -228,10 +231,9 @@ pub(super) async fn commit(
     JsonBody(body): JsonBody<CommitIn>,
 ) -> Result<Answer<Saved>, Fault> {
     let repo = repo_name(&project, &repo)?;
-    let CommitIn { base_revision: base, changes, message } = body;
-    let actor = caller.actor(&headers)?;
-    caller.may_change(&site, &repo, &edits::as_changes(&changes))?;
-    Ok(Answer(edits::save(&site, &actor, Edit { repo, base, changes, message }).await?))
+    let CommitIn { base_revision: base, changes, message, merge } = body;
+    let by = caller.origin(&headers);
+    Ok(Answer(edits::save(&site, &caller, by, Edit { repo, base, changes, merge, message }).await?))
 }
 
 #[derive(Serialize)]

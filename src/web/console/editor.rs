@@ -5,12 +5,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use serde::{Deserialize, Serialize};
-use similar::TextDiff;
 
 use super::diffs::{DiffLine, lines};
 use super::files::{Crumb, crumbs, parse};
 use crate::access::Right;
-use crate::model::{CommitId, FilePath, Finding, Problem, RepoName, Revision, Stage};
+use crate::content;
+use crate::model::{Change, CommitId, FilePath, Finding, Problem, RepoName, Revision, Stage};
 use crate::store::StoreError;
 use crate::web::Site;
 use crate::web::api::revision_or_head;
@@ -51,6 +51,8 @@ struct EditorPage {
     verdict: Option<Shown>,
     /// Saving was refused because of problems; the form offers to insist.
     refused: bool,
+    /// Saving was refused because conflict markers are left in the text.
+    markers: bool,
     conflict: Option<Conflict>,
 }
 
@@ -64,13 +66,30 @@ struct Shown {
     findings: Vec<Finding>,
 }
 
-/// Somebody else changed the file meanwhile.
+/// Somebody else changed the file meanwhile. What is in the editor then holds
+/// both: nothing that was typed or committed is lost.
 #[derive(Serialize)]
 struct Conflict {
     base: Revision,
     head: Revision,
+    /// Who changed the file last, in which revision.
+    author: Option<String>,
+    revision: Option<Revision>,
+    how: How,
     /// From the version that was edited to theirs.
     theirs: Vec<DiffLine>,
+}
+
+/// What became of the draft.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum How {
+    /// Both changed other lines, and both are in it.
+    Merged,
+    /// Both changed the same lines, which are marked in it.
+    Marked,
+    /// The file was removed; the draft is as it was.
+    Removed,
 }
 
 #[derive(Serialize)]
@@ -130,43 +149,66 @@ pub(super) async fn submit(
     let hold = !verdict.ok && posted.form.anyway.is_none();
     page.verdict = Some(Shown::of(verdict, &page.path));
     if posted.form.action != "save" {
-        return answer(&site, &posted.caller, StatusCode::OK, page);
+        return answer(&site, &posted.caller, StatusCode::OK, &page);
     }
-    if let Some(conflict) = conflict(&site, &page, before.as_deref())? {
-        page.base = conflict.head;
-        page.conflict = Some(conflict);
-        return answer(&site, &posted.caller, StatusCode::CONFLICT, page);
+    if with_conflict(&site, &mut page, before.as_deref())? {
+        return conflicted(&site, &posted.caller, page).await;
     }
-    if hold {
-        page.refused = true;
-        return answer(&site, &posted.caller, StatusCode::UNPROCESSABLE_ENTITY, page);
+    page.markers = has_markers(&page.content) && !has_markers(before.as_deref().unwrap_or(""));
+    if (hold || page.markers) && posted.form.anyway.is_none() {
+        page.refused = hold;
+        return answer(&site, &posted.caller, StatusCode::UNPROCESSABLE_ENTITY, &page);
     }
-    let EditorPage { repo, path, .. } = &page;
+    save(&site, &posted, page, before.as_deref()).await
+}
+
+async fn save(
+    site: &Site,
+    posted: &Posted<EditForm>,
+    mut page: EditorPage,
+    before: Option<&str>,
+) -> Result<Response, Fault> {
     let edit = Edit {
-        repo: repo.clone(),
+        repo: page.repo.clone(),
         base: page.base,
         changes: page.changes(),
+        // What comes of a merge is looked at before it is committed.
+        merge: false,
         message: page.message.clone(),
     };
-    match edits::save(&site, &posted.actor()?, edit).await? {
-        Saved::Committed { revision, .. } => {
-            let path = encode_path(path.as_str());
-            let address = format!("/r/{repo}/files/{path}?revision={revision}");
+    match edits::save(site, &posted.caller, posted.origin()?, edit).await {
+        Ok(Saved::Committed { revision, .. }) => {
+            let path = encode_path(page.path.as_str());
+            let address = format!("/r/{}/files/{path}?revision={revision}", page.repo);
             Ok(Redirect::to(&address).into_response())
         }
-        Saved::Proposed { branch, commit, compare_url } => {
-            let (repo, path) = (repo.clone(), path.clone());
-            let page = ProposedPage { repo, path, branch, commit, compare_url };
+        Ok(Saved::Proposed { branch, commit, compare_url }) => {
+            let page =
+                ProposedPage { repo: page.repo, path: page.path, branch, commit, compare_url };
             Ok(site.pages.render("proposed.html", Some(&posted.caller), page)?.into_response())
         }
+        // Somebody was faster by a moment.
+        Err(fault) => {
+            if fault.conflict.is_some() && with_conflict(site, &mut page, before)? {
+                return conflicted(site, &posted.caller, page).await;
+            }
+            Err(fault)
+        }
     }
+}
+
+/// Shows what became of the draft, and what that would come to.
+async fn conflicted(site: &Site, caller: &Caller, mut page: EditorPage) -> Result<Response, Fault> {
+    let verdict = edits::verdict(site, &page.repo, Some(page.base), page.changes()).await?;
+    page.verdict = Some(Shown::of(verdict, &page.path));
+    answer(site, caller, StatusCode::CONFLICT, &page)
 }
 
 fn answer(
     site: &Site,
     caller: &Caller,
     status: StatusCode,
-    page: EditorPage,
+    page: &EditorPage,
 ) -> Result<Response, Fault> {
     Ok((status, site.pages.render("editor.html", Some(caller), page)?).into_response())
 }
@@ -184,12 +226,14 @@ impl EditorPage {
             message: String::new(),
             verdict: None,
             refused: false,
+            markers: false,
             conflict: None,
         }
     }
 
     fn changes(&self) -> Vec<ChangeIn> {
-        vec![ChangeIn { path: self.path.clone(), content: Some(self.content.clone()) }]
+        let change = Change::Upsert(self.path.clone(), self.content.clone().into());
+        vec![ChangeIn { change, expected: None }]
     }
 }
 
@@ -202,24 +246,52 @@ impl Shown {
     }
 }
 
-/// A direct commit conflicts with any newer revision, since the store compares
-/// heads; a proposal only with a newer version of the file.
-fn conflict(
-    site: &Site,
-    page: &EditorPage,
-    before: Option<&str>,
-) -> Result<Option<Conflict>, Fault> {
-    let head = site.web.store.head(&page.repo)?.revision;
-    if head == page.base {
-        return Ok(None);
-    }
+/// Where the file is not as it was in the revision that was edited: the page
+/// gets both edits into its text, on top of the head. `false`: it is as it was.
+fn with_conflict(site: &Site, page: &mut EditorPage, before: Option<&str>) -> Result<bool, Fault> {
+    let store = &site.web.store;
+    let head = store.head(&page.repo)?.revision;
     let theirs = text_at(site, &page.repo, head, &page.path)?;
-    if page.mirrored && theirs.as_deref() == before {
-        return Ok(None);
+    if theirs.as_deref() == before || theirs.as_ref() == Some(&page.content) {
+        return Ok(false);
     }
     let (old, new) = (before.unwrap_or(""), theirs.as_deref().unwrap_or(""));
-    let diff = TextDiff::from_lines(old, new).unified_diff().context_radius(3).to_string();
-    Ok(Some(Conflict { base: page.base, head, theirs: lines(&diff) }))
+    let diff = content::text_diff(old, new);
+    let (text, how) = match theirs.as_deref() {
+        None => (page.content.clone(), How::Removed),
+        Some(theirs) => match content::merge_three(old, theirs, &page.content) {
+            Ok(merged) => (merged, How::Merged),
+            Err(conflict) => (with_sides(&conflict.marked, head, page.base), How::Marked),
+        },
+    };
+    let infos = store.history(&page.repo, Some(head), Some(&page.path), 1)?;
+    page.conflict = Some(Conflict {
+        base: page.base,
+        head,
+        author: infos.first().map(|info| info.author_name.clone()),
+        revision: infos.first().map(|info| info.revision),
+        how,
+        theirs: lines(&diff),
+    });
+    (page.content, page.base, page.is_new) = (text, head, theirs.is_none());
+    Ok(true)
+}
+
+/// Says at the markers which side is which.
+fn with_sides(marked: &str, head: Revision, base: Revision) -> String {
+    let side = |line: &str| match line.trim_end() {
+        "<<<<<<< ours" => format!("<<<<<<< revision {head}\n"),
+        "||||||| original" => format!("||||||| revision {base}\n"),
+        ">>>>>>> theirs" => ">>>>>>> your draft\n".into(),
+        _ => line.to_owned(),
+    };
+    marked.split_inclusive('\n').map(side).collect()
+}
+
+/// Whether a text holds all the markers of a conflict.
+fn has_markers(text: &str) -> bool {
+    let begins = |mark: &str| text.lines().any(|line| line.starts_with(mark));
+    begins("<<<<<<< ") && begins("||||||| ") && begins(">>>>>>> ")
 }
 
 /// The file's text; `None` where it is not there.
@@ -274,7 +346,36 @@ mod tests {
             message: String::new(),
             verdict,
             refused: false,
+            markers: false,
             conflict: None,
+        }
+    }
+
+    #[test]
+    fn both_edits_are_in_the_text_after_a_conflict() {
+        let marked = content::merge_three("a\n", "b\n", "c\n").expect_err("a conflict").marked;
+        let text = with_sides(&marked, Revision(5), Revision(4));
+        let expect =
+            "<<<<<<< revision 5\nb\n||||||| revision 4\na\n=======\nc\n>>>>>>> your draft\n";
+        assert_eq!(text, expect);
+        assert!(has_markers(&text) && !has_markers("a: <<<<<<< b\n"));
+        for (how, says) in [
+            (How::Merged, "was merged with it"),
+            (How::Marked, "same lines"),
+            (How::Removed, "was removed"),
+        ] {
+            let conflict = Conflict {
+                base: Revision(4),
+                head: Revision(5),
+                author: Some("Grace <Hopper>".into()),
+                revision: Some(Revision(5)),
+                how,
+                theirs: Vec::new(),
+            };
+            let html = page("editor.html", EditorPage { conflict: Some(conflict), ..editor(None) });
+            for part in [says, "Grace &lt;Hopper&gt;", r#"role="alert""#] {
+                assert!(html.contains(part), "{part} is not in\n{html}");
+            }
         }
     }
 

@@ -191,6 +191,12 @@ impl Upstream {
         self.push()
     }
 
+    /// Takes over what others pushed, as people do before they commit.
+    pub(crate) fn pull(&self) {
+        let spec = format!("+{BRANCH}:{BRANCH}");
+        self.scratch(&["fetch", "-q", "--update-head-ok", &self.push_url(), &spec]);
+    }
+
     /// Removes a file in a commit of its own.
     pub(crate) fn remove(&self, path: &str) -> CommitId {
         let change = format!("D {path}\n");
