@@ -372,7 +372,7 @@ impl Model {
 
 fn random_change(random: &mut Random, revisions: usize) -> Change {
     let names = ["a", "b", "a.b", "a0", "c"];
-    let mut place = |random: &mut Random| {
+    let place = |random: &mut Random| {
         let depth = 1 + random.below(3);
         let parts: Vec<_> = (0..depth).map(|_| *random.pick(&names)).collect();
         path(&parts.join("/"))
