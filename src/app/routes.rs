@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use super::{Secrets, measure};
 use crate::chat::{Ingress, Links, People, Slack};
-use crate::config::{Config, PersonConfig};
+use crate::config::{Config, PersonConfig, Role};
 use crate::govern::Govern;
 use crate::mirror::GitServer;
 use crate::mirroring::Mirroring;
@@ -51,13 +51,16 @@ impl Routes<'_> {
 
     /// What the gRPC services need.
     pub(super) fn rpc(&self) -> Rpc {
+        // As the HTTP API decides it: tokens of people and services close it.
+        let guarded = self.config.tokens.iter().any(|token| token.role != Role::Node);
+        let open = self.config.insecure_dev && !guarded;
         Rpc {
             store: self.store.clone(),
             govern: self.govern.clone(),
             handle: self.handle.clone(),
             authors: Arc::new(authors(&self.config.people)),
             mirrored: Arc::new(self.secrets.upstreams.keys().cloned().collect()),
-            open: self.config.insecure_dev && self.config.tokens.is_empty(),
+            open,
         }
     }
 

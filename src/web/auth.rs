@@ -325,6 +325,14 @@ impl Caller {
         checked.map_err(|missing| Fault::missing(&registry, repo.project(), &missing))
     }
 
+    /// Whether the caller may read something of a repository that is there.
+    pub(crate) fn may_see(&self, site: &Site, repo: &RepoName) -> Result<(), Fault> {
+        match self.reach(site, Right::Read, repo) {
+            Reach::Nothing => Err(Fault::no_repository(repo)),
+            _ => Ok(()),
+        }
+    }
+
     /// How far a right of the caller's reaches in a repository.
     pub(crate) fn reach(&self, site: &Site, right: Right, repo: &RepoName) -> Reach {
         let registry = site.web.govern.registry();
@@ -432,7 +440,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 }
 
 /// The paths that a change names.
-fn named(change: &Change) -> Vec<&FilePath> {
+pub(crate) fn named(change: &Change) -> Vec<&FilePath> {
     match change {
         Change::Upsert(path, _)
         | Change::Remove(path)

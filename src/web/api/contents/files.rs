@@ -49,7 +49,8 @@ pub(super) async fn list(
             Some(folder) => path.as_str().starts_with(folder),
             None => true,
         };
-        let seen = found.into_iter().filter(|one| below(&one.path) && scope.reach.covers(&one.path));
+        let seen =
+            found.into_iter().filter(|one| below(&one.path) && scope.reach.covers(&one.path));
         Ok(seen.filter_map(line).collect())
     });
     Ok(Answer(Files { revision, files: found.await? }))

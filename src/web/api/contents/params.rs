@@ -87,9 +87,7 @@ impl Params {
         match self.text(name)? {
             None | Some("0" | "false") => Ok(false),
             Some("" | "1" | "true") => Ok(true),
-            Some(other) => {
-                Err(Fault::invalid(format!("`{name}` is `{other}`"), "write 1 or 0"))
-            }
+            Some(other) => Err(Fault::invalid(format!("`{name}` is `{other}`"), "write 1 or 0")),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::web::Site;
 use crate::web::error::Fault;
 
 /// Which revision was read.
-const REVISION: HeaderName = HeaderName::from_static("x-convoy-revision");
+pub(super) const REVISION: HeaderName = HeaderName::from_static("x-convoy-revision");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 /// It may be kept, and must be asked for again: rights can end.

@@ -7,6 +7,7 @@ use axum::http::request::Parts;
 use crate::access::{Missing, Reach, Right};
 use crate::model::{At, FilePath, RepoName, Revision};
 use crate::web::Site;
+use crate::web::api::repos::counted;
 use crate::web::auth::Caller;
 use crate::web::error::Fault;
 use crate::web::extract::repo_name;
@@ -65,12 +66,10 @@ impl Scope {
     }
 
     /// What a caller may read of a repository.
-    pub(super) fn in_repo(site: &Site, caller: &Caller, repo: RepoName) -> Result<Self, Fault> {
+    fn in_repo(site: &Site, caller: &Caller, repo: RepoName) -> Result<Self, Fault> {
         let reach = caller.reach(site, Right::Read, &repo);
         if reach == Reach::Nothing {
-            // What is not there is not found, whoever asks.
-            site.web.store.head(&repo)?;
-            caller.may(site, Right::Read, &repo, None)?;
+            return Err(Fault::no_repository(&repo));
         }
         Ok(Self { repo, reach, who: caller.name.clone() })
     }
@@ -88,14 +87,6 @@ impl Scope {
 
     /// The revision that is named; without one the head.
     pub(super) fn revision(&self, site: &Site, at: Option<At>) -> Result<Revision, Fault> {
-        let head = site.web.store.head(&self.repo)?.revision;
-        let at = at.unwrap_or(At::HEAD);
-        at.of(head).ok_or_else(|| before_the_first(&self.repo, at, head))
+        counted(site, &self.repo, at.unwrap_or(At::HEAD))
     }
-}
-
-/// A revision counted from the head that would be before the first.
-pub(super) fn before_the_first(repo: &RepoName, at: At, head: Revision) -> Fault {
-    let message = format!("`{repo}` has no revision {at}: its head is {head}");
-    Fault::not_found(message, "the history lists them; -1 is the head, -2 the one before it")
 }
