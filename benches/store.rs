@@ -333,8 +333,8 @@ async fn idle(folder: &Path) -> serde_json::Value {
     }
     for batch in repos.chunks(WRITERS) {
         let mut tasks = JoinSet::new();
-        for repo in batch.iter().cloned() {
-            let store = store.clone();
+        for repo in batch {
+            let (store, repo) = (store.clone(), repo.clone());
             tasks.spawn(async move {
                 for n in 0..999_u64 {
                     let file = format!("values/file-{:05}.yaml", n % 10);

@@ -77,6 +77,7 @@ pub async fn serve(config: Config, secrets: Secrets) -> anyhow::Result<()> {
     let grpc = tasks.spawn_server("xds", running.xds(xds_listener, &tasks));
     tracing::info!(listen = %config.listen, xds = %config.xds_listen, "convoy is ready");
     running.ready.store(true, Ordering::Release);
+    running.end_when_halted(&tasks);
     let told = stopped(&tasks).await;
     tracing::info!("stopping");
     running.ready.store(false, Ordering::Release);
@@ -195,6 +196,19 @@ impl App {
         let node_tokens = config.tokens.iter().filter(|token| token.role == Role::Node);
         let node_tokens = node_tokens.map(|token| token.sha256).collect();
         Ok(Self { store, hub, node_tokens, router, rpc, ready })
+    }
+
+    /// Ends the program once nothing can be written any more: whoever started
+    /// it starts it again, and then it recovers from what is on disk.
+    fn end_when_halted(&self, tasks: &Tasks) {
+        let (store, ending) = (self.store.clone(), tasks.clone());
+        tasks.spawn("halt", async move {
+            let reason = store.halted().await;
+            ending.fail(format!(
+                "the journal can't be written any more, and nothing was acknowledged since \
+                 ({reason}); start convoy again to recover from what is on disk"
+            ));
+        });
     }
 
     fn http(

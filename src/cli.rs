@@ -3,9 +3,12 @@
 //! Data goes to stdout, messages to stderr; `--output json` gives one JSON
 //! value with `apiVersion`. Each command is one file and returns a [`Failure`]
 //! that carries its exit code. `serve` is handed to `app`; the local commands
-//! (`validate`, `render`, `smoke`, `bootstrap`, `envoy`) work on a folder with
+//! (`validate`, `render`, `smoke`, `bootstrap`, `envoy`, and `audit`, `fsck`,
+//! `backup`, `restore` for a data folder) work on a folder with
 //! the same code as the server; the others talk to a server's JSON API.
 
+mod audit;
+mod backup;
 mod bootstrap;
 mod client;
 mod decide;
@@ -13,6 +16,7 @@ mod diff;
 mod envoy;
 mod failure;
 mod folder;
+mod fsck;
 mod grant;
 mod import;
 mod mirror;
@@ -131,6 +135,18 @@ enum Command {
     /// Keep repositories in step with other Git servers
     #[command(subcommand)]
     Mirror(mirror::Args),
+    /// Prove or print the audit log of a data folder
+    #[command(subcommand)]
+    Audit(audit::Args),
+    /// Check everything in a data folder that is not in use
+    #[command(after_help = "Examples:\n  convoy fsck --data /var/lib/convoy")]
+    Fsck(fsck::Args),
+    /// Write a backup of a data folder, also while a server uses it
+    #[command(after_help = "Examples:\n  convoy backup --data /var/lib/convoy --to /backup/today")]
+    Backup(backup::BackupArgs),
+    /// Put a backup into an empty data folder
+    #[command(after_help = "Examples:\n  convoy restore /backup/today --data /var/lib/convoy")]
+    Restore(backup::RestoreArgs),
     /// Print a bootstrap for an Envoy that subscribes to Convoy
     #[command(
         after_help = "Examples:\n  convoy bootstrap --node edge-1 --stage beta --metadata role=edge > envoy.yaml\n  convoy bootstrap --node a --stage beta --xds convoy.example.com:7401 --token-file token"
@@ -167,6 +183,10 @@ pub async fn run(cli: Cli) -> u8 {
         Command::Person(args) => person::run(&args, &output).await,
         Command::Team(args) => team::run(&args, &output).await,
         Command::Mirror(args) => mirror::run(&args, &output).await,
+        Command::Audit(args) => audit::run(&args, &output),
+        Command::Fsck(args) => fsck::run(&args, &output),
+        Command::Backup(args) => backup::backup(&args, &output),
+        Command::Restore(args) => backup::restore(&args, &output),
         Command::Bootstrap(args) => bootstrap::run(&args, &output),
         Command::Import(args) => import::run(&args, &output).await,
         Command::Envoy(args) => envoy::run(&args, &output).await,

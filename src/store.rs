@@ -66,8 +66,8 @@ use crate::model::{
     Precondition, Problem, RepoName, Revision, SourceTree,
 };
 
-pub use audit::{Audit, AuditEntry, AuditFault, AuditQuery};
-pub use backup::BackupSummary;
+pub use audit::{Audit, AuditDetail, AuditEntry, AuditFault, AuditQuery};
+pub use backup::{BackupSummary, backup_folder, restore};
 pub use error::StoreError;
 use files::RealFiles;
 pub use fsck::{Damage, Fsck, fsck};

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use super::{Secrets, measure};
 use crate::chat::{Ingress, Links, People, Slack};
-use crate::config::{Config, PersonConfig};
+use crate::config::{Config, PersonConfig, Role};
 use crate::govern::Govern;
 use crate::mirror::GitServer;
 use crate::mirroring::Mirroring;
@@ -19,7 +19,7 @@ use crate::rpc::Rpc;
 use crate::store::Store;
 use crate::tasks::Tasks;
 use crate::web::hooks::{self, GitHub, GitHubHook, Hooks, Replies, SlackHooks};
-use crate::web::{self, Auth, Web};
+use crate::web::{self, Auth, Oidc, Web};
 use crate::xds::Hub;
 
 /// What the routes are made from.
@@ -51,13 +51,16 @@ impl Routes<'_> {
 
     /// What the gRPC services need.
     pub(super) fn rpc(&self) -> Rpc {
+        // As the HTTP API decides it: tokens of people and services close it.
+        let guarded = self.config.tokens.iter().any(|token| token.role != Role::Node);
+        let open = self.config.insecure_dev && !guarded;
         Rpc {
             store: self.store.clone(),
             govern: self.govern.clone(),
             handle: self.handle.clone(),
             authors: Arc::new(authors(&self.config.people)),
             mirrored: Arc::new(self.secrets.upstreams.keys().cloned().collect()),
-            open: self.config.insecure_dev && self.config.tokens.is_empty(),
+            open,
         }
     }
 
@@ -68,7 +71,8 @@ impl Routes<'_> {
         let work_dir = config.data.join("edits");
         std::fs::create_dir_all(&work_dir).context("the folder for edits can't be made")?;
         let (seen, measured, dev) = (handle.clone(), hub.clone(), config.insecure_dev);
-        let auth = Auth::new(govern.clone(), dev, secure).context("sessions can't be made")?;
+        let auth = Auth::new(govern.clone(), oidc(config, secrets)?, dev, secure);
+        let auth = auth.context("sessions can't be made")?;
         let mirrors = mirroring.clone();
         Ok(Web {
             govern,
@@ -118,6 +122,13 @@ impl Routes<'_> {
         };
         self.config.repositories.iter().filter_map(hook).collect()
     }
+}
+
+fn oidc(config: &Config, secrets: &Secrets) -> anyhow::Result<Option<Oidc>> {
+    let Some((given, secret)) = config.oidc.as_ref().zip(secrets.oidc.clone()) else {
+        return Ok(None);
+    };
+    Ok(Some(Oidc::new(given, secret, &config.base_url)?))
 }
 
 /// What each person's edits are committed as: an address that leads back to

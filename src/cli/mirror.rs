@@ -12,28 +12,25 @@ use super::output::{Output, columns};
 use super::status::text;
 
 #[derive(Debug, clap::Subcommand)]
-#[command(after_help = EXAMPLES)]
 pub(super) enum Args {
     /// Show mirrors, and how they are doing
+    #[command(after_help = "Examples:\n  convoy mirror list\n  convoy mirror list mesh -o json")]
     List(List),
     /// Make or replace a mirror
+    #[command(
+        after_help = "Examples:\n  convoy mirror set mesh/up --repo config --from https://ghe.example.com/mesh/config.git --credential ghe --every 60\n  convoy mirror set mesh/out --repo config --folder public --to ssh://git@host/pub.git"
+    )]
     Set(Box<Set>),
     /// Run a mirror now and wait for it
+    #[command(after_help = "Examples:\n  convoy mirror run mesh/up")]
     Run(One),
     /// Remove a mirror; what it brought stays
+    #[command(after_help = "Examples:\n  convoy mirror remove mesh/up")]
     Remove(One),
     /// Credentials of mirrors
     #[command(subcommand)]
     Credential(credential::Args),
 }
-
-const EXAMPLES: &str = "\
-Examples:
-  convoy mirror credential set mesh/ghe --token-from ghe.token
-  convoy mirror set mesh/up --repo config --from https://ghe.example.com/mesh/config.git \\
-      --credential ghe --every 60
-  convoy mirror set mesh/out --repo config --folder public --to ssh://git@host/pub.git
-  convoy mirror run mesh/up";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct List {

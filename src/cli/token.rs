@@ -43,8 +43,8 @@ struct Create {
     /// What it is called
     name: String,
     /// Whose it is; without it, a service's (or yours, if you are no administrator)
-    #[arg(long)]
-    person: Option<String>,
+    #[arg(id = "for", long = "for", value_name = "PERSON")]
+    whose: Option<String>,
     /// What it may do everywhere: guest, reader, operator, admin
     #[arg(long)]
     role: Option<String>,
@@ -95,7 +95,7 @@ fn offline(output: &Output) -> Result<(), Failure> {
 
 async fn create(args: &Create, output: &Output) -> Result<(), Failure> {
     let mut body = json!({ "name": args.name });
-    for (key, value) in [("person", &args.person), ("role", &args.role), ("expires", &args.expires)]
+    for (key, value) in [("person", &args.whose), ("role", &args.role), ("expires", &args.expires)]
     {
         if let Some(value) = value {
             body[key] = json!(value);

@@ -74,10 +74,9 @@ pub(super) fn newest(
 pub(super) fn is_paired(env: &Env, mirror: &MirrorDocument) -> bool {
     let registry = env.govern.registry();
     let pair = Pair::of(mirror);
-    let found = registry.mirrors.values().any(|other| {
+    registry.mirrors.values().any(|other| {
         other.enabled && other.direction != mirror.direction && Pair::of(other) == pair
-    });
-    found
+    })
 }
 
 /// Whether there is nothing to bring, as far as can be told without a fetch.

@@ -64,13 +64,20 @@ async fn commit_within(
     new: NewCommit,
 ) -> Result<crate::store::Head, Status> {
     let store = &service.rpc.store;
+    let refuse = |path: &FilePath| {
+        let (who, place) = (who.name.clone(), format!("{repo}:/{path}"));
+        status::denied(&Missing { who, right: Right::Write, place })
+    };
+    // Named paths first, so that a refusal tells nothing of what is there.
+    if let Some(path) = new.changes.iter().flat_map(named).find(|path| !reach.covers(path)) {
+        return Err(refuse(path));
+    }
     for _ in 0..TRIES_MAX {
         let head = store.head(repo).map_err(status::of_store)?.revision;
         let base = new.expected.unwrap_or(head);
         let effects = store.preview(repo, base, &new.changes).map_err(status::of_store)?;
         if let Some(effect) = effects.iter().find(|effect| !reach.covers(&effect.path)) {
-            let (who, place) = (who.name.clone(), format!("{repo}:/{}", effect.path));
-            return Err(status::denied(&Missing { who, right: Right::Write, place }));
+            return Err(refuse(&effect.path));
         }
         let pinned = NewCommit { expected: Some(base), ..new.clone() };
         match store.commit(repo, pinned).await {
@@ -81,6 +88,18 @@ async fn commit_within(
     let head = store.head(repo).map_err(status::of_store)?.revision;
     let (expected, actual) = (head, head.next());
     Err(status::of_store(StoreError::Conflict { repo: repo.clone(), expected, actual }))
+}
+
+/// The paths that a change names.
+fn named(change: &Change) -> Vec<&FilePath> {
+    match change {
+        Change::Upsert(path, _)
+        | Change::Remove(path)
+        | Change::PatchJson(path, _)
+        | Change::PatchText(path, _) => vec![path],
+        Change::Rename { from, to } => vec![from, to],
+        Change::Restore(_) => Vec::new(),
+    }
 }
 
 fn author(service: &Service, who: &Principal) -> (String, String) {

@@ -9,7 +9,7 @@ use super::{Rpc, status};
 use crate::access::{Missing, Principal, Reach, Right};
 use crate::feed::Identify;
 use crate::govern::RepositoryStatus;
-use crate::model::{Actor, At, Origin, Person, RepoName, Revision, Role, Secret, Via};
+use crate::model::{Actor, At, ContentHash, Origin, Person, RepoName, Revision, Role, Via};
 
 /// The person of open development mode, where the call names nobody else.
 const DEV_PERSON: &str = "dev";
@@ -23,8 +23,8 @@ pub(super) fn identify(rpc: &Rpc, metadata: &MetadataMap) -> Identify {
         let person = Person::new(named.unwrap_or(DEV_PERSON)).ok();
         return Arc::new(move || Some(developer(person.clone())));
     }
-    let (govern, secret) = (rpc.govern.clone(), bearer(metadata));
-    Arc::new(move || govern.principal(secret.as_ref()?.expose()))
+    let (govern, hash) = (rpc.govern.clone(), bearer(metadata));
+    Arc::new(move || govern.bearer(&hash?).filter(|who| who.role != Role::Node))
 }
 
 /// Who calls.
@@ -37,9 +37,10 @@ fn developer(person: Option<Person>) -> Principal {
     Principal { name, person, token: None, teams: Default::default(), role: Role::Admin }
 }
 
-fn bearer(metadata: &MetadataMap) -> Option<Secret> {
+/// The hash of the token that was sent; the token itself is not kept.
+fn bearer(metadata: &MetadataMap) -> Option<ContentHash> {
     let (scheme, secret) = metadata.get("authorization")?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| Secret::new(secret.trim()))
+    scheme.eq_ignore_ascii_case("bearer").then(|| ContentHash::of(secret.trim().as_bytes()))
 }
 
 /// The caller as the record names them.

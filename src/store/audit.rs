@@ -9,6 +9,7 @@
 //! An entry is one line of JSON. Its `hash` is the SHA-256 of the line as it
 //! would be without `hash`, its last member, so that anybody can prove it.
 
+mod details;
 mod log;
 mod segment;
 mod verify;
@@ -24,6 +25,7 @@ use super::open::Inner;
 use super::record::{Act, Record};
 use crate::model::{CommitId, ContentHash, Origin, RepoName, Revision};
 
+pub use details::AuditDetail;
 pub(crate) use log::AuditLog;
 
 /// The name of the first entries of a data folder that is older than its
@@ -95,6 +97,15 @@ impl Audit {
     /// The log or the journal can't be read.
     pub fn read(dir: &Path) -> Result<Self, StoreError> {
         log::read(dir).map(|log| Self { log: Arc::new(log) })
+    }
+
+    /// What an entry of the store in `dir` did to each file, by path: in
+    /// Convoy's own repositories with the text before and after.
+    ///
+    /// # Errors
+    /// The journal or Git's data can't be read, or the repository was purged.
+    pub fn details(dir: &Path, entry: &AuditEntry) -> Result<Vec<AuditDetail>, StoreError> {
+        details::details(dir, entry)
     }
 
     /// Entries, oldest first, those that no checkpoint wrote yet included.

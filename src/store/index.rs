@@ -94,6 +94,34 @@ impl Index {
             .unwrap_or_else(|_| Err(sled::Error::ReportableBug("panicked on open".into())))
     }
 
+    /// Opens an index that is looked at and not used: a damaged one is an
+    /// error, also where only reading tells.
+    pub(crate) fn open_as_is(folder: &Path) -> Result<Self, StoreError> {
+        let what = || format!("opening the index `{}`", folder.display());
+        let index = Self::try_open(folder).map_err(failed(what()))?;
+        for name in index.db.tree_names() {
+            let tree = index.db.open_tree(name).map_err(failed(what()))?;
+            for pair in &tree {
+                pair.map_err(failed(what()))?;
+            }
+        }
+        Ok(index)
+    }
+
+    /// Whether it has other commits than `commits` as the revisions of a
+    /// repository. It may have fewer: it is written behind.
+    pub(crate) fn contradicts(&self, repo: &RepoName, commits: &[CommitId]) -> bool {
+        let chunks = self.revisions.scan_prefix(prefix(repo)).flatten();
+        let mut chunks = chunks.filter_map(|(key, value)| {
+            let number = key.get(prefix(repo).len()..)?.first_chunk::<4>()?;
+            Some((u32::from_be_bytes(*number) as usize * CHUNK_COMMITS, value))
+        });
+        chunks.any(|(from, value)| {
+            let recorded = value.as_chunks::<20>().0.iter().map(|id| CommitId(*id));
+            !recorded.eq(commits.iter().skip(from).take(value.len() / 20).copied())
+        })
+    }
+
     /// The database, for caches of others.
     pub(crate) fn db(&self) -> sled::Db {
         self.db.clone()

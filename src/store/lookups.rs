@@ -80,8 +80,9 @@ mod tests {
     #[test]
     fn what_is_remembered_is_exactly_what_was_found() {
         let lookups = Lookups::new(true);
-        let leaf =
-            |n: u32| (n % 3 != 0).then(|| Leaf { mode: Mode::File, id: [n.to_le_bytes()[0]; 20] });
+        let leaf = |n: u32| {
+            (!n.is_multiple_of(3)).then(|| Leaf { mode: Mode::File, id: [n.to_le_bytes()[0]; 20] })
+        };
         for n in 0..100_000_u32 {
             lookups.put(&[n.to_le_bytes()[1]; 20], &format!("p{n}"), leaf(n));
         }

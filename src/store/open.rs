@@ -192,7 +192,8 @@ pub(crate) fn open(
     Ok(Inner { shared, room, queue: Some(queue), threads: vec![thread, packing], _lock: lock })
 }
 
-fn lock(dir: &Path) -> Result<File, StoreError> {
+/// Takes the data folder for this process.
+pub(crate) fn lock(dir: &Path) -> Result<File, StoreError> {
     let path = dir.join("lock");
     let what = || format!("opening the store `{}`", dir.display());
     std::fs::create_dir_all(dir).map_err(failed(what()))?;

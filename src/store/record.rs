@@ -259,6 +259,25 @@ fn take_stamp(body: &[u8]) -> Option<(Stamp, &[u8])> {
     Some((Stamp { number, time, previous: ContentHash(*previous) }, rest))
 }
 
+/// Whether bytes that hold no whole frame are what a crash leaves of one that
+/// was being appended: the beginning of a frame, cut short. Whatever else they
+/// are, they were not left so by a crash.
+pub(crate) fn is_torn(bytes: &[u8]) -> bool {
+    let header = || {
+        let rest = bytes.strip_prefix(MAGIC)?;
+        let (length, rest) = take_length(rest)?;
+        let (sequence, rest) = rest.split_first_chunk::<8>()?;
+        let (sum, body) = rest.split_first_chunk::<16>()?;
+        Some((length, u64::from_le_bytes(*sequence), *sum, body))
+    };
+    match header() {
+        Some((length, sequence, sum, body)) => {
+            body.len() < length && sum != checksum(MAGIC, sequence, body)
+        }
+        None => bytes.len() < HEADER_BYTES && MAGIC.starts_with(&bytes[..bytes.len().min(4)]),
+    }
+}
+
 /// Whether a file that begins so may be from before there was an audit log:
 /// then it was made empty.
 pub(crate) fn may_be_unstamped(bytes: &[u8]) -> bool {

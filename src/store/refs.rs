@@ -7,6 +7,10 @@
 //! together they let revisions be counted from Git alone, and keep replaced
 //! commits from being collected as rubbish. Refs of other names are left as
 //! they are.
+//!
+//! The header's last word is a sum of the other lines, so that a changed bit is
+//! noticed; Git passes over words there that it doesn't know. A file that Git
+//! itself rewrote has none, and is taken as it is.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,11 +18,14 @@ use std::path::Path;
 
 use super::files::{self, Files};
 use super::line::Line;
-use crate::model::{CommitId, Revision};
+use crate::model::{CommitId, ContentHash, Revision};
 
 const MAIN: &str = "refs/heads/main";
 const BEGIN: &str = "refs/convoy/begin/";
 const END: &str = "refs/convoy/end/";
+
+const HEADER: &str = "# pack-refs with: peeled fully-peeled sorted ";
+const SUM: &str = "convoy-sum:";
 
 /// The refs that say which revisions there are.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -36,7 +43,15 @@ impl Refs {
     /// Reads the refs of the Git folder `git_dir`.
     pub(crate) fn read(files: &dyn Files, git_dir: &Path) -> io::Result<Self> {
         match files.read(&git_dir.join("packed-refs")) {
-            Ok(bytes) => Ok(Self::parse(&String::from_utf8_lossy(&bytes))),
+            Ok(bytes) => {
+                let text = String::from_utf8_lossy(&bytes);
+                check_sum(&text).map_err(|why| {
+                    let path = git_dir.join("packed-refs");
+                    let path = path.display();
+                    io::Error::other(format!("`{path}` {why}; restore it from a backup"))
+                })?;
+                Ok(Self::parse(&text))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error),
         }
@@ -110,12 +125,27 @@ impl Refs {
         }
         self.begins.iter().for_each(|(revision, id)| put(format!("{BEGIN}{revision}"), id));
         self.ends.iter().for_each(|(revision, id)| put(format!("{END}{revision}"), id));
-        let mut text = String::from("# pack-refs with: peeled fully-peeled sorted \n");
+        let mut text = String::new();
         for line in lines.values() {
             text.push_str(line);
             text.push('\n');
         }
-        text
+        format!("{HEADER}{SUM}{} \n{text}", ContentHash::of(text.as_bytes()).short())
+    }
+}
+
+fn check_sum(text: &str) -> Result<(), &'static str> {
+    let Some((header, lines)) = text.split_once('\n').filter(|(_, lines)| !lines.is_empty()) else {
+        return Ok(());
+    };
+    match header.strip_prefix(HEADER).map(str::trim_end) {
+        // A file that Git rewrote has a header of its own.
+        None if header.contains("convoy") => Err("has a damaged first line"),
+        None | Some("") => Ok(()),
+        Some(sum) => match sum.strip_prefix(SUM) {
+            Some(sum) if sum == ContentHash::of(lines.as_bytes()).short() => Ok(()),
+            _ => Err("is damaged: its sum does not fit its lines"),
+        },
     }
 }
 
@@ -133,5 +163,23 @@ mod tests {
         assert_eq!(refs.ends, BTreeMap::from([(2, id(2))]));
         assert_eq!(Refs::parse(&refs.text()), refs);
         assert!(refs.text().ends_with(&tag), "{}", refs.text());
+    }
+
+    #[test]
+    fn any_flipped_bit_is_noticed_and_git_may_rewrite_the_file() {
+        let line = Line::new(vec![CommitId([1; 20]), CommitId([2; 20])], vec![1]);
+        let text = Refs::of(&line, Refs::default()).text();
+        assert_eq!(check_sum(&text), Ok(()));
+        for at in 0..text.len() {
+            let mut bad = text.clone().into_bytes();
+            bad[at] ^= 1;
+            let bad = String::from_utf8_lossy(&bad).into_owned();
+            // The space at the end of the header is nobody's.
+            let is_same = bad.lines().skip(1).eq(text.lines().skip(1))
+                && Refs::parse(&bad) == Refs::parse(&text);
+            assert!(check_sum(&bad).is_err() || is_same, "byte {at}: {bad}");
+        }
+        let rewritten = "# pack-refs with: peeled fully-peeled sorted \n1 refs/heads/main\n";
+        assert_eq!(check_sum(rewritten), Ok(()));
     }
 }

@@ -35,7 +35,8 @@ const REMEMBERED_BYTES_MIN: usize = 1024;
 const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n\
                       [gc]\n\tauto = 0\n";
 
-const HEAD: &[u8] = b"ref: refs/heads/main\n";
+/// What `HEAD` says.
+pub(crate) const HEAD: &[u8] = b"ref: refs/heads/main\n";
 
 /// A repository that is open.
 pub(crate) struct Repository {
@@ -101,6 +102,15 @@ pub(crate) fn create_folder(
 /// that a full disk can't leave a durable record without its folder.
 pub(crate) fn finish_folder(files: &dyn Files, dir: &Path, name: &RepoName) -> std::io::Result<()> {
     files::take_new(files, &git_dir(dir, name).join("HEAD"))
+}
+
+/// Whether a Git folder's `config` is as [`create_folder`] writes it.
+pub(crate) fn is_config(text: &str) -> bool {
+    let number = text.strip_prefix(CONFIG).map(|rest| match rest {
+        "" => Some(""),
+        _ => rest.strip_prefix("[convoy]\n\tnumber = ")?.strip_suffix('\n'),
+    });
+    number.flatten().is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The number of the record that made the Git folder; 0 where it was made

@@ -12,9 +12,21 @@
 //! | `GET /events` | reader | server-sent `board` events: look again |
 //! | `GET /repos` | reader | `repos: [{repo, head, mirror, stages}]` |
 //! | `GET R` | reader | one of them |
-//! | `GET R/revisions?path=&limit=&from=` | reader | `revisions`, newest first |
-//! | `GET R/files?revision=&folder=` | reader | `revision, files: [{path, size}]` |
-//! | `GET R/files/{path}?revision=` | reader | `revision, path, size, content` (null: not text) |
+//! | `GET R/revisions?pattern=&from=&to=&limit=` | read | `revisions`, newest first, and `next` to go on `from`; `path=` for a file or folder |
+//! | `GET R/files?revision=&pattern=&folder=` | read | `revision, files: [{path, size, blob}]` |
+//! | `GET R/files/{path}?revision=` | read | `revision, path, size, blob, content` (null: not text) |
+//! | … `&query=JSONPATH` (again: on what the one before found) | read | `value`: what one place holds, or an array of several |
+//! | … `&jsonpath=JSONPATH` | read | `nodes`: everything that it finds (RFC 9535) |
+//! | `GET R/raw/{path}?revision=` | read | the bytes; `ETag` is the blob id, `If-None-Match` gives 304 |
+//! | `GET R/merged?path=&optional=&query=&revision=` | read | `value`: the files over each other, in their order |
+//! | `GET R/changes?from=&to=&pattern=` | read | `files: [{path, change, before, after, text_diff, json_patch}]` |
+//! | `GET R/search?q=&regex=1&ignore_case=1&pattern=&revision=` | read | `hits, files: [{path, hits: [{line, column, text}]}], truncated` |
+//! | `GET /search?q=` (as above) | login | the same for each repository, in `repos` |
+//! | `GET R/watch?pattern=&since=&wait=` | read | `revision, entries` once something differs; 204 where nothing did |
+//! | `GET /watch?watch=PROJECT/REPO@REVISION:PATTERN` (again for more) | login | a stream of events, see `contents::stream` |
+//! | `POST R/preview` `{revision?, changes}` | read | `files`, as `changes` gives them |
+//! | `POST R/merge` `{path, base_revision, revision?, content}` | read | `clean, content`: the edit merged with the file by line |
+//! | `POST R/revert` `{to, message, expected?}` | write | as `commits` |
 //! | `POST R/validate` `{revision?, changes}` | reader | `ok, problems, findings, stages` |
 //! | `POST R/commits` `{base_revision, changes, message, merge?}` | operator | `saved: committed` or `proposed` |
 //! | `GET R/board` | reader | stages with live bundle, matrix, fleet, open promotions |
@@ -35,8 +47,12 @@
 //!
 //! Mirrors and credentials: see `mirrors`.
 //!
-//! `changes` is `[{path, content}]`; a null content removes the file.
+//! A revision is a number from 1, or counted from the head: -1 or `head` is the
+//! newest, -2 the one before it. Patterns: `/values/**`, with `,` between
+//! alternatives. `changes` is `[{path, content}]`, and more: see
+//! `edits::change`.
 
+mod contents;
 mod decisions;
 mod events;
 mod govern;
@@ -80,6 +96,7 @@ pub(crate) fn routes() -> Vec<Entry> {
         ),
     ];
     routes.extend(repo_routes());
+    routes.extend(contents::routes());
     routes.extend(decision_routes());
     routes.extend(govern::routes());
     routes.extend(mirrors::routes());
@@ -90,9 +107,6 @@ fn repo_routes() -> Vec<Entry> {
     vec![
         Entry::get("/api/v1/repos", LOGIN, repos::list),
         Entry::get("/api/v1/repos/{project}/{repo}", READ, repos::one),
-        Entry::get("/api/v1/repos/{project}/{repo}/revisions", READ, repos::revisions),
-        Entry::get("/api/v1/repos/{project}/{repo}/files", READ, repos::files),
-        Entry::get("/api/v1/repos/{project}/{repo}/files/{*path}", READ, repos::file),
         Entry::post("/api/v1/repos/{project}/{repo}/validate", READ_ALL, repos::validate)
             .with_files(),
         Entry::post("/api/v1/repos/{project}/{repo}/commits", WRITE, repos::commit).with_files(),

@@ -69,7 +69,7 @@ const ADMIN: Access = Access::Whole(Right::Admin);
 #[derive(Debug)]
 pub(crate) struct Shared {
     strict: entry::StrictJson,
-    watches: Arc<Semaphore>,
+    pub(crate) watches: Arc<Semaphore>,
 }
 
 impl Default for Shared {

@@ -123,12 +123,7 @@ pub(crate) async fn save(
     if edit.changes.is_empty() {
         return Err(Fault::invalid("the commit changes nothing", "send at least one change"));
     }
-    if edit.message.trim().is_empty() || edit.message.len() > MESSAGE_BYTES_MAX {
-        return Err(Fault::invalid(
-            "the commit has no message, or one of more than 8 KiB",
-            "say in a line what changes and why",
-        ));
-    }
+    check_message(&edit.message)?;
     caller.may_change(site, &edit.repo, &as_changes(&edit.changes))?;
     match site.web.upstreams.get(&edit.repo) {
         Some(upstream) => propose(site, upstream, caller, by, edit).await,
@@ -249,6 +244,17 @@ fn explain(store: &Store, error: StoreError) -> Fault {
     }
 }
 
+/// Refuses a commit without a message, or with an essay.
+pub(crate) fn check_message(message: &str) -> Result<(), Fault> {
+    if message.trim().is_empty() || message.len() > MESSAGE_BYTES_MAX {
+        return Err(Fault::invalid(
+            "the commit has no message, or one of more than 8 KiB",
+            "say in a line what changes and why",
+        ));
+    }
+    Ok(())
+}
+
 fn check_count(changes: &[ChangeIn]) -> Result<(), Fault> {
     if changes.len() > CHANGES_MAX {
         let message = format!("{} changes in one request", changes.len());
@@ -266,7 +272,8 @@ fn apply(tree: &mut SourceTree, effects: Vec<Effect>) {
     }
 }
 
-fn author_of(site: &Site, by: &Origin) -> (String, String) {
+/// Whose name and mail address a commit carries.
+pub(crate) fn author_of(site: &Site, by: &Origin) -> (String, String) {
     let known = by.actor.person.as_ref().and_then(|person| site.web.authors.get(person)).cloned();
     known.unwrap_or_else(|| {
         let name = by.actor.person.as_ref().map_or(by.name.clone(), ToString::to_string);

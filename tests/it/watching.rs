@@ -210,7 +210,7 @@ async fn a_follower_that_comes_late_is_told_everything_since() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn who_waits_for_a_change_never_misses_it() {
-    let mut random = Random::seeded("changed_since");
+    let random = Random::seeded("changed_since");
     let bench = Bench::start(1).await;
     let repo = &bench.repos[0];
     let waiting = PATTERNS.iter().map(|pattern| {

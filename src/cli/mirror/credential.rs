@@ -15,10 +15,15 @@ use crate::config::secrets;
 #[derive(Debug, clap::Subcommand)]
 pub(in super::super) enum Args {
     /// Show a project's credentials, without their secrets
+    #[command(after_help = "Examples:\n  convoy mirror credential list mesh")]
     List(List),
     /// Make or replace a credential
+    #[command(
+        after_help = "Examples:\n  convoy mirror credential set mesh/ghe --token-from ghe.token\n  convoy mirror credential set mesh/key --ssh-key id_ed25519 --known-hosts known_hosts --user git\n  convoy mirror credential set mesh/app --app-key app.pem --app 17 --installation 42"
+    )]
     Set(Box<Set>),
     /// Remove a credential and its secret
+    #[command(after_help = "Examples:\n  convoy mirror credential remove mesh/ghe")]
     Remove(One),
 }
 

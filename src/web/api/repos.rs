@@ -6,18 +6,17 @@ use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 
 use crate::access::{Reach, Right};
-use crate::model::{CommitId, CommitInfo, FilePath, RepoName, Revision, Stage};
+use crate::model::{At, CommitId, CommitInfo, FilePath, RepoName, Revision, Stage};
 use crate::reconcile::{MirrorView, View};
 use crate::store::HistoryQuery;
 use crate::web::Site;
 use crate::web::auth::Caller;
 use crate::web::edits::{self, ChangeIn, Edit, Saved, Verdict};
 use crate::web::error::Fault;
-use crate::web::extract::{Answer, JsonBody, Path, Query, repo_name};
+use crate::web::extract::{Answer, JsonBody, Path, repo_name};
 
 /// How many revisions one answer holds at most.
 pub(crate) const REVISIONS_MAX: usize = 200;
-const REVISIONS_DEFAULT: usize = 50;
 
 #[derive(Serialize)]
 pub(super) struct Repos {
@@ -72,31 +71,6 @@ pub(super) async fn one(
     Ok(Answer(card(&site, &view, repo_name(&project, &repo)?)?))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RevisionsQuery {
-    path: Option<FilePath>,
-    limit: Option<usize>,
-    from: Option<Revision>,
-}
-
-#[derive(Serialize)]
-pub(super) struct Revisions {
-    revisions: Vec<CommitInfo>,
-}
-
-pub(super) async fn revisions(
-    State(site): State<Site>,
-    Path((project, repo)): Path<(String, String)>,
-    Query(query): Query<RevisionsQuery>,
-    caller: Caller,
-) -> Result<Answer<Revisions>, Fault> {
-    let limit = query.limit.unwrap_or(REVISIONS_DEFAULT).clamp(1, REVISIONS_MAX);
-    let repo = repo_name(&project, &repo)?;
-    let revisions = history(&site, &caller, &repo, query.from, query.path.as_ref(), limit)?;
-    Ok(Answer(Revisions { revisions }))
-}
-
 /// Revisions that changed a file, or what the caller may read.
 pub(crate) fn history(
     site: &Site,
@@ -116,43 +90,13 @@ pub(crate) fn history(
     Ok(site.web.store.history_of(repo, &query)?)
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct FilesQuery {
-    revision: Option<Revision>,
-    #[serde(default)]
-    folder: String,
-}
-
-#[derive(Serialize)]
-pub(super) struct Files {
-    revision: Revision,
-    files: Vec<FileLine>,
-}
-
-#[derive(Serialize)]
-struct FileLine {
-    path: FilePath,
-    size: u64,
-}
-
-pub(super) async fn files(
-    State(site): State<Site>,
-    Path((project, repo)): Path<(String, String)>,
-    Query(query): Query<FilesQuery>,
-    caller: Caller,
-) -> Result<Answer<Files>, Fault> {
-    let repo = repo_name(&project, &repo)?;
-    let revision = revision_or_head(&site, &repo, query.revision)?;
-    let folder = match query.folder.trim_matches('/') {
-        "" => String::new(),
-        folder => FilePath::new(folder)?.to_string(),
-    };
-    let listed = site.web.store.list(&repo, revision, &folder)?;
-    let reach = caller.reach(&site, Right::Read, &repo);
-    let seen = listed.into_iter().filter(|(path, _)| reach.covers(path));
-    let files = seen.map(|(path, size)| FileLine { path, size }).collect();
-    Ok(Answer(Files { revision, files }))
+/// The revision that is named.
+pub(super) fn counted(site: &Site, repo: &RepoName, at: At) -> Result<Revision, Fault> {
+    let head = site.web.store.head(repo)?.revision;
+    at.of(head).ok_or_else(|| {
+        let message = format!("`{repo}` has no revision {at}: its head is {head}");
+        Fault::not_found(message, "the history lists them; -1 is the head, -2 the one before it")
+    })
 }
 
 /// The revision asked for, or the newest.
@@ -169,37 +113,8 @@ pub(crate) fn revision_or_head(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct FileQuery {
-    revision: Option<Revision>,
-}
-
-#[derive(Serialize)]
-pub(super) struct FileContent {
-    revision: Revision,
-    path: FilePath,
-    size: usize,
-    /// `None`: it is not UTF-8.
-    content: Option<String>,
-}
-
-pub(super) async fn file(
-    State(site): State<Site>,
-    Path((project, repo, path)): Path<(String, String, String)>,
-    Query(query): Query<FileQuery>,
-    caller: Caller,
-) -> Result<Answer<FileContent>, Fault> {
-    let (repo, path) = (repo_name(&project, &repo)?, FilePath::new(&path)?);
-    caller.may(&site, Right::Read, &repo, Some(&path))?;
-    let revision = revision_or_head(&site, &repo, query.revision)?;
-    let bytes = site.web.store.read(&repo, revision, &path)?;
-    let content = std::str::from_utf8(&bytes).ok().map(Into::into);
-    Ok(Answer(FileContent { revision, path, size: bytes.len(), content }))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct ValidateIn {
-    revision: Option<Revision>,
+    revision: Option<At>,
     changes: Vec<ChangeIn>,
 }
 
@@ -209,13 +124,14 @@ pub(super) async fn validate(
     JsonBody(body): JsonBody<ValidateIn>,
 ) -> Result<Answer<Verdict>, Fault> {
     let repo = repo_name(&project, &repo)?;
-    Ok(Answer(edits::verdict(&site, &repo, body.revision, body.changes).await?))
+    let revision = counted(&site, &repo, body.revision.unwrap_or(At::HEAD))?;
+    Ok(Answer(edits::verdict(&site, &repo, Some(revision), body.changes).await?))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CommitIn {
-    base_revision: Revision,
+    base_revision: At,
     changes: Vec<ChangeIn>,
     message: String,
     /// Whether files that others changed meanwhile are merged by line.
@@ -231,7 +147,8 @@ pub(super) async fn commit(
     JsonBody(body): JsonBody<CommitIn>,
 ) -> Result<Answer<Saved>, Fault> {
     let repo = repo_name(&project, &repo)?;
-    let CommitIn { base_revision: base, changes, message, merge } = body;
+    let CommitIn { base_revision, changes, message, merge } = body;
+    let base = counted(&site, &repo, base_revision)?;
     let by = caller.origin(&headers);
     Ok(Answer(edits::save(&site, &caller, by, Edit { repo, base, changes, merge, message }).await?))
 }
