@@ -27,6 +27,7 @@ use crate::model::{CommitId, ContentHash, Origin, RepoName, Revision};
 
 pub use details::AuditDetail;
 pub(crate) use log::AuditLog;
+pub(crate) use verify::attempt as verify_once;
 
 /// The name of the first entries of a data folder that is older than its
 /// audit log: they say where each repository stood.

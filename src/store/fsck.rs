@@ -13,7 +13,7 @@ use super::files::RealFiles;
 use super::index::Index;
 use super::journal::Journal;
 use super::refs::Refs;
-use super::{Audit, open, record, repository};
+use super::{audit, open, record, repository};
 
 const RESTORE: &str = "restore the folder from a backup";
 
@@ -57,7 +57,7 @@ pub fn fsck(dir: &Path) -> Result<Fsck, StoreError> {
         git::check(&mut found, &repository::git_dir(dir, &name));
     }
     found.index(dir);
-    if let Err(faults) = Audit::verify(dir) {
+    if let Err(faults) = audit::verify_once(dir) {
         for fault in faults {
             let what = format!("line {}: {}", fault.line, fault.rule);
             found.damaged(Path::new(&fault.file), what, RESTORE);

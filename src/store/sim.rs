@@ -38,6 +38,12 @@ pub(crate) struct SimFiles {
     pub(crate) syncs: AtomicUsize,
     /// While set, syncs fail.
     pub(crate) broken: AtomicBool,
+    /// The appends that find no room, counted from the first.
+    pub(crate) full: Mutex<std::ops::Range<usize>>,
+    /// The sync that fails, counted from the first.
+    pub(crate) failing: AtomicUsize,
+    appends: AtomicUsize,
+    asked: AtomicUsize,
     /// While held, syncs wait.
     pub(crate) gate: Mutex<()>,
 }
@@ -50,6 +56,10 @@ impl SimFiles {
             log: Mutex::default(),
             syncs: AtomicUsize::new(0),
             broken: AtomicBool::new(false),
+            full: Mutex::default(),
+            failing: AtomicUsize::new(usize::MAX),
+            appends: AtomicUsize::new(0),
+            asked: AtomicUsize::new(0),
             gate: Mutex::default(),
         }
     }
@@ -62,13 +72,23 @@ impl SimFiles {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How many appends and syncs there were.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.appends.load(Ordering::SeqCst), self.asked.load(Ordering::SeqCst))
+    }
+
     fn below(&self, path: &Path) -> PathBuf {
         path.strip_prefix(&self.root).unwrap().to_owned()
     }
 
     fn check(&self) -> io::Result<()> {
-        let broken = self.broken.load(Ordering::SeqCst);
-        if broken { Err(io::Error::other("the disk is broken")) } else { Ok(()) }
+        let asked = self.asked.fetch_add(1, Ordering::SeqCst);
+        let failing = asked == self.failing.load(Ordering::SeqCst);
+        if failing || self.broken.load(Ordering::SeqCst) {
+            Err(io::Error::other("the disk is broken"))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -80,6 +100,14 @@ impl Files for SimFiles {
     }
 
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let append = self.appends.fetch_add(1, Ordering::SeqCst);
+        let full = self.full.lock().unwrap_or_else(PoisonError::into_inner).contains(&append);
+        if full {
+            let half = &bytes[..bytes.len() / 2];
+            self.real.append(path, half)?;
+            self.note(Op::Append(self.below(path), half.to_vec()));
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         self.real.append(path, bytes)?;
         self.note(Op::Append(self.below(path), bytes.to_vec()));
         Ok(())

@@ -336,3 +336,163 @@ async fn revisions_are_counted_in_git_alone_when_the_index_is_gone() {
     assert_eq!(look(), before);
     assert_eq!(before.iter().map(Vec::len).collect::<Vec<_>>(), [8, 5, 1]);
 }
+
+/// Writes, checkpoints, makes and purges; gives what was acknowledged of the
+/// one repository that stays.
+async fn toil(store: &Store) -> Vec<Result<Head, StoreError>> {
+    let (kept, passing) = (RepoName::state(), RepoName::new("mesh/passing").unwrap());
+    let mut heads = Vec::new();
+    for n in 0..4 {
+        heads.push(store.commit(&kept, write(&format!("d/{n}"), &"x".repeat(2000))).await);
+        if n % 2 == 1 {
+            let _ = store.close().await;
+        }
+        if store.create(&passing).await.is_ok() {
+            let _ = store.commit(&passing, write("p", &format!("{n}"))).await;
+            let _ = store.purge(&passing, &Origin::system()).await;
+        }
+    }
+    heads
+}
+
+fn proves(dir: &Path, kept: &[Result<Head, StoreError>], what: &str) {
+    let store = Store::open(dir, StoreOptions::default()).unwrap();
+    let repo = RepoName::state();
+    for head in kept.iter().flatten() {
+        let info = store.info(&repo, head.revision);
+        assert_eq!(Some(info.unwrap().commit), head.commit, "{what}");
+    }
+    for revision in 1..=store.head(&repo).unwrap().revision.0 {
+        store.tree(&repo, Revision(revision)).unwrap();
+    }
+    let git_dir = store.git_dir(&repo);
+    drop(store);
+    Audit::verify(dir).unwrap_or_else(|faults| panic!("{what}: {faults:?}"));
+    git(&git_dir, &["fsck", "--strict", "--no-dangling"]);
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_at_any_append_refuses_that_and_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, files) = open_sim(dir.path());
+    let begun = files.counts().0;
+    assert!(toil(&store).await.iter().all(Result::is_ok));
+    let count = files.counts().0 - begun;
+    drop(store);
+    for at in 0..count {
+        for length in [1, 3] {
+            let what = format!("append {at} and {length}");
+            let dir = tempfile::tempdir().unwrap();
+            let (store, files) = open_sim(dir.path());
+            let from = files.counts().0 + at;
+            *files.full.lock().unwrap() = from..from + length;
+            let mut heads = toil(&store).await;
+            let refused = heads.iter().filter_map(|head| head.as_ref().err());
+            refused.for_each(|error| assert!(matches!(error, StoreError::Full), "{what}: {error}"));
+            *files.full.lock().unwrap() = 0..0;
+            heads.push(store.commit(&RepoName::state(), write("after", "1")).await);
+            assert!(heads.last().unwrap().is_ok(), "{what}: {:?}", heads.last());
+            drop(store);
+            proves(dir.path(), &heads, &what);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_sync_that_fails_at_any_point_acknowledges_nothing_falsely() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, files) = open_sim(dir.path());
+    let begun = files.counts().1;
+    toil(&store).await;
+    let count = files.counts().1 - begun;
+    drop(store);
+    for at in 0..count {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, files) = open_sim(dir.path());
+        files.failing.store(files.counts().1 + at, Ordering::SeqCst);
+        let heads = toil(&store).await;
+        let first = heads.iter().position(Result::is_err).unwrap_or(heads.len());
+        assert!(heads[first..].iter().all(Result::is_err), "sync {at}: acknowledged afterwards");
+        drop(store);
+        proves(dir.path(), &heads, &format!("sync {at}"));
+    }
+}
+
+#[tokio::test]
+async fn what_was_prepared_on_a_refused_write_is_refused_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, files) = open_sim(dir.path());
+    let repo = RepoName::state();
+    store.commit(&repo, write("a", "1")).await.unwrap();
+    let gate = files.gate.lock().unwrap();
+    let from = files.counts().0;
+    // The first holds the writer in its sync; those behind it meet no room.
+    *files.full.lock().unwrap() = from + 1..from + 2;
+    let first = tokio::spawn({
+        let (store, repo) = (store.clone(), repo.clone());
+        async move { store.commit(&repo, write("b", "2")).await }
+    });
+    while files.counts().0 == from {
+        tokio::task::yield_now().await;
+    }
+    let behind: Vec<_> = (0..5)
+        .map(|n| {
+            let (store, repo) = (store.clone(), repo.clone());
+            // The same content in all: none may rest on what another lent.
+            tokio::spawn(async move { store.commit(&repo, write(&format!("c{n}"), "same")).await })
+        })
+        .collect();
+    let open = store.inner.shared.repository(&repo).unwrap();
+    while open.prepare().revision < Revision(7) {
+        tokio::task::yield_now().await;
+    }
+    drop(gate);
+    assert_eq!(first.await.unwrap().unwrap().revision, Revision(2));
+    for one in behind {
+        assert!(matches!(one.await.unwrap(), Err(StoreError::Full)));
+    }
+    let head = store.commit(&repo, write("c9", "same")).await.unwrap();
+    assert_eq!(head.revision, Revision(3));
+    assert_eq!(store.tree(&repo, Revision(3)).unwrap().source.files.len(), 3);
+    drop((open, store));
+    proves(dir.path(), &[Ok(head)], "behind");
+}
+
+#[tokio::test]
+async fn versions_of_a_large_folder_cost_what_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, files) = open_sim(dir.path());
+    let repo = RepoName::state();
+    let upsert = |n: u32| Change::Upsert(path(&format!("many/file-{n:05}")), Bytes::from("x"));
+    let many = NewCommit { changes: (0..5000).map(upsert).collect(), ..write("a", "") };
+    store.commit(&repo, many).await.unwrap();
+    store.close().await.unwrap();
+    let written = |from: usize| -> usize {
+        let bytes = |op: &Op| if let Op::Append(_, bytes) = op { bytes.len() } else { 0 };
+        files.log()[from..].iter().map(bytes).sum()
+    };
+    let before = files.log().len();
+    for n in 0..40 {
+        store.commit(&repo, write(&format!("many/file-{:05}", n * 97), "y")).await.unwrap();
+    }
+    // A blob, a root, a commit, what changed in the folder, who and why.
+    assert!(written(before) / 40 < 2000, "{} in the journal", written(before) / 40);
+    store.close().await.unwrap();
+    store.packed().await.unwrap();
+    for n in 0..12 {
+        store.commit(&repo, write(&format!("many/file-{:05}", n * 89), "z")).await.unwrap();
+        store.close().await.unwrap();
+        store.packed().await.unwrap();
+    }
+    let folder = store.git_dir(&repo).join("objects/pack");
+    let sizes = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().metadata().unwrap().len());
+    let total: u64 = sizes.sum();
+    // The listing itself has 180 kB, of which half can't be compressed.
+    assert!(total < 1_600_000, "{total} for 53 versions");
+    git(&store.git_dir(&repo), &["fsck", "--strict"]);
+    assert_eq!(git(&store.git_dir(&repo), &["rev-list", "--count", "main"]), "53");
+    for revision in [1, 2, 20, 41, 53] {
+        assert_eq!(store.tree(&repo, Revision(revision)).unwrap().source.files.len(), 5000);
+    }
+    assert_eq!(store.read(&repo, Revision(53), &path("many/file-00089")).unwrap(), "z");
+}

@@ -6,9 +6,12 @@
     reason = "clippy knows test functions, but not the helpers that only they call"
 )]
 
+mod audit;
+mod backup;
 mod bad_input;
 mod cli;
 mod dogma;
+mod faults;
 mod git_serve;
 mod harness;
 mod install;

@@ -32,14 +32,22 @@ pub(super) fn verify(dir: &Path) -> Result<u64, Vec<AuditFault>> {
     let mut tried = 1;
     loop {
         match attempt(dir) {
-            Err(_) if tried < TRIES_MAX => std::thread::sleep(TRY_AGAIN_AFTER),
+            Err(_) if tried < TRIES_MAX && is_in_use(dir) => std::thread::sleep(TRY_AGAIN_AFTER),
             done => return done,
         }
         tried += 1;
     }
 }
 
-fn attempt(dir: &Path) -> Result<u64, Vec<AuditFault>> {
+/// Whether somebody has the store open.
+fn is_in_use(dir: &Path) -> bool {
+    let lock = std::fs::File::open(dir.join("lock"));
+    let held = lock.map(|lock| lock.try_lock_shared());
+    matches!(held, Ok(Err(std::fs::TryLockError::WouldBlock)))
+}
+
+/// Looks once, at a store that nobody else writes to.
+pub(crate) fn attempt(dir: &Path) -> Result<u64, Vec<AuditFault>> {
     // The journal first: what leaves it is in the files by then.
     let fault = |error: &dyn std::fmt::Display| vec![AuditFault::new(dir, 0, error.to_string())];
     let replay = log::journal(dir).map_err(|error| fault(&error))?;
@@ -252,11 +260,11 @@ impl<'a> Proof<'a> {
     }
 
     fn walk_journal(&mut self) {
-        self.place = (self.dir.join("journal"), 0);
+        let end = std::mem::replace(&mut self.place, (self.dir.join("journal"), 0));
         if let Some(begins) = self.replay.begins
             && begins.number > self.last.0 + 1
         {
-            self.place.0 = self.dir.join("audit");
+            self.place = end;
             self.fault(format!(
                 "the entries after {} up to {} are missing: the end was cut off; restore the \
                  folder from a backup",

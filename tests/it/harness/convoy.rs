@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -47,6 +48,16 @@ fn started() -> Instant {
     Instant::now()
 }
 
+/// Tells threads to end when it goes, also where the test failed: without it
+/// they would be waited for for ever.
+pub(crate) struct Ends<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 /// A port that nothing listens on now.
 pub(crate) fn free_port() -> u16 {
     let probe = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
@@ -58,10 +69,22 @@ pub(crate) struct Setup {
     config: String,
     flags: Vec<String>,
     insecure_dev: bool,
+    environment: Vec<(String, String)>,
     home: TempDir,
 }
 
 impl Setup {
+    /// Starts with a variable set.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The data folder that will be.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.home.path().join("data")
+    }
+
     /// Adds to the configuration file.
     pub(crate) fn config(mut self, yaml: &str) -> Self {
         self.config.push_str(yaml);
@@ -130,6 +153,7 @@ impl Setup {
             xds: free_port(),
             flags: self.flags,
             insecure_dev: self.insecure_dev,
+            environment: self.environment,
             home: self.home,
             log: Arc::default(),
             running: None,
@@ -145,6 +169,7 @@ pub(crate) struct Convoy {
     xds: u16,
     flags: Vec<String>,
     insecure_dev: bool,
+    environment: Vec<(String, String)>,
     home: TempDir,
     log: Arc<Mutex<String>>,
     running: Option<Beside>,
@@ -154,7 +179,13 @@ impl Convoy {
     /// A server on an empty folder, not started yet.
     pub(crate) fn with() -> Setup {
         let home = tempfile::tempdir().expect("there is room for a home");
-        Setup { config: String::new(), flags: Vec::new(), insecure_dev: true, home }
+        Setup {
+            config: String::new(),
+            flags: Vec::new(),
+            insecure_dev: true,
+            environment: Vec::new(),
+            home,
+        }
     }
 
     /// Starts it (again) on its folder and waits until it is ready.
@@ -167,6 +198,7 @@ impl Convoy {
             .args(["--xds-listen", &self.xds_address()])
             .args(self.insecure_dev.then_some("--insecure-dev"))
             .args(&self.flags)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stderr(Stdio::piped());
         if let Some(envoys) = std::env::var_os("CONVOY_ENVOYS") {
             command.env("CONVOY_ENVOYS", envoys);
@@ -187,6 +219,11 @@ impl Convoy {
             assert!(ended.is_none(), "the server ended: {ended:?}\n{}", self.log());
             self.try_get("/readyz").map_err(|error| format!("{error}\n{}", self.log()))
         });
+    }
+
+    /// Its exit code, once it has ended by itself.
+    pub(crate) fn ended(&mut self) -> Option<i32> {
+        self.running.as_mut()?.child.try_wait().ok()??.code()
     }
 
     /// Kills it with SIGKILL.
