@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod cli;
+mod contents;
 mod dogma;
 mod git_serve;
 mod harness;
@@ -18,10 +19,12 @@ mod matrix;
 mod mirror;
 mod mirroring;
 mod reading;
+mod rpc;
 mod sample;
 mod slack;
 mod smoke;
 mod store;
+mod watch_api;
 mod watching;
 mod web;
 mod writing;
