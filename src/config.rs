@@ -48,6 +48,8 @@ pub struct Config {
     pub people: Vec<PersonConfig>,
     /// The tokens that may use the API and the console, or serve nodes.
     pub tokens: Vec<TokenConfig>,
+    /// The identity provider that people log in at; `None`: tokens only.
+    pub oidc: Option<OidcConfig>,
     /// Slack; `None`: cards are shown nowhere.
     pub slack: Option<SlackConfig>,
     /// The folder that holds Envoys, `<version>/envoy`.
@@ -168,6 +170,27 @@ pub struct TokenConfig {
     pub sha256: ContentHash,
 }
 
+/// An identity provider (OpenID Connect).
+#[derive(Debug, Clone, PartialEq)]
+pub struct OidcConfig {
+    /// Its URL, exactly as it writes it itself.
+    pub issuer: String,
+    /// What people call it, for the button.
+    pub name: String,
+    /// Who we are to it.
+    pub client_id: String,
+    /// The file that holds the client's secret.
+    pub client_secret_file: PathBuf,
+    /// What is asked for beside `openid`.
+    pub scopes: Vec<String>,
+    /// The claim that is the person's name with us.
+    pub person_claim: String,
+    /// The claim that lists the person's teams.
+    pub teams_claim: Option<String>,
+    /// The certificates that are trusted, instead of the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
 /// Slack.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SlackConfig {
@@ -210,7 +233,11 @@ impl Config {
 
     /// The rules that hold between keys.
     fn check(&self) -> Result<(), ConfigError> {
-        let has_tokens = self.tokens.iter().any(|token| token.role > Role::Node);
+        let has_tokens = self.tokens.iter().any(|token| token.role != Role::Node);
+        if self.insecure_dev && self.oidc.is_some() {
+            let message = "`insecure_dev` is on although an identity provider is configured";
+            return Err(ConfigError::rule(message, "remove one of the two"));
+        }
         let loopback = self.listen.ip().is_loopback() && self.xds_listen.ip().is_loopback();
         if self.insecure_dev && has_tokens {
             let message = "`insecure_dev` is on although tokens are configured";
@@ -223,7 +250,7 @@ impl Config {
                 "listen on 127.0.0.1, or configure `auth.tokens`",
             ));
         }
-        if !self.insecure_dev && !has_tokens {
+        if !self.insecure_dev && !has_tokens && self.oidc.is_none() {
             let message = "no authentication is configured";
             let hint = "configure `auth.tokens`, or try things out on loopback with --insecure-dev";
             return Err(ConfigError::rule(message, hint));

@@ -31,6 +31,7 @@ mod git;
 mod health;
 pub mod hooks;
 mod mask;
+mod oidc;
 mod session;
 
 use std::collections::BTreeMap;
@@ -56,6 +57,7 @@ use crate::xds::Hub;
 
 pub use auth::{Auth, AuthError};
 use console::Pages;
+pub use oidc::{Oidc, ProviderError};
 
 /// Event streams that may be open at once; each holds two watch receivers.
 const STREAMS_MAX: usize = 256;

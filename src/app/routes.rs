@@ -19,7 +19,7 @@ use crate::rpc::Rpc;
 use crate::store::Store;
 use crate::tasks::Tasks;
 use crate::web::hooks::{self, GitHub, GitHubHook, Hooks, Replies, SlackHooks};
-use crate::web::{self, Auth, Web};
+use crate::web::{self, Auth, Oidc, Web};
 use crate::xds::Hub;
 
 /// What the routes are made from.
@@ -71,7 +71,8 @@ impl Routes<'_> {
         let work_dir = config.data.join("edits");
         std::fs::create_dir_all(&work_dir).context("the folder for edits can't be made")?;
         let (seen, measured, dev) = (handle.clone(), hub.clone(), config.insecure_dev);
-        let auth = Auth::new(govern.clone(), dev, secure).context("sessions can't be made")?;
+        let auth = Auth::new(govern.clone(), oidc(config, secrets)?, dev, secure);
+        let auth = auth.context("sessions can't be made")?;
         let mirrors = mirroring.clone();
         Ok(Web {
             govern,
@@ -121,6 +122,13 @@ impl Routes<'_> {
         };
         self.config.repositories.iter().filter_map(hook).collect()
     }
+}
+
+fn oidc(config: &Config, secrets: &Secrets) -> anyhow::Result<Option<Oidc>> {
+    let Some((given, secret)) = config.oidc.as_ref().zip(secrets.oidc.clone()) else {
+        return Ok(None);
+    };
+    Ok(Some(Oidc::new(given, secret, &config.base_url)?))
 }
 
 /// What each person's edits are committed as: an address that leads back to

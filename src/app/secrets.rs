@@ -15,6 +15,8 @@ pub struct Secrets {
     pub upstreams: BTreeMap<RepoName, Upstream>,
     /// Each hook's secrets.
     pub webhooks: BTreeMap<RepoName, Vec<Secret>>,
+    /// Ours at the identity provider.
+    pub oidc: Option<Secret>,
     /// Slack's.
     pub slack: Option<SlackSecrets>,
     /// What mirrors may reach; no secret, but checked with them.
@@ -46,6 +48,8 @@ impl Secrets {
                 secrets.webhooks.insert(repository.name.clone(), read?);
             }
         }
+        let oidc = config.oidc.as_ref();
+        secrets.oidc = oidc.map(|oidc| read(&oidc.client_secret_file)).transpose()?;
         if let Some(slack) = &config.slack {
             let signing: Result<_, _> =
                 slack.signing_secret_files.iter().map(|path| read(path)).collect();

@@ -102,6 +102,20 @@ pub(super) struct PersonEntry {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Auth {
     pub(super) tokens: Vec<TokenEntry>,
+    pub(super) oidc: Option<OidcEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OidcEntry {
+    pub(super) issuer: String,
+    pub(super) name: Option<String>,
+    pub(super) client_id: String,
+    pub(super) client_secret_file: PathBuf,
+    pub(super) scopes: Option<Vec<String>>,
+    pub(super) person_claim: Option<String>,
+    pub(super) teams_claim: Option<String>,
+    pub(super) ca_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -7,9 +7,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::file::{File, LimitsEntry, PersonEntry, Repository, Slack, TokenEntry, UpstreamEntry};
+use super::file::{
+    File, LimitsEntry, OidcEntry, PersonEntry, Repository, Slack, TokenEntry, UpstreamEntry,
+};
 use super::{
-    Config, ConfigError, LimitsConfig, MirrorsConfig, PersonConfig, RepositoryConfig, SlackConfig,
+    Config, ConfigError, LimitsConfig, MirrorsConfig, OidcConfig, PersonConfig, RepositoryConfig,
+    SlackConfig,
     StoreConfig, TokenConfig, UpstreamConfig, WebhookConfig,
 };
 use crate::model::nearest;
@@ -93,6 +96,7 @@ pub(super) fn merge(
         repositories: repositories(name, file.repositories)?,
         people: people(name, file.people)?,
         tokens: tokens(name, file.auth.tokens)?,
+        oidc: file.auth.oidc.map(|oidc| oidc_config(name, oidc)).transpose()?,
         slack: file.slack.map(|slack| slack_config(name, slack)).transpose()?,
         envoys: first(
             flags.envoys,
@@ -289,6 +293,30 @@ fn tokens(name: &str, entries: Vec<TokenEntry>) -> Result<Vec<TokenConfig>, Conf
         sha256: entry.sha256,
     };
     Ok(entries.into_iter().map(token).collect())
+}
+
+fn oidc_config(name: &str, entry: OidcEntry) -> Result<OidcConfig, ConfigError> {
+    let issuer = entry.issuer;
+    let parsed = url::Url::parse(&issuer).ok();
+    let host = parsed.as_ref().and_then(url::Url::host_str).unwrap_or("");
+    let loopback = ["127.0.0.1", "localhost", "[::1]"].contains(&host);
+    let trusted = issuer.starts_with("https://") || issuer.starts_with("http://") && loopback;
+    if host.is_empty() || !trusted {
+        let message = format!("`auth.oidc.issuer`: `{issuer}` is no https:// URL");
+        let hint = "write it exactly as the provider does, as in https://login.example.com";
+        return Err(ConfigError::at(name, message).with_hint(hint));
+    }
+    let scopes = || ["profile", "email"].map(str::to_owned).to_vec();
+    Ok(OidcConfig {
+        name: entry.name.unwrap_or_else(|| host.to_owned()),
+        client_id: entry.client_id,
+        client_secret_file: entry.client_secret_file,
+        scopes: entry.scopes.unwrap_or_else(scopes),
+        person_claim: entry.person_claim.unwrap_or_else(|| "preferred_username".into()),
+        teams_claim: entry.teams_claim,
+        ca_file: entry.ca_file,
+        issuer,
+    })
 }
 
 fn slack_config(name: &str, entry: Slack) -> Result<SlackConfig, ConfigError> {

@@ -20,6 +20,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::Site;
 use super::attempts::Attempts;
 use super::error::Fault;
+use super::oidc::Oidc;
 use super::session::{Holder, Session, SessionCard, Sessions};
 use crate::access::{Principal, Reach, Right};
 use crate::config::Role;
@@ -51,6 +52,7 @@ pub struct Auth {
 #[derive(Debug)]
 struct Inner {
     govern: Govern,
+    oidc: Option<Oidc>,
     sessions: Sessions,
     attempts: Attempts,
     /// Only in open development mode: what forms carry in place of a
@@ -95,12 +97,26 @@ impl Auth {
     ///
     /// # Errors
     /// The system gives no random numbers.
-    pub fn new(govern: Govern, insecure_dev: bool, secure_cookie: bool) -> Result<Self, AuthError> {
+    pub fn new(
+        govern: Govern,
+        oidc: Option<Oidc>,
+        insecure_dev: bool,
+        secure_cookie: bool,
+    ) -> Result<Self, AuthError> {
         let guarded = govern.settings().tokens.iter().any(|token| token.role != Role::Node);
         let open = if insecure_dev && !guarded { Some(random_hex()?) } else { None };
         let sessions = Sessions::new(secure_cookie);
         let attempts = Attempts::default();
-        Ok(Self { inner: Arc::new(Inner { govern, sessions, attempts, open }) })
+        Ok(Self { inner: Arc::new(Inner { govern, oidc, sessions, attempts, open }) })
+    }
+
+    /// The identity provider that people log in at.
+    pub(crate) fn oidc(&self) -> Option<&Oidc> {
+        self.inner.oidc.as_ref()
+    }
+
+    pub(crate) fn govern(&self) -> &Govern {
+        &self.inner.govern
     }
 
     /// Whether everybody is an administrator.
@@ -491,7 +507,7 @@ mod tests {
             ..GovernSettings::default()
         };
         let govern = Govern::start(store, settings).await.expect("documents");
-        let auth = Auth::new(govern.clone(), insecure_dev, true).expect("random numbers");
+        let auth = Auth::new(govern.clone(), None, insecure_dev, true).expect("random numbers");
         Home { auth, govern, _dir: dir }
     }
 

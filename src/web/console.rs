@@ -44,6 +44,8 @@ pub(crate) fn routes() -> Vec<Entry> {
         Entry::get("/bundles/{id}", LOGIN, bundles::show),
         Entry::get("/login", Access::Public, login::form),
         Entry::post("/login", Access::Public, login::log_in),
+        Entry::get("/login/oidc", Access::Public, login::begin),
+        Entry::get("/login/oidc/callback", Access::Public, login::finish),
         Entry::post("/logout", LOGIN, login::log_out),
         Entry::get("/assets/{hash}/{name}", Access::Public, assets::serve),
     ];

@@ -101,6 +101,12 @@ impl Fault {
         )
     }
 
+    /// The identity provider's answer came to nothing.
+    pub(crate) fn not_logged_in(message: impl Into<String>) -> Self {
+        let hint = "log in again; if it stays, tell an administrator the request id";
+        Self::new(StatusCode::UNAUTHORIZED, "not_logged_in", message, hint)
+    }
+
     /// Too many logins failed; `left` is how long that lasts.
     pub(crate) fn too_many_logins(left: Duration) -> Self {
         let seconds = left.as_secs().max(1);

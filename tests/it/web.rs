@@ -106,7 +106,7 @@ impl Site {
             mirroring::Settings { work: dir.path().join("mirroring"), ..Default::default() };
         let tasks = Tasks::default();
         let mirroring = Mirroring::start(store.clone(), govern.clone(), settings, brought, &tasks);
-        let auth = Auth::new(govern.clone(), false, false).expect("random numbers");
+        let auth = Auth::new(govern.clone(), None, false, false).expect("random numbers");
         let router = web::router(Web {
             govern,
             mirroring,

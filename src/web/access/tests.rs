@@ -15,6 +15,8 @@ fn only_login_assets_and_health_are_public() {
         "GET /assets/{hash}/{name}",
         "GET /healthz",
         "GET /login",
+        "GET /login/oidc",
+        "GET /login/oidc/callback",
         "GET /metrics",
         "GET /monitor/l7check",
         "GET /readyz",
