@@ -6,6 +6,7 @@
     reason = "clippy knows test functions, but not the helpers that only they call"
 )]
 
+mod access;
 mod bad_input;
 mod cli;
 mod dogma;
@@ -18,6 +19,7 @@ mod matrix;
 mod mirror;
 mod mirroring;
 mod reading;
+mod oidc;
 mod sample;
 mod slack;
 mod smoke;
