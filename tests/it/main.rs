@@ -6,6 +6,7 @@
     reason = "clippy knows test functions, but not the helpers that only they call"
 )]
 
+mod access;
 mod audit;
 mod backup;
 mod bad_input;
@@ -21,6 +22,7 @@ mod lint;
 mod matrix;
 mod mirror;
 mod mirroring;
+mod oidc;
 mod reading;
 mod rpc;
 mod sample;

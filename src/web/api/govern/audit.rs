@@ -130,8 +130,10 @@ pub(super) async fn export(
             None => page(&site, query.clone()).await.ok()?,
         };
         let last = entries.last()?.number;
-        let on = (entries.len() == query.limit)
-            .then(|| (site, AuditQuery { after: last, ..query }, None));
+        let on = match entries.len() == query.limit {
+            true => Some((site, AuditQuery { after: last, ..query }, None)),
+            false => None,
+        };
         Some((Ok::<Bytes, Infallible>(lines_of(&entries)), on))
     });
     let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
