@@ -17,20 +17,26 @@ mod envoy;
 mod failure;
 mod folder;
 mod fsck;
+mod get;
 mod grant;
 mod import;
+mod list;
+mod log;
 mod mirror;
 mod output;
 mod person;
 mod project;
+mod put;
 mod render;
 mod repo;
+mod search;
 mod serve;
 mod smoke;
 mod status;
 mod team;
 mod token;
 mod validate;
+mod watch;
 
 use clap::{Parser, Subcommand};
 
@@ -117,6 +123,49 @@ enum Command {
         after_help = "Examples:\n  convoy token > kim.token   # then put its sha256 into auth.tokens\n  convoy token create ci --role reader --expires 90d > ci.token"
     )]
     Token(token::Args),
+    /// Print a file of a repository, or what a JSONPath finds in it
+    #[command(
+        after_help = "Examples:\n  convoy get mesh/config values/common.yaml\n  convoy get mesh/config values/common.yaml --revision -2\n  convoy get mesh/config values/common.yaml --query '$.timeouts.connect'"
+    )]
+    Get(get::Args),
+    /// List the files of a repository
+    #[command(
+        after_help = "Examples:\n  convoy ls mesh/config\n  convoy ls mesh/config '/values/**' --revision 41"
+    )]
+    Ls(list::Args),
+    /// Show the revisions of a repository, or of what a pattern matches
+    #[command(
+        after_help = "Examples:\n  convoy log mesh/config\n  convoy log mesh/config '/values/**' --limit 5"
+    )]
+    Log(log::Args),
+    /// Write a file of a repository
+    #[command(
+        after_help = "Examples:\n  convoy put mesh/config values/a.yaml a.yaml -m 'Raise the timeout'\n  convoy put mesh/config values/a.yaml - -m 'Raise it' --expect 41 --merge < a.yaml"
+    )]
+    Put(put::Put),
+    /// Remove a file or folder of a repository
+    #[command(after_help = "Examples:\n  convoy rm mesh/config values/old.yaml -m 'Drop it'")]
+    Rm(put::Remove),
+    /// Move a file or folder of a repository
+    #[command(
+        after_help = "Examples:\n  convoy mv mesh/config values/a.yaml values/b.yaml -m 'Name it b'"
+    )]
+    Mv(put::Rename),
+    /// Make the files of an older revision the files again
+    #[command(
+        after_help = "Examples:\n  convoy revert mesh/config --to 41 -m 'The new timeouts were too short'"
+    )]
+    Revert(put::Revert),
+    /// Search the content of files
+    #[command(
+        after_help = "Examples:\n  convoy search 'connect_timeout: 5s'\n  convoy search --repo mesh/config --regex 'timeout: [0-9]+ms' --pattern '/values/**'"
+    )]
+    Search(search::Args),
+    /// Print revisions as they come, and go on where a connection broke
+    #[command(
+        after_help = "Examples:\n  convoy watch mesh/config\n  convoy watch mesh/config@41:/values/** mesh/edge -o json"
+    )]
+    Watch(watch::Args),
     /// Make, remove and restore projects, and say who is in them
     #[command(subcommand)]
     Project(project::Args),
@@ -177,6 +226,15 @@ pub async fn run(cli: Cli) -> u8 {
         Command::Rollback(args) => decide::rollback(&args, &output).await,
         Command::Adopt(args) => decide::adopt(&args, &output).await,
         Command::Token(args) => token::run(&args, &output).await,
+        Command::Get(args) => get::run(&args, &output).await,
+        Command::Ls(args) => list::run(&args, &output).await,
+        Command::Log(args) => log::run(&args, &output).await,
+        Command::Put(args) => put::put(&args, &output).await,
+        Command::Rm(args) => put::remove(&args, &output).await,
+        Command::Mv(args) => put::rename(&args, &output).await,
+        Command::Revert(args) => put::revert(&args, &output).await,
+        Command::Search(args) => search::run(&args, &output).await,
+        Command::Watch(args) => watch::run(&args, &output).await,
         Command::Project(args) => project::run(&args, &output).await,
         Command::Repo(args) => repo::run(&args, &output).await,
         Command::Grant(args) => grant::run(&args, &output).await,

@@ -67,36 +67,13 @@ impl Server {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, Failure> {
-        let client = reqwest::Client::builder()
-            .timeout(time_max)
-            .build()
-            .map_err(|error| Failure::new(Failure::FAILED, format!("no HTTP client: {error}")))?;
-        let url = format!("{}/api/v1{path}", self.url.trim_end_matches('/'));
-        let mut request = client.request(method, &url).header("x-convoy-client", "cli");
-        if let Some(file) = &self.token_file {
-            let token = secrets::read(file);
-            let token = token.map_err(|error| Failure::new(Failure::USAGE, error.to_string()))?;
-            request = request.bearer_auth(token.expose());
-        }
-        if let Some(person) = &self.person {
-            request = request.header("x-convoy-person", person);
-        }
+        let mut request = self.request(Some(time_max), method, path)?;
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_string());
         }
-        let unreachable = |error: reqwest::Error| {
-            let cause = innermost(&error);
-            if error.is_builder() {
-                let message = format!("`{}` is not a server's address: {cause}", self.url);
-                return Failure::new(Failure::USAGE, message)
-                    .with_hint("write it as http://127.0.0.1:7400");
-            }
-            Failure::new(Failure::UNAVAILABLE, format!("no answer from {}: {cause}", self.url))
-                .with_hint("is the server running? --url or CONVOY_URL names another")
-        };
-        let answer = request.send().await.map_err(unreachable)?;
+        let answer = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = answer.status();
-        let text = answer.text().await.map_err(unreachable)?;
+        let text = answer.text().await.map_err(|error| self.unreachable(&error))?;
         if status == reqwest::StatusCode::NO_CONTENT {
             return Ok(Value::Null);
         }
@@ -109,6 +86,68 @@ impl Server {
                     .with_hint("is it the right address? --url or CONVOY_URL names another"))
             }
         }
+    }
+
+    /// An answer that is not JSON as a whole: bytes, or a stream without an end
+    /// (then without `time_max`).
+    pub(super) async fn open(
+        &self,
+        time_max: Option<Duration>,
+        path: &str,
+        accept: &'static str,
+    ) -> Result<reqwest::Response, Failure> {
+        let request = self.request(time_max, reqwest::Method::GET, path)?.header("accept", accept);
+        let answer = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let text = answer.text().await.map_err(|error| self.unreachable(&error))?;
+        Err(refused(status.as_u16(), &serde_json::from_str(&text).unwrap_or_default()))
+    }
+
+    /// The bytes of an answer.
+    pub(super) async fn bytes(&self, path: &str) -> Result<bytes::Bytes, Failure> {
+        let answer = self.open(Some(TIMEOUT), path, "*/*").await?;
+        answer.bytes().await.map_err(|error| self.unreachable(&error))
+    }
+
+    fn request(
+        &self,
+        time_max: Option<Duration>,
+        method: reqwest::Method,
+        path: &str,
+    ) -> Result<reqwest::RequestBuilder, Failure> {
+        let client = reqwest::Client::builder().connect_timeout(TIMEOUT);
+        let client = match time_max {
+            Some(time_max) => client.timeout(time_max),
+            None => client,
+        };
+        let client = client
+            .build()
+            .map_err(|error| Failure::new(Failure::FAILED, format!("no HTTP client: {error}")))?;
+        let url = format!("{}/api/v1{path}", self.url.trim_end_matches('/'));
+        let mut request = client.request(method, &url).header("x-convoy-client", "cli");
+        if let Some(file) = &self.token_file {
+            let token = secrets::read(file);
+            let token = token.map_err(|error| Failure::new(Failure::USAGE, error.to_string()))?;
+            request = request.bearer_auth(token.expose());
+        }
+        if let Some(person) = &self.person {
+            request = request.header("x-convoy-person", person);
+        }
+        Ok(request)
+    }
+
+    pub(super) fn unreachable(&self, error: &reqwest::Error) -> Failure {
+        let cause = innermost(error);
+        if error.is_builder() {
+            let message = format!("`{}` is not a server's address: {cause}", self.url);
+            return Failure::new(Failure::USAGE, message)
+                .with_hint("write it as http://127.0.0.1:7400");
+        }
+        Failure::new(Failure::UNAVAILABLE, format!("no answer from {}: {cause}", self.url))
+            .with_hint("is the server running? --url or CONVOY_URL names another")
     }
 
     /// The repository to work on: the one named, or the only one there is.
@@ -143,7 +182,7 @@ fn innermost(error: &reqwest::Error) -> String {
     last.map(ToString::to_string).unwrap_or_default()
 }
 
-fn refused(status: u16, value: &Value) -> Failure {
+pub(super) fn refused(status: u16, value: &Value) -> Failure {
     let code = match status {
         401 | 403 => Failure::FORBIDDEN,
         404 => Failure::NOT_FOUND,
@@ -161,6 +200,12 @@ fn refused(status: u16, value: &Value) -> Failure {
     Failure::new(code, message).with_hint(text("hint"))
 }
 
+/// Escapes a path, keeping its slashes.
+pub(super) fn segments(path: &str) -> String {
+    let parts: Vec<_> = path.split('/').map(segment).collect();
+    parts.join("/")
+}
+
 /// Escapes one segment of a path.
 pub(super) fn segment(text: &str) -> String {
     use std::fmt::Write as _;
@@ -172,4 +217,21 @@ pub(super) fn segment(text: &str) -> String {
         }
         out
     })
+}
+
+/// The parameters of an address, escaped.
+#[derive(Debug, Default)]
+pub(super) struct Query(String);
+
+impl Query {
+    pub(super) fn push(&mut self, name: &str, value: &str) {
+        let mark = if self.0.is_empty() { '?' } else { '&' };
+        self.0.push_str(&format!("{mark}{name}={}", segment(value)));
+    }
+}
+
+impl std::fmt::Display for Query {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
 }

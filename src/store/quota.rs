@@ -128,13 +128,15 @@ impl Bounds {
         head: Option<CommitId>,
         editor: &mut Editor<'_>,
     ) -> Result<Option<Usage>, StoreError> {
+        let Quota { bytes_max, files_max, file_bytes_max, .. } = self.quota;
+        if bytes_max.is_none() && files_max.is_none() && file_bytes_max.is_none() {
+            return Ok(None);
+        }
         let touched = editor.touched();
-        if let Some(bytes_max) = self.quota.file_bytes_max {
+        if let Some(bytes_max) = file_bytes_max {
             check_files(editor, &touched, &repo.name, bytes_max)?;
         }
-        let Quota { bytes_max, files_max, .. } = self.quota;
         if bytes_max.is_none() && files_max.is_none() {
-            self.counted = None;
             return Ok(None);
         }
         let before = self.usage_at(shared, repo, head)?;

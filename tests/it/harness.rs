@@ -2,6 +2,7 @@
 //! test that started them.
 #![allow(dead_code, reason = "not every test uses all of it")]
 
+pub(crate) mod api;
 pub(crate) mod convoy;
 pub(crate) mod envoy;
 pub(crate) mod oneshot;

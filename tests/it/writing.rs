@@ -17,6 +17,7 @@ use convoy::model::{
 use convoy::store::{Head, NewCommit, Quota, Store, StoreError, StoreOptions, Usage};
 use jiff::Timestamp;
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use crate::harness::random::Random;
 
@@ -512,10 +513,10 @@ async fn writers_of_different_files_never_collide() {
     const WRITERS: u64 = 16;
     const WRITES: u64 = 20;
     let bench = Arc::new(Bench::start().await);
-    let mut tasks = Vec::new();
+    let mut tasks = JoinSet::new();
     for writer in 0..WRITERS {
         let bench = Arc::clone(&bench);
-        tasks.push(tokio::spawn(async move {
+        tasks.spawn(async move {
             let file = format!("dir{}/{writer}", writer % 3);
             let mut seen = Revision(0);
             for n in 0..WRITES {
@@ -523,10 +524,10 @@ async fn writers_of_different_files_never_collide() {
                 let change = vec![upsert(&file, &format!("{n}"))];
                 seen = bench.require(change, require, false).await.unwrap().revision;
             }
-        }));
+        });
     }
-    for task in tasks {
-        task.await.unwrap();
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap();
     }
     let head = bench.store.head(&bench.repo).unwrap().revision;
     assert_eq!(head, Revision(WRITERS * WRITES));
@@ -541,10 +542,10 @@ async fn writers_of_one_file_never_lose_a_line() {
     let bench = Arc::new(Bench::start().await);
     let anchors: String = (0..WRITERS).map(|writer| format!("# {writer}\n\n\n")).collect();
     bench.commit(vec![upsert("log", &anchors)]).await.unwrap();
-    let mut tasks = Vec::new();
+    let mut tasks = JoinSet::new();
     for writer in 0..WRITERS {
         let bench = Arc::clone(&bench);
-        tasks.push(tokio::spawn(async move {
+        tasks.spawn(async move {
             let mut random = Random::seeded(&format!("writer {writer}"));
             for n in 0..WRITES {
                 loop {
@@ -569,10 +570,10 @@ async fn writers_of_one_file_never_lose_a_line() {
                     }
                 }
             }
-        }));
+        });
     }
-    for task in tasks {
-        task.await.unwrap();
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap();
     }
     let text = bench.text("log").unwrap();
     for writer in 0..WRITERS {

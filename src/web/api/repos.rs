@@ -15,9 +15,6 @@ use crate::web::edits::{self, ChangeIn, Edit, Saved, Verdict};
 use crate::web::error::Fault;
 use crate::web::extract::{Answer, JsonBody, Path, repo_name};
 
-/// How many revisions one answer holds at most.
-pub(crate) const REVISIONS_MAX: usize = 200;
-
 #[derive(Serialize)]
 pub(super) struct Repos {
     repos: Vec<RepoCard>,

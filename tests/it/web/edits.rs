@@ -131,7 +131,7 @@ impl Session {
             ("action", "save"),
         ];
         let mut body = url::form_urlencoded::Serializer::new(String::new());
-        fields.iter().for_each(|(name, value)| drop(body.append_pair(name, value)));
+        body.extend_pairs(fields);
         let headers = [("cookie", self.cookie.as_str()), ("origin", "http://convoy.example.com")];
         let path = format!("/r/mesh/config/edit/{NOTES}");
         let request = form(&path, &headers, &format!("{}{more}", body.finish()));
