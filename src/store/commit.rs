@@ -129,16 +129,8 @@ pub(crate) fn send(
     let (done, waiting) = oneshot::channel();
     let generation = repo.generation();
     let repo = Some(Arc::clone(repo));
-    inner.send(Message::Write(Write {
-        repo,
-        record,
-        encoded,
-        objects,
-        descents,
-        touched,
-        generation,
-        done,
-    }))?;
+    let write = Write { repo, record, encoded, objects, descents, touched, generation, done };
+    inner.send(Message::Write(Box::new(write)))?;
     Ok(waiting)
 }
 
@@ -201,7 +193,7 @@ pub(crate) async fn create_by(
     let descents = Vec::new();
     let write =
         Write { repo: None, record, encoded, objects, descents, touched, generation: 0, done };
-    inner.send(Message::Write(write))?;
+    inner.send(Message::Write(Box::new(write)))?;
     answer(waiting).await.map(drop)
 }
 

@@ -418,40 +418,41 @@ async fn a_sync_that_fails_at_any_point_acknowledges_nothing_falsely() {
     }
 }
 
-#[tokio::test]
-async fn what_was_prepared_on_a_refused_write_is_refused_with_it() {
+#[test]
+fn what_was_prepared_on_a_refused_write_is_refused_with_it() {
     let dir = tempfile::tempdir().unwrap();
     let (store, files) = open_sim(dir.path());
     let repo = RepoName::state();
-    store.commit(&repo, write("a", "1")).await.unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(store.commit(&repo, write("a", "1"))).unwrap();
     let gate = files.gate.lock().unwrap();
     let from = files.counts().0;
     // The first holds the writer in its sync; those behind it meet no room.
     *files.full.lock().unwrap() = from + 1..from + 2;
-    let first = tokio::spawn({
+    let first = runtime.spawn({
         let (store, repo) = (store.clone(), repo.clone());
         async move { store.commit(&repo, write("b", "2")).await }
     });
     while files.counts().0 == from {
-        tokio::task::yield_now().await;
+        std::thread::yield_now();
     }
     let behind: Vec<_> = (0..5)
         .map(|n| {
             let (store, repo) = (store.clone(), repo.clone());
             // The same content in all: none may rest on what another lent.
-            tokio::spawn(async move { store.commit(&repo, write(&format!("c{n}"), "same")).await })
+            runtime.spawn(async move { store.commit(&repo, write(&format!("c{n}"), "same")).await })
         })
         .collect();
     let open = store.inner.shared.repository(&repo).unwrap();
     while open.prepare().revision < Revision(7) {
-        tokio::task::yield_now().await;
+        std::thread::yield_now();
     }
     drop(gate);
-    assert_eq!(first.await.unwrap().unwrap().revision, Revision(2));
+    assert_eq!(runtime.block_on(first).unwrap().unwrap().revision, Revision(2));
     for one in behind {
-        assert!(matches!(one.await.unwrap(), Err(StoreError::Full)));
+        assert!(matches!(runtime.block_on(one).unwrap(), Err(StoreError::Full)));
     }
-    let head = store.commit(&repo, write("c9", "same")).await.unwrap();
+    let head = runtime.block_on(store.commit(&repo, write("c9", "same"))).unwrap();
     assert_eq!(head.revision, Revision(3));
     assert_eq!(store.tree(&repo, Revision(3)).unwrap().source.files.len(), 3);
     drop((open, store));

@@ -75,7 +75,7 @@ impl Write {
 #[derive(Debug)]
 pub(crate) enum Message {
     /// Make it durable.
-    Write(Write),
+    Write(Box<Write>),
     /// Answer when everything before is durable.
     Barrier(Answer<()>),
     /// Write a checkpoint.
@@ -193,7 +193,7 @@ impl Writer {
         let (mut writes, mut barriers, mut checkpoints) = (Vec::new(), Vec::new(), Vec::new());
         for message in messages {
             match message {
-                Message::Write(write) => writes.push(write),
+                Message::Write(write) => writes.push(*write),
                 Message::Barrier(done) => barriers.push(done),
                 Message::Checkpoint(done) => checkpoints.push(done),
                 #[cfg(test)]
