@@ -121,6 +121,27 @@ pub fn router(web: Web) -> Router {
     Router::new().fallback_service(MapRequestLayer::new(dogma::normalise).layer(routes))
 }
 
+/// One route, for whoever checks or lists them all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// `GET`, `POST` …
+    pub method: String,
+    /// The path, with `{names}` for its variable parts.
+    pub path: &'static str,
+    /// Who may take it, as in `Repo(Read)`.
+    pub needs: String,
+}
+
+/// Every route of the API, the console, served Git and health.
+pub fn routes() -> Vec<Route> {
+    let route = |entry: access::Entry| Route {
+        method: entry.method.to_string(),
+        path: entry.path,
+        needs: format!("{:?}", entry.needs),
+    };
+    entries().map(route).collect()
+}
+
 /// Every route with what it needs.
 fn entries() -> impl Iterator<Item = access::Entry> {
     let entries = api::routes().into_iter();

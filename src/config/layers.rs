@@ -12,8 +12,7 @@ use super::file::{
 };
 use super::{
     Config, ConfigError, LimitsConfig, MirrorsConfig, OidcConfig, PersonConfig, RepositoryConfig,
-    SlackConfig,
-    StoreConfig, TokenConfig, UpstreamConfig, WebhookConfig,
+    SlackConfig, StoreConfig, TokenConfig, UpstreamConfig, WebhookConfig,
 };
 use crate::model::nearest;
 use crate::telemetry::logs::LogFormat;

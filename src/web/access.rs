@@ -8,7 +8,7 @@
 
 use axum::extract::{DefaultBodyLimit, RawPathParams, Request, State};
 use axum::handler::Handler;
-use axum::http::{HeaderValue, Method, Uri, header};
+use axum::http::{Method, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
@@ -60,20 +60,6 @@ pub(crate) enum Access {
 enum Surface {
     Api,
     Console,
-    /// What `git` asks; it sends a password only when it is told to.
-    Git,
-}
-
-impl Surface {
-    fn of(path: &str) -> Self {
-        if path.ends_with("/info/refs") || path.ends_with("/git-upload-pack") {
-            Self::Git
-        } else if path.starts_with("/api/") {
-            Self::Api
-        } else {
-            Self::Console
-        }
-    }
 }
 
 /// One route: method, path, who may take it, and what answers.
@@ -123,7 +109,7 @@ impl Entry {
 
     /// Adds the route behind its guard.
     pub(crate) fn mount(self, router: Router<Site>, site: &Site) -> Router<Site> {
-        let surface = Surface::of(self.path);
+        let surface = if self.path.starts_with("/api/") { Surface::Api } else { Surface::Console };
         let changes = !self.method.is_safe();
         let rule = Rule { site: site.clone(), needs: self.needs, surface, changes };
         let route = self.route.layer(DefaultBodyLimit::max(self.body_max));
@@ -143,7 +129,7 @@ struct Rule {
 
 async fn guard(State(rule): State<Rule>, mut request: Request, next: Next) -> Response {
     let names = match rule.needs.names_something() {
-        true => names(&mut request, rule.surface).await,
+        true => names(&mut request).await,
         false => Names::default(),
     };
     let caller = request.extensions().get::<Caller>();
@@ -160,15 +146,12 @@ struct Names {
     repo: String,
 }
 
-async fn names(request: &mut Request, surface: Surface) -> Names {
+async fn names(request: &mut Request) -> Names {
     let mut names = Names::default();
     let Ok(found) = request.extract_parts::<RawPathParams>().await else { return names };
     for (key, value) in &found {
         match key {
             "project" => names.project = value.to_owned(),
-            "repo" if surface == Surface::Git => {
-                names.repo = value.strip_suffix(".git").unwrap_or(value).to_owned();
-            }
             "repo" => names.repo = value.to_owned(),
             _ => {}
         }
@@ -300,12 +283,6 @@ fn too_small(caller: &Caller, needed: Role) -> Fault {
 }
 
 fn no_login(surface: Surface, changes: bool, uri: &Uri) -> Response {
-    if surface == Surface::Git {
-        let mut response = Fault::unauthenticated().into_response();
-        let ask = HeaderValue::from_static("Basic realm=\"Convoy\", charset=\"UTF-8\"");
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, ask);
-        return response;
-    }
     if surface == Surface::Api || changes {
         return Fault::unauthenticated().into_response();
     }

@@ -50,7 +50,8 @@ use crate::access::Right;
 use crate::config::Role;
 
 pub(crate) use govern::{
-    NewTokenIn, TokenCard, issue, newest as newest_entries, own_or_admin, read_emails, token_cards,
+    NewTokenIn, TokenCard, issue, newest as newest_entries, own_or_admin, rotate_token,
+    set_token_active, token_cards,
 };
 pub(crate) use look::{LISTED_MAX, no_bundle, no_pipeline, no_promotion};
 pub(crate) use repos::{RepoCard, cards as repo_cards, history, revision_or_head};

@@ -1,8 +1,10 @@
 //! The console: pages made on the server, readable and usable without
 //! scripts. Scripts add live checking, live updates and the theme switch.
 
+mod access;
 mod act;
 mod assets;
+mod audit;
 mod boards;
 mod bundles;
 mod diffs;
@@ -22,6 +24,7 @@ pub(crate) use pages::Pages;
 
 const READER: Access = Access::Role(Role::Reader);
 const OPERATOR: Access = Access::Role(Role::Operator);
+const ADMIN: Access = Access::Role(Role::Admin);
 const LOGIN: Access = Access::Login;
 /// Some of the repository's files; which is the handler's to ask.
 const READ: Access = Access::Repo(Right::Read);
@@ -51,6 +54,8 @@ pub(crate) fn routes() -> Vec<Entry> {
     ];
     routes.extend(repo_routes());
     routes.extend(act_routes());
+    routes.extend(access::routes());
+    routes.push(Entry::get("/audit", ADMIN, audit::show));
     routes
 }
 

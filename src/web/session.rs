@@ -88,11 +88,6 @@ impl Sessions {
         self.ended.subscribe()
     }
 
-    /// Whether sessions go over https only.
-    pub(crate) fn is_secure(&self) -> bool {
-        self.secure
-    }
-
     /// Begins a session under `id`.
     pub(crate) fn insert(&self, id: &str, session: Session) {
         let now = Instant::now();

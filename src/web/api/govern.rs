@@ -50,8 +50,10 @@ use crate::config::Role;
 use crate::web::extract::Answer;
 
 pub(crate) use audit::newest;
-pub(crate) use people::read_emails;
-pub(crate) use tokens::{NewTokenIn, TokenCard, cards as token_cards, issue, own_or_admin};
+pub(crate) use tokens::{
+    NewTokenIn, TokenCard, cards as token_cards, issue, own_or_admin, renew as rotate_token,
+    set_active as set_token_active,
+};
 
 const ADMIN: Access = Access::Role(Role::Admin);
 /// Whoever administers the whole repository.

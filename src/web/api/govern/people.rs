@@ -76,12 +76,6 @@ pub(super) async fn put(
     Ok(Done::says(said))
 }
 
-/// Mail addresses as a form sends them: between commas, spaces or line ends.
-pub(crate) fn read_emails(text: &str) -> BTreeSet<String> {
-    let parts = text.split(|c: char| c == ',' || c.is_whitespace());
-    parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
-}
-
 pub(super) async fn remove(
     State(site): State<Site>,
     Path(name): Path<Person>,

@@ -203,7 +203,8 @@ pub(super) async fn revoke(
     caller: Caller,
     headers: HeaderMap,
 ) -> Result<Answer<TokenCard>, Fault> {
-    set_active(&site, &caller, &headers, &name, false).await
+    let by = caller.origin(&headers);
+    Ok(Answer(set_active(&site, &caller, &by, &name, false).await?))
 }
 
 pub(super) async fn activate(
@@ -212,23 +213,24 @@ pub(super) async fn activate(
     caller: Caller,
     headers: HeaderMap,
 ) -> Result<Answer<TokenCard>, Fault> {
-    set_active(&site, &caller, &headers, &name, true).await
+    let by = caller.origin(&headers);
+    Ok(Answer(set_active(&site, &caller, &by, &name, true).await?))
 }
 
-async fn set_active(
+/// Ends a token on a caller's word, or lets it be used again.
+pub(crate) async fn set_active(
     site: &Site,
     caller: &Caller,
-    headers: &HeaderMap,
+    by: &Origin,
     name: &str,
     active: bool,
-) -> Result<Answer<TokenCard>, Fault> {
+) -> Result<TokenCard, Fault> {
     own_or_admin(site, caller, name)?;
     if active {
         may_wake(site, caller, name)?;
     }
-    let by = caller.origin(headers);
-    let token = site.web.govern.set_token_active(&by, name, active).await?;
-    Ok(Answer(TokenCard::of(&token, clock::now())))
+    let token = site.web.govern.set_token_active(by, name, active).await?;
+    Ok(TokenCard::of(&token, clock::now()))
 }
 
 /// A token may have been issued when its person had a greater role.
@@ -249,10 +251,20 @@ pub(super) async fn rotate(
     caller: Caller,
     headers: HeaderMap,
 ) -> Result<Answer<Issued>, Fault> {
-    own_or_admin(&site, &caller, &name)?;
-    may_wake(&site, &caller, &name)?;
-    let issued = site.web.govern.rotate_token(&caller.origin(&headers), &name).await?;
+    let issued = renew(&site, &caller, &caller.origin(&headers), &name).await?;
     Ok(Answer(Issued::of(issued)))
+}
+
+/// Gives a token a new secret on a caller's word.
+pub(crate) async fn renew(
+    site: &Site,
+    caller: &Caller,
+    by: &Origin,
+    name: &str,
+) -> Result<(TokenDocument, Secret), Fault> {
+    own_or_admin(site, caller, name)?;
+    may_wake(site, caller, name)?;
+    Ok(site.web.govern.rotate_token(by, name).await?)
 }
 
 #[derive(Deserialize)]
