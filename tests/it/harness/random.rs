@@ -13,7 +13,7 @@ impl Random {
     pub(crate) fn seeded(what: &str) -> Self {
         let given = std::env::var("CONVOY_SEED").ok().and_then(|seed| seed.parse().ok());
         let seed = given.unwrap_or_else(|| RandomState::new().hash_one(what));
-        println!("{what}: CONVOY_SEED={seed}");
+        eprintln!("{what}: CONVOY_SEED={seed}");
         Self(seed)
     }
 
