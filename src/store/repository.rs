@@ -23,7 +23,7 @@ use super::object::{self, Commit, Kind, Mode, Object, Oid};
 use super::quota::Bounds;
 use super::refs::Refs;
 use super::touched::Touched;
-use crate::model::{CommitId, FilePath, RepoName, Revision};
+use crate::model::{CommitId, ContentHash, FilePath, RepoName, Revision};
 
 /// Packs that gix may know at once. Checkpoints merge packs, so that their
 /// number grows with the logarithm of what the repository holds.
@@ -91,7 +91,7 @@ pub(crate) fn create_folder(
     }
     files.sync_dir(&git_dir.join("objects"))?;
     files.sync_dir(&git_dir.join("refs"))?;
-    let config = format!("{CONFIG}[convoy]\n\tnumber = {number}\n");
+    let config = config_of(&number.to_string());
     files::replace(files, &git_dir.join("config"), config.as_bytes())?;
     files::write_new(files, &git_dir.join("HEAD"), HEAD)?;
     files.sync_dir(&project)?;
@@ -104,13 +104,16 @@ pub(crate) fn finish_folder(files: &dyn Files, dir: &Path, name: &RepoName) -> s
     files::take_new(files, &git_dir(dir, name).join("HEAD"))
 }
 
+/// A Git folder's `config`; the check tells a number whose bits changed.
+fn config_of(number: &str) -> String {
+    let check = ContentHash::of(number.as_bytes()).short();
+    format!("{CONFIG}[convoy]\n\tnumber = {number}\n\tcheck = {check}\n")
+}
+
 /// Whether a Git folder's `config` is as [`create_folder`] writes it.
 pub(crate) fn is_config(text: &str) -> bool {
-    let number = text.strip_prefix(CONFIG).map(|rest| match rest {
-        "" => Some(""),
-        _ => rest.strip_prefix("[convoy]\n\tnumber = ")?.strip_suffix('\n'),
-    });
-    number.flatten().is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+    let number = text.lines().find_map(|line| line.strip_prefix("\tnumber = "));
+    text == CONFIG || number.is_some_and(|number| text == config_of(number))
 }
 
 /// The number of the record that made the Git folder; 0 where it was made

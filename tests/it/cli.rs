@@ -169,7 +169,7 @@ fn a_server_that_refuses_gives_the_code_of_its_reason() {
         (vec!["status"], 5, "no repository has a pipeline"),
         (vec!["approve", "7"], 5, "there is no promotion P-7"),
         (vec!["adopt", "--repo", "x/y"], 5, "no repository"),
-        (vec!["adopt", "--repo", "mesh/config"], 5, "follows no upstream"),
+        (vec!["adopt", "--repo", "mesh/config"], 6, "no upstream that was rewritten"),
         (vec!["rollback", "beta", "--repo", "mesh/config", "--reason", "x"], 5, "no stage beta"),
     ] {
         let (code, said) = code(&[arguments.clone(), vec!["--url", &open.url()]].concat());

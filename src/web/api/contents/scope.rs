@@ -1,10 +1,13 @@
 //! The repository that a request is about, and how far its caller's right to
 //! read reaches in it.
 
+use std::sync::Arc;
+
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 
 use crate::access::{Missing, Reach, Right};
+use crate::govern::Registry;
 use crate::model::{At, FilePath, RepoName, Revision};
 use crate::web::Site;
 use crate::web::api::repos::counted;
@@ -17,8 +20,9 @@ use crate::web::extract::repo_name;
 pub(super) struct Scope {
     pub(super) repo: RepoName,
     pub(super) reach: Reach,
-    /// Who asks, for refusals.
+    /// Who asks, and who could grant it, for refusals.
     who: String,
+    registry: Arc<Registry>,
 }
 
 /// A [`Scope`] and the file in it that the address names.
@@ -71,7 +75,8 @@ impl Scope {
         if reach == Reach::Nothing {
             return Err(Fault::no_repository(&repo));
         }
-        Ok(Self { repo, reach, who: caller.name.clone() })
+        let registry = site.web.govern.registry();
+        Ok(Self { repo, reach, who: caller.name.clone(), registry })
     }
 
     /// Whether a path may be read.
@@ -81,8 +86,7 @@ impl Scope {
         }
         let place = format!("{}:/{path}", self.repo);
         let missing = Missing { who: self.who.clone(), right: Right::Read, place };
-        let hint = "ask an owner of the project to grant it";
-        Err(Fault::forbidden(missing.to_string(), hint))
+        Err(Fault::missing(&self.registry, self.repo.project(), &missing))
     }
 
     /// The revision that is named; without one the head.
