@@ -63,10 +63,11 @@ pub(super) async fn poll(
 /// Resolves when the caller may not read any more.
 async fn lost(reader: &mut Reader, repo: &RepoName) -> Ended {
     loop {
-        reader.changed().await;
+        // First of all: it may have gone between the guard and here.
         if let Err(ended) = reader.reach(repo) {
             return ended;
         }
+        reader.changed().await;
     }
 }
 
