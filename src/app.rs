@@ -157,7 +157,12 @@ impl App {
             let cards = ports::Cards::new(client, settings.channel.clone(), links.clone());
             Arc::new(cards) as Arc<dyn Announcer>
         });
+        for repository in &config.repositories {
+            store.create(&repository.name).await?;
+        }
+        let govern = Govern::start(store.clone(), governing(config)).await?;
         let handle = reconcile::start(Parts {
+            govern: govern.clone(),
             store: store.clone(),
             renderer: renderer.clone(),
             hub: hub.clone(),
@@ -168,7 +173,6 @@ impl App {
             tasks: tasks.clone(),
         })
         .await?;
-        let govern = Govern::start(store.clone(), governing(config)).await?;
         let nudged = handle.clone();
         let mirroring = Mirroring::start(
             store.clone(),
@@ -296,7 +300,6 @@ fn settings(config: &Config, secrets: &Secrets) -> Settings {
     });
     Settings {
         repositories: repositories.collect(),
-        people_by_mail: config.people_by_mail(),
         ack_deadline: config.ack_deadline,
         quarantine: config.data.join("quarantine"),
     }

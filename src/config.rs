@@ -222,15 +222,6 @@ impl Config {
         Ok(config)
     }
 
-    /// The person behind each mail address.
-    pub fn people_by_mail(&self) -> BTreeMap<String, Person> {
-        let mails = |person: &PersonConfig| {
-            let name = person.name.clone();
-            person.emails.clone().into_iter().map(move |mail| (mail, name.clone()))
-        };
-        self.people.iter().flat_map(mails).collect()
-    }
-
     /// The rules that hold between keys.
     fn check(&self) -> Result<(), ConfigError> {
         let has_tokens = self.tokens.iter().any(|token| token.role != Role::Node);

@@ -153,6 +153,11 @@ impl Govern {
         people::by_mail(&self.inner, &self.inner.registry(), mail)
     }
 
+    /// The person behind the address in a commit.
+    pub fn person_by_author(&self, mail: &str) -> Option<Person> {
+        people::by_author(&self.inner, &self.inner.registry(), mail)
+    }
+
     /// What the configuration says.
     pub fn settings(&self) -> &GovernSettings {
         &self.inner.settings

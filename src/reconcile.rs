@@ -39,18 +39,13 @@ pub use resolve::find_bundle;
 pub use sync::Repository;
 pub use view::{Fleet, MirrorState, MirrorView, View};
 
-use std::collections::BTreeMap;
 use std::time::Duration;
-
-use crate::model::Person;
 
 /// What the configuration tells the reconciler.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Every repository that the configuration names.
     pub repositories: Vec<Repository>,
-    /// The person behind each mail address (lower case) in commits.
-    pub people_by_mail: BTreeMap<String, Person>,
     /// How long a stage's nodes may take to answer before a promotion counts
     /// as done without the silent ones.
     pub ack_deadline: Duration,

@@ -31,12 +31,25 @@ pub(super) fn is_known(inner: &Inner, registry: &Registry, person: &Person) -> b
         || inner.settings.people.iter().any(|one| one.name == *person)
 }
 
+/// The end of the addresses that commits made here give to people who have
+/// none.
+const OURS: &str = "@convoy.invalid";
+
 /// The person behind a mail address.
 pub(super) fn by_mail(inner: &Inner, registry: &Registry, mail: &str) -> Option<Person> {
     let mail = mail.to_lowercase();
     let configured = inner.settings.people.iter().find(|one| one.emails.contains(&mail));
     let documented = || registry.people.values().find(|one| one.emails.contains(&mail));
     configured.map(|one| one.name.clone()).or_else(|| documented().map(|one| one.name.clone()))
+}
+
+/// The person behind the address in a commit. Only there do the addresses
+/// count that were made up here: nobody logs in with one.
+pub(super) fn by_author(inner: &Inner, registry: &Registry, mail: &str) -> Option<Person> {
+    match mail.to_lowercase().strip_suffix(OURS) {
+        Some(name) => Person::new(name).ok(),
+        None => by_mail(inner, registry, mail),
+    }
 }
 
 /// Writes a person's document.

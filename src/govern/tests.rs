@@ -290,3 +290,17 @@ async fn grants_replace_each_other_by_place() {
     let policy = govern.registry().repository(&name).unwrap().policy.clone();
     assert_eq!(policy.member, RepositoryPolicy::default().member);
 }
+
+#[tokio::test]
+async fn an_author_is_found_by_every_address_that_commits_carry() {
+    let Home { govern, dir: _dir, .. } = home().await;
+    let document = PersonDocument { emails: ["cy@example.com".into()].into(), ..guest("cy") };
+    govern.put_person(&ann(), document).await.unwrap();
+    let author = |mail: &str| govern.person_by_author(mail);
+    assert_eq!(author("BO@example.com"), Some(person("bo")));
+    assert_eq!(author("Cy@Example.com"), Some(person("cy")));
+    assert_eq!(author("cy@convoy.invalid"), Some(person("cy")));
+    assert_eq!(author("x@example.com"), None);
+    // Nobody logs in with an address that was made up here.
+    assert_eq!(govern.person_by_mail("cy@convoy.invalid"), None);
+}

@@ -56,7 +56,8 @@ pub(super) struct Source<'a> {
     pub(super) commit: CommitInfo,
     /// The commits since the bundle before it.
     pub(super) since: Vec<CommitInfo>,
-    pub(super) people_by_mail: &'a BTreeMap<String, Person>,
+    /// The person behind a mail address.
+    pub(super) person_of: &'a dyn Fn(&str) -> Option<Person>,
     pub(super) now: Timestamp,
 }
 
@@ -111,12 +112,15 @@ fn name(
 }
 
 /// Everybody who wrote a part of it: a push of several commits is one bundle.
+/// Whoever made a commit here is known without an address. A header that came
+/// with an upstream's commit can only add an author, never hide one.
 fn authors(source: &Source<'_>) -> BTreeSet<Person> {
-    std::iter::once(&source.commit)
-        .chain(&source.since)
+    let commits = || std::iter::once(&source.commit).chain(&source.since);
+    let mails = commits()
         .flat_map(|commit| std::iter::once(&commit.author_email).chain(&commit.co_authors))
-        .filter_map(|mail| source.people_by_mail.get(&mail.to_lowercase()).cloned())
-        .collect()
+        .filter_map(|mail| (source.person_of)(mail));
+    let here = commits().filter_map(|commit| commit.origin.as_ref()?.actor.person.clone());
+    mails.chain(here).collect()
 }
 
 fn content(id: BundleId, repo: &RepoName, assessment: &Assessment) -> Bundle {

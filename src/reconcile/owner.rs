@@ -27,6 +27,7 @@ use super::record::{CardRecord, RecordError, Records};
 use super::runs::Runs;
 use super::sync::{BACKOFF, Mode, Repository};
 use super::view::{MirrorState, View};
+use crate::govern::Govern;
 use crate::model::{CommitId, NodeGroup, PromotionId, RepoName, Revision, Stage};
 use crate::promote::{self, Promotion, State};
 use crate::render::Renderer;
@@ -60,6 +61,8 @@ pub struct Parts {
     pub store: Store,
     /// The renderer.
     pub renderer: Arc<Renderer>,
+    /// Who there is: the person behind a commit's mail address.
+    pub govern: Govern,
     /// Where snapshots are served.
     pub hub: Hub,
     /// What the hub reports.

@@ -77,7 +77,11 @@ impl Site {
             work: dir.path().join("smoke"),
             parallel: 1,
         };
+        let settings = GovernSettings { tokens: tokens(), ..GovernSettings::default() };
+        let govern = Govern::start(store.clone(), settings).await;
+        let govern = govern.expect("documents that can be read");
         let parts = Parts {
+            govern: govern.clone(),
             store: store.clone(),
             renderer: renderer.clone(),
             hub: hub.clone(),
@@ -90,7 +94,6 @@ impl Site {
                     upstream: None,
                     poll: Duration::from_secs(60),
                 }],
-                people_by_mail: Default::default(),
                 ack_deadline: Duration::from_secs(1),
                 quarantine: dir.path().join("quarantine"),
             },
@@ -98,9 +101,6 @@ impl Site {
         };
         let handle = reconcile::start(parts).await.expect("a reconciler");
         let ready = Arc::new(AtomicBool::new(false));
-        let settings = GovernSettings { tokens: tokens(), ..GovernSettings::default() };
-        let govern = Govern::start(store.clone(), settings).await;
-        let govern = govern.expect("documents that can be read");
         let brought = Arc::new(|_: &RepoName| ());
         let settings =
             mirroring::Settings { work: dir.path().join("mirroring"), ..Default::default() };

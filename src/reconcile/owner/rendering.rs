@@ -1,9 +1,8 @@
 //! Makes a bundle of each repository's head, beside the owner, and records it.
 
-use std::collections::BTreeMap;
-
 use tokio::time::Instant;
 
+use crate::govern::Govern;
 use crate::model::{Actor, RepoName, Revision};
 use crate::promote::{self};
 use crate::reconcile::assess::assess_next;
@@ -30,7 +29,7 @@ impl Owner {
         mirror.rendering = Some(head.revision);
         let (repo, revision) = (repo.clone(), head.revision);
         let (store, renderer) = (self.parts.store.clone(), self.parts.renderer.clone());
-        let people = self.parts.settings.people_by_mail.clone();
+        let people = self.parts.govern.clone();
         let before = self.state.newest(&repo).map(|bundle| bundle.commit.revision);
         let events = self.events.clone();
         self.parts.tasks.spawn("render", async move {
@@ -87,7 +86,7 @@ impl Owner {
 fn render(
     store: &Store,
     renderer: &Renderer,
-    people: &BTreeMap<String, crate::model::Person>,
+    people: &Govern,
     repo: &RepoName,
     (before, revision): (Option<Revision>, Revision),
 ) -> Result<Option<Made>, StoreError> {
@@ -106,7 +105,8 @@ fn render(
         None => Vec::new(),
     };
     let made = assess_next(renderer, before.is_some(), &tree, &skipped).map(|assessment| {
-        let source = Source { repo, commit, since, people_by_mail: people, now: clock::now() };
+        let person_of = |mail: &str| people.person_by_author(mail);
+        let source = Source { repo, commit, since, person_of: &person_of, now: clock::now() };
         bundle::make(source, assessment)
     });
     let render_ms = began.elapsed().as_millis() as u64 - read_ms;
