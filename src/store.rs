@@ -23,6 +23,7 @@ mod error;
 mod files;
 mod fsck;
 mod history;
+mod hold;
 mod hub;
 mod import;
 mod index;

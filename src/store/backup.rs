@@ -6,14 +6,15 @@
 //! journal holds every record since the last checkpoint, so opening the copy
 //! replays all repositories to the one moment at which the journal was read,
 //! which is after everything that was acknowledged before the backup began.
-//! That holds as long as no checkpoint cut the journal meanwhile: its files are
-//! named by their first record, so that a cut is seen, and the pass is made
-//! again; what was linked before stays.
+//! That holds as long as no checkpoint cut the journal meanwhile: a pass takes
+//! the store's [`Hold`], so that none does for some seconds. A cut that came
+//! all the same is seen, for the journal's files are named by their first
+//! record, and the pass is made again; what was linked before stays.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -22,6 +23,7 @@ use super::commit::blocking;
 use super::error::{StoreError, failed};
 use super::files::{Files as _, RealFiles};
 use super::fsck::fsck;
+use super::hold::{self, Hold};
 use super::open::Inner;
 use super::{Store, StoreOptions, repository};
 
@@ -47,12 +49,7 @@ pub struct BackupSummary {
 /// Writes a backup to `to`.
 pub(crate) async fn backup(inner: &Arc<Inner>, to: &Path) -> Result<BackupSummary, StoreError> {
     let (inner, to) = (Arc::clone(inner), to.to_owned());
-    blocking(move || {
-        let _held = || inner.shared.packing.lock().unwrap_or_else(PoisonError::into_inner);
-        let dir = inner.shared.dir.clone();
-        make(&dir, &to, false, || drop(_held()))
-    })
-    .await
+    blocking(move || make(&inner.shared.dir, &to, false)).await
 }
 
 /// Writes a backup of the store in `dir`, which may be open elsewhere, to the
@@ -62,7 +59,7 @@ pub(crate) async fn backup(inner: &Arc<Inner>, to: &Path) -> Result<BackupSummar
 /// # Errors
 /// `to` is not empty, `dir` is no data folder, or a disk failed.
 pub fn backup_folder(dir: &Path, to: &Path, secrets: bool) -> Result<BackupSummary, StoreError> {
-    make(dir, to, secrets, || ())
+    make(dir, to, secrets)
 }
 
 /// Puts a backup into the empty folder `dir`, after everything in it was
@@ -84,16 +81,12 @@ pub fn restore(backup: &Path, dir: &Path) -> Result<BackupSummary, StoreError> {
     }
     let what = failed(format!("restoring to `{}`", dir.display()));
     let mut copy = Copy { links: false, bytes: 0 };
-    copy.folder(backup, dir, &|name| !matches!(name, "index" | "lock"), 0).map_err(what)?;
+    copy.folder(backup, dir, &|name| !matches!(name, "index" | "lock" | hold::NAME), 0)
+        .map_err(what)?;
     summarise(dir, copy.bytes)
 }
 
-fn make(
-    dir: &Path,
-    to: &Path,
-    secrets: bool,
-    before_pass: impl Fn(),
-) -> Result<BackupSummary, StoreError> {
+fn make(dir: &Path, to: &Path, secrets: bool) -> Result<BackupSummary, StoreError> {
     if !dir.join("journal").is_dir() {
         let dir = dir.display();
         return Err(StoreError::Invalid(format!("`{dir}` is no data folder: it has no journal")));
@@ -102,8 +95,12 @@ fn make(
     let what = || format!("writing the backup `{}`", to.display());
     let mut copy = Copy { links: true, bytes: 0 };
     for pass in 1.. {
-        before_pass();
-        match copy.pass(dir, to) {
+        // A store that nobody opened since there is such a lock has none.
+        let hold = Hold::open_old(dir);
+        let held = hold.as_ref().map(Hold::take).transpose().map_err(failed(what()))?;
+        let passed = copy.pass(dir, to);
+        drop(held);
+        match passed {
             Ok(true) => break,
             Ok(false) => {}
             // What is gone was moved into another place between two looks.
@@ -150,6 +147,7 @@ fn summarise(dir: &Path, bytes: u64) -> Result<BackupSummary, StoreError> {
     let what = failed(format!("finishing `{}`", dir.display()));
     let tidied = fs::remove_dir_all(dir.join("index")).and_then(|()| {
         fs::remove_file(dir.join("lock"))?;
+        fs::remove_file(dir.join(hold::NAME))?;
         File::open(dir)?.sync_all()
     });
     tidied.map_err(what)?;

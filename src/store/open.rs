@@ -14,7 +14,7 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ use super::audit::{AuditLog, AuditQuery};
 use super::cache::{CACHE_BYTES_MAX, ObjectCache};
 use super::error::{StoreError, failed};
 use super::files::Files;
+use super::hold::Hold;
 use super::hub::Hub;
 use super::index::Index;
 use super::journal::{Journal, Replay, Replayed};
@@ -73,8 +74,8 @@ pub(crate) struct Shared {
     pub(crate) halt: watch::Sender<Option<String>>,
     /// Set when nobody holds the store any more.
     pub(crate) closing: AtomicBool,
-    /// Held while packs are replaced by a merged one.
-    pub(crate) packing: Mutex<()>,
+    /// Taken while files that others may be copying are cut or removed.
+    pub(crate) hold: Hold,
     /// Numbers temporary files.
     pub(crate) temporaries: AtomicU64,
     repositories: RwLock<Repositories>,
@@ -175,7 +176,7 @@ pub(crate) fn open(
         halted: AtomicBool::new(false),
         halt: watch::Sender::default(),
         closing: AtomicBool::new(false),
-        packing: Mutex::default(),
+        hold: Hold::open(dir).map_err(failed(what()))?,
         temporaries: AtomicU64::new(0),
         repositories: RwLock::default(),
     });

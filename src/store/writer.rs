@@ -43,6 +43,11 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// journal's usual length waits.
 const PENDING_MAX: u64 = 4;
 
+/// How long a checkpoint that is due waits for somebody who copies the folder,
+/// and how often it looks.
+const HELD_MAX: Duration = Duration::from_secs(10);
+const HELD_AGAIN: Duration = Duration::from_millis(20);
+
 /// Where an answer goes. Nobody may be waiting any more; that is fine.
 pub(crate) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -122,6 +127,8 @@ pub(crate) struct Writer {
     since: Option<Instant>,
     /// When a checkpoint may be tried again that found no room.
     retry: Option<Instant>,
+    /// Since when one that is due waits for somebody who copies the folder.
+    held: Option<Instant>,
     /// Merges packs beside the writer; `None` while opening.
     packer: Option<Packer>,
 }
@@ -136,6 +143,7 @@ impl Writer {
             pending_bytes: 0,
             since: None,
             retry: None,
+            held: None,
             packer: None,
         }
     }
@@ -156,10 +164,10 @@ impl Writer {
             };
             match first {
                 Some(first) => self.serve(gather(first, queue)),
-                None => drop(self.checkpoint_or_halt()),
+                None => self.checkpoint_when_free(),
             }
             if self.is_checkpoint_due() {
-                drop(self.checkpoint_or_halt());
+                self.checkpoint_when_free();
             }
         }
     }
@@ -168,6 +176,9 @@ impl Writer {
         const FOREVER: Duration = Duration::from_secs(3600);
         if self.is_halted() || self.since.is_none() {
             return FOREVER;
+        }
+        if self.held.is_some() {
+            return HELD_AGAIN;
         }
         match self.retry {
             Some(at) => at.saturating_duration_since(Instant::now()),
@@ -371,6 +382,21 @@ impl Writer {
         let pending = self.pending.entry(name).or_insert_with(|| Pending::new(repo));
         pending.objects.extend(objects);
         pending.descents.extend(descents);
+    }
+
+    /// Leaves the journal alone while somebody copies it, but not for ever:
+    /// what is pending is in memory.
+    fn checkpoint_when_free(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let held = shared.hold.try_take().unwrap_or_else(|error| {
+            tracing::warn!(%error, "a backup that runs now may have to begin again");
+            None
+        });
+        let since = self.held.get_or_insert_with(Instant::now);
+        if held.is_some() || since.elapsed() >= HELD_MAX {
+            self.held = None;
+            drop(self.checkpoint_or_halt());
+        }
     }
 
     fn checkpoint_or_halt(&mut self) -> Result<(), StoreError> {

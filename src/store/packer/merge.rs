@@ -66,7 +66,8 @@ fn replace(
     name: &str,
     old: &[String],
 ) -> io::Result<()> {
-    let _held = shared.packing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    // Somebody copies the folder: the old packs stay until the next merge.
+    let Some(_held) = shared.hold.try_take()? else { return Ok(()) };
     repo.reopen_git().map_err(io::Error::other)?;
     for old in old.iter().filter(|old| *old != name) {
         // The index first: without it no reader takes the pack up.
