@@ -17,6 +17,7 @@ mod counters;
 mod hub;
 mod identity;
 mod method;
+mod pace;
 mod private;
 mod refusal;
 mod registry;
