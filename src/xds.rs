@@ -29,6 +29,7 @@ mod words;
 
 pub use counters::HubCounters;
 pub use hub::{Hub, Report};
+pub use method::services;
 pub use private::{Private, listen_private};
 use refusal::Refusal;
 pub use server::{XdsError, serve};
