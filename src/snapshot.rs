@@ -15,7 +15,7 @@ pub(crate) mod testing;
 pub mod wire;
 
 pub use batch::Batch;
-pub use build::{Served, Snapshot, TypeSnapshot, build, version_of};
+pub use build::{Served, Snapshot, TypeSnapshot, build, build_on, version_of};
 pub use changes::Difference;
 pub use diff::{ResourceChange, ResourceDiff, diff};
 pub use references::check;
