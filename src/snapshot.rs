@@ -6,6 +6,7 @@
 
 mod build;
 mod diff;
+mod index;
 mod references;
 mod routing;
 #[cfg(test)]
