@@ -114,7 +114,7 @@ fn mistakes_in_a_wrapper_have_places() {
         "2:1 unknown-field: `cache_control` of a wrapper is not served (leave it out: name, ttl, \
          aliases and resource are)",
     );
-    check("aliases: ['']\n", "2:11 wrong-type: an alias must be a name, not the text ``");
+    check("aliases: ['']\n", "2:11 wrong-type: an alias must be a name, not the text \"\"");
     let empty = "'@type': type.googleapis.com/envoy.service.discovery.v3.Resource\nname: f\n";
     let expected = "1:1 missing-field: the wrapper has no `resource` (write the message that it \
                     wraps under `resource`, with its `@type`)";
