@@ -8,6 +8,8 @@ mod batch;
 mod build;
 mod changes;
 mod diff;
+mod index;
+pub mod parts;
 mod references;
 mod routing;
 #[cfg(test)]

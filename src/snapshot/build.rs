@@ -11,8 +11,11 @@ use bytes::{Bytes, BytesMut};
 use prost::Message;
 
 use super::changes::Memory;
+use super::index::Index;
 use super::wire;
-use crate::model::{ContentHash, Resource, ResourceKind, ResourceName, SnapshotKey, TypeUrl};
+use crate::model::{
+    ContentHash, Resource, ResourceKind, ResourceName, SnapshotKey, TypeUrl, Wrapping,
+};
 
 /// One resource as it goes over the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,18 +26,22 @@ pub struct Served {
     pub version: Arc<str>,
     /// The encoded `google.protobuf.Any` that holds it.
     pub any: Bytes,
-    /// The hash of the message inside.
+    /// The hash of the message inside and of its wrapping.
     pub hash: ContentHash,
+    /// Its time to live and its other names.
+    pub wrapping: Wrapping,
     /// For a cluster whose endpoints come by EDS: the name it asks for.
     pub endpoints: Option<ResourceName>,
 }
 
 impl Served {
-    /// Wraps the message `body` of type `type_url`.
-    pub fn new(type_url: &TypeUrl, name: ResourceName, body: &Bytes, hash: ContentHash) -> Self {
+    /// Wraps a resource's message.
+    pub fn new(resource: &Resource) -> Self {
+        let Resource { type_url, body, .. } = resource;
         let mut any = BytesMut::with_capacity(wire::any_len(type_url, body));
         wire::put_any(type_url, body, &mut any);
-        Self::wrapped(type_url, name, any.freeze(), body, hash)
+        let (name, wrapping) = (resource.name.clone(), resource.wrapping.clone());
+        Self::wrapped(type_url, name, any.freeze(), body, wrapping, resource.hash)
     }
 
     /// Takes a message that is wrapped already.
@@ -43,10 +50,11 @@ impl Served {
         name: ResourceName,
         any: Bytes,
         body: &Bytes,
+        wrapping: Wrapping,
         hash: ContentHash,
     ) -> Self {
         let endpoints = endpoints_of(type_url, &name, body);
-        Self { name, version: hash.short().into(), any, hash, endpoints }
+        Self { name, version: hash.short().into(), any, hash, wrapping, endpoints }
     }
 
     /// The message inside, without its `Any`; empty where `any` is damaged.
@@ -64,13 +72,14 @@ pub struct TypeSnapshot {
     /// By name.
     pub resources: BTreeMap<ResourceName, Arc<Served>>,
     pub(super) memory: Memory,
+    pub(super) index: Index,
 }
 
 impl TypeSnapshot {
     /// The snapshot of a type from its resources.
     pub fn new(resources: BTreeMap<ResourceName, Arc<Served>>) -> Self {
         let version = version_of(resources.values());
-        Self { version, resources, memory: Memory::default() }
+        Self { version, resources, memory: Memory::default(), index: Index::default() }
     }
 }
 
@@ -154,7 +163,7 @@ pub fn build_on(
             before.and_then(|before| before.types.get(&one.type_url)?.resources.get(&one.name));
         let served = match known.filter(|known| known.hash == one.hash) {
             Some(known) => known.clone(),
-            None => Arc::new(Served::new(&one.type_url, one.name.clone(), &one.body, one.hash)),
+            None => Arc::new(Served::new(one)),
         };
         match types.get_mut(&one.type_url) {
             Some(same_type) => drop(same_type.insert(served.name.clone(), served)),
@@ -256,7 +265,7 @@ mod tests {
         let asked = |cluster: &Cluster| {
             let body = cluster.encode_to_vec();
             let one = resource_of(ResourceKind::Clusters, "a", body);
-            Served::new(&one.type_url, one.name.clone(), &one.body, one.hash).endpoints
+            Served::new(&one).endpoints
         };
         assert_eq!(asked(&eds("")), Some(ResourceName("a".into())));
         assert_eq!(asked(&eds("other")), Some(ResourceName("other".into())));
