@@ -15,10 +15,12 @@
 mod blame;
 mod codec;
 mod counters;
+mod features;
 mod hub;
 mod identity;
 mod line;
 mod method;
+mod pace;
 mod private;
 mod pulse;
 mod refusal;

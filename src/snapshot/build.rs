@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use prost::Message;
 
+use super::changes::Memory;
 use super::index::Index;
 use super::wire;
 use crate::model::{
@@ -34,13 +35,18 @@ pub struct Served {
 }
 
 impl Served {
-    /// Wraps a resource's message.
-    pub fn new(resource: &Resource) -> Self {
-        let Resource { type_url, body, .. } = resource;
+    /// Wraps the message `body` of type `type_url`.
+    pub fn new(type_url: &TypeUrl, name: ResourceName, body: &Bytes, hash: ContentHash) -> Self {
         let mut any = BytesMut::with_capacity(wire::any_len(type_url, body));
         wire::put_any(type_url, body, &mut any);
-        let (name, wrapping) = (resource.name.clone(), resource.wrapping.clone());
-        Self::wrapped(type_url, name, any.freeze(), body, wrapping, resource.hash)
+        Self::wrapped(type_url, name, any.freeze(), body, Wrapping::default(), hash)
+    }
+
+    /// Wraps a resource with all that is said around its message.
+    pub fn of(resource: &Resource) -> Self {
+        let Resource { type_url, name, body, wrapping, hash, .. } = resource;
+        let plain = Self::new(type_url, name.clone(), body, *hash);
+        Self { wrapping: wrapping.clone(), ..plain }
     }
 
     /// Takes a message that is wrapped already.
@@ -70,6 +76,7 @@ pub struct TypeSnapshot {
     pub version: Arc<str>,
     /// By name.
     pub resources: BTreeMap<ResourceName, Arc<Served>>,
+    pub(super) memory: Memory,
     pub(super) index: Index,
 }
 
@@ -77,7 +84,13 @@ impl TypeSnapshot {
     /// The snapshot of a type from its resources.
     pub fn new(resources: BTreeMap<ResourceName, Arc<Served>>) -> Self {
         let version = version_of(resources.values());
-        Self { version, resources, index: Index::default() }
+        Self { version, resources, memory: Memory::default(), index: Index::default() }
+    }
+}
+
+impl Default for TypeSnapshot {
+    fn default() -> Self {
+        Self::new(BTreeMap::new())
     }
 }
 
@@ -120,7 +133,7 @@ impl Snapshot {
 pub fn build(key: SnapshotKey, resources: &[Arc<Resource>]) -> Snapshot {
     let mut types: BTreeMap<TypeUrl, BTreeMap<ResourceName, Arc<Served>>> = BTreeMap::new();
     for one in resources {
-        let served = Served::new(one);
+        let served = Served::of(one);
         let same_type = types.entry(one.type_url.clone()).or_default();
         same_type.insert(one.name.clone(), Arc::new(served));
     }
@@ -202,7 +215,7 @@ mod tests {
         let asked = |cluster: &Cluster| {
             let body = cluster.encode_to_vec();
             let one = resource_of(ResourceKind::Clusters, "a", body);
-            Served::new(&one).endpoints
+            Served::of(&one).endpoints
         };
         assert_eq!(asked(&eds("")), Some(ResourceName("a".into())));
         assert_eq!(asked(&eds("other")), Some(ResourceName("other".into())));

@@ -16,7 +16,7 @@ use prost::encoding::{
 };
 
 use super::{Served, Snapshot};
-use crate::model::{ContentHash, ResourceName, SnapshotKey, TypeUrl, Wrapping};
+use crate::model::{ResourceName, SnapshotKey, TypeUrl, Wrapping};
 
 /// Why stored bytes are not a snapshot.
 #[derive(Debug, thiserror::Error)]
@@ -191,6 +191,17 @@ fn put_resource(served: &Served, to: &mut impl BufMut) {
     if let Some(ttl) = served.wrapping.ttl {
         put_field(RESOURCE_TTL, &Ttl::from(ttl).encode_to_vec(), to);
     }
+}
+
+/// How many bytes [`put_any_field`] writes.
+pub(super) fn any_field_len(served: &Served) -> usize {
+    field_len(RESPONSE_RESOURCES, served.any.len())
+}
+
+/// Writes `served` as one entry of `DiscoveryResponse.resources`, whose number
+/// is the same.
+pub(super) fn put_any_field(served: &Served, to: &mut impl BufMut) {
+    put_field(RESPONSE_RESOURCES, &served.any, to);
 }
 
 fn resource_len(served: &Served) -> usize {
