@@ -128,7 +128,6 @@ fn difference(from: &TypeSnapshot, to: &TypeSnapshot) -> Difference {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ResourceKind;
     use crate::snapshot::build;
     use crate::snapshot::testing::{cluster, key};
 
