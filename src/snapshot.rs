@@ -16,7 +16,7 @@ mod routing;
 pub(crate) mod testing;
 pub mod wire;
 
-pub use batch::Batch;
+pub use batch::{Batch, PART_BYTES};
 pub use build::{Served, Snapshot, TypeSnapshot, build, build_on, version_of};
 pub use changes::Difference;
 pub use diff::{ResourceChange, ResourceDiff, diff};

@@ -35,13 +35,18 @@ pub struct Served {
 }
 
 impl Served {
-    /// Wraps a resource's message.
-    pub fn new(resource: &Resource) -> Self {
-        let Resource { type_url, body, .. } = resource;
+    /// Wraps the message `body` of type `type_url`.
+    pub fn new(type_url: &TypeUrl, name: ResourceName, body: &Bytes, hash: ContentHash) -> Self {
         let mut any = BytesMut::with_capacity(wire::any_len(type_url, body));
         wire::put_any(type_url, body, &mut any);
-        let (name, wrapping) = (resource.name.clone(), resource.wrapping.clone());
-        Self::wrapped(type_url, name, any.freeze(), body, wrapping, resource.hash)
+        Self::wrapped(type_url, name, any.freeze(), body, Wrapping::default(), hash)
+    }
+
+    /// Wraps a resource with all that is said around its message.
+    pub fn of(resource: &Resource) -> Self {
+        let Resource { type_url, name, body, wrapping, hash, .. } = resource;
+        let plain = Self::new(type_url, name.clone(), body, *hash);
+        Self { wrapping: wrapping.clone(), ..plain }
     }
 
     /// Takes a message that is wrapped already.
@@ -163,7 +168,7 @@ pub fn build_on(
             before.and_then(|before| before.types.get(&one.type_url)?.resources.get(&one.name));
         let served = match known.filter(|known| known.hash == one.hash) {
             Some(known) => known.clone(),
-            None => Arc::new(Served::new(one)),
+            None => Arc::new(Served::of(one)),
         };
         match types.get_mut(&one.type_url) {
             Some(same_type) => drop(same_type.insert(served.name.clone(), served)),
@@ -265,7 +270,7 @@ mod tests {
         let asked = |cluster: &Cluster| {
             let body = cluster.encode_to_vec();
             let one = resource_of(ResourceKind::Clusters, "a", body);
-            Served::new(&one).endpoints
+            Served::of(&one).endpoints
         };
         assert_eq!(asked(&eds("")), Some(ResourceName("a".into())));
         assert_eq!(asked(&eds("other")), Some(ResourceName("other".into())));

@@ -16,7 +16,7 @@ use prost::encoding::{
 };
 
 use super::{Served, Snapshot};
-use crate::model::{ContentHash, ResourceName, SnapshotKey, TypeUrl, Wrapping};
+use crate::model::{ResourceName, SnapshotKey, TypeUrl, Wrapping};
 
 /// Why stored bytes are not a snapshot.
 #[derive(Debug, thiserror::Error)]

@@ -100,7 +100,7 @@ mod tests {
     use crate::snapshot::testing::cluster;
 
     fn sent(names: &[&str]) -> Vec<Arc<Served>> {
-        names.iter().map(|name| Arc::new(Served::new(&cluster(name, 1)))).collect()
+        names.iter().map(|name| Arc::new(Served::of(&cluster(name, 1)))).collect()
     }
 
     fn check(message: &str, among: &[&str], expected: &[&str]) {
