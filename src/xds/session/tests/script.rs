@@ -9,8 +9,8 @@ use prost::Message;
 
 use super::super::*;
 use crate::model::{FilePath, Place, Resource};
-use crate::snapshot::build;
 use crate::snapshot::testing::key;
+use crate::snapshot::{Served, build};
 use crate::xds::TypeStatus;
 
 pub(in super::super) use crate::model::ResourceKind as Kind;
