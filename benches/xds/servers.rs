@@ -230,7 +230,9 @@ fn bare(
                     changed.ok()?;
                     break latest.borrow_and_update().clone();
                 }
-                asked = asked.frame() => _ = asked?.ok()?,
+                piece = asked.frame() => {
+                    piece?.ok()?;
+                }
             }
         };
         Some((Ok(Frame::data(bytes)), (asked, latest)))
