@@ -21,6 +21,9 @@ use super::transport::Transport;
 /// How many times the patience for one answer a whole case may take.
 const PATIENCES: u32 = 8;
 
+/// The family whose cases refuse what others take.
+const REFUSALS: &str = "nack";
+
 /// A rule over a transport.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
@@ -63,8 +66,10 @@ pub async fn run(
 ) -> Result<Report, String> {
     let shared = driver.as_ref().is_some_and(|driver| driver.abilities().shared);
     let known = prepare(&target, driver.as_ref()).await?;
-    let (driven, still): (Vec<_>, Vec<_>) =
-        cases.iter().enumerate().partition(|(_, case)| case.rule.driven);
+    let (mut driven, still): (Vec<_>, Vec<_>) =
+        cases.iter().enumerate().partition(|(_, case)| changes(case.rule, shared));
+    // Refusals come last: a server may spare others what some have refused.
+    driven.sort_by_key(|(_, case)| case.rule.family() == REFUSALS);
     let turn = |(number, case): (usize, &Case)| {
         let (target, driver, known) = (target.clone(), driver.clone(), known.clone());
         let case = *case;
@@ -78,6 +83,11 @@ pub async fn run(
     done.extend(driven.buffer_unordered(at_once).collect::<Vec<_>>().await);
     done.sort_by_key(|(number, _)| *number);
     Ok(Report { outcomes: done.into_iter().map(|(_, outcome)| outcome).collect() })
+}
+
+/// Whether a case changes what others see, where they see the same.
+fn changes(rule: &Rule, shared: bool) -> bool {
+    rule.driven || (shared && rule.family() == REFUSALS)
 }
 
 /// Runs one case.
@@ -141,8 +151,8 @@ async fn on_bench(
 }
 
 async fn turn(bench: &Bench, rule: &Rule) -> Result<(), Stop> {
-    let own = bench.driver.as_ref().is_some_and(|driver| !driver.abilities().shared);
-    if own && !rule.driven {
+    let own = |driver: &Arc<dyn Driver>| !driver.abilities().shared || rule.family() == REFUSALS;
+    if bench.driver.as_ref().is_some_and(own) && !rule.driven {
         bench.hold_only(&base()).await?;
     }
     if rule.driven && bench.driver.is_none() {

@@ -32,6 +32,9 @@ pub(super) enum Refusal {
         /// The message's.
         given: String,
     },
+    /// A message can't be read.
+    #[error("a message can't be read: {0}")]
+    Unreadable(String),
     /// More types than anybody needs.
     #[error("too many resource types on one stream")]
     TooManyTypes,
@@ -49,9 +52,10 @@ impl From<Refusal> for Status {
         match refusal {
             Refusal::UnknownMethod(_) | Refusal::NotServed(_) => Self::unimplemented(text),
             Refusal::Unauthenticated => Self::unauthenticated(text),
-            Refusal::NoNode | Refusal::NoType | Refusal::OtherType { .. } => {
-                Self::invalid_argument(text)
-            }
+            Refusal::NoNode
+            | Refusal::NoType
+            | Refusal::OtherType { .. }
+            | Refusal::Unreadable(_) => Self::invalid_argument(text),
             Refusal::Silent(_) => Self::deadline_exceeded(text),
             Refusal::TooManyTypes | Refusal::TooManyNames => Self::resource_exhausted(text),
             Refusal::Stopping => Self::unavailable(text),

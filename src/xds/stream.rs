@@ -14,7 +14,7 @@ use futures_util::Stream;
 use futures_util::stream::unfold;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use super::identity::identity;
 use super::line::Latest;
@@ -165,6 +165,7 @@ impl Drop for Client {
 enum Event<R> {
     Request(R),
     Closed,
+    Unreadable(String),
     Published,
     Routed,
     Timeout,
@@ -182,6 +183,7 @@ impl<R: Incoming> Open<R> {
             match self.event().await {
                 Event::Request(request) => self.on_request(request)?,
                 Event::Closed => return Ok(None),
+                Event::Unreadable(text) => return Err(Refusal::Unreadable(text)),
                 Event::Published => self.on_published(),
                 Event::Routed => self.on_routed(),
                 Event::Timeout => self.on_timeout()?,
@@ -202,6 +204,10 @@ impl<R: Incoming> Open<R> {
             message = self.incoming.message() => match message {
                 Ok(Some(request)) => Event::Request(request),
                 Ok(None) => Event::Closed,
+                // Our decoder's word, or that of the limit on a message's size.
+                Err(status) if matches!(status.code(), Code::InvalidArgument | Code::OutOfRange) => {
+                    Event::Unreadable(status.message().to_owned())
+                }
                 Err(status) => {
                     tracing::debug!(error = %status.message(), "a stream broke");
                     Event::Closed
