@@ -252,6 +252,7 @@ pub async fn run(cli: Cli) -> u8 {
         Command::Restore(args) => backup::restore(&args, &output),
         Command::Bootstrap(args) => bootstrap::run(&args, &output),
         Command::Import(args) => import::run(&args, &output).await,
+        Command::Xds(args) => xds::run(args, &output).await,
         Command::Envoy(args) => envoy::run(&args, &output).await,
     };
     match done {

@@ -19,6 +19,7 @@ mod hub;
 mod identity;
 mod line;
 mod method;
+mod pace;
 mod private;
 mod pulse;
 mod refusal;
