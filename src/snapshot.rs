@@ -10,6 +10,7 @@ mod references;
 mod routing;
 #[cfg(test)]
 pub(crate) mod testing;
+mod view;
 pub mod wire;
 
 pub use build::{Served, Snapshot, TypeSnapshot, build, version_of};

@@ -12,11 +12,15 @@
 //! It knows nothing of YAML, Git, stages in order or promotion. A slow stream
 //! holds one pointer to the latest snapshot, never a queue.
 
+mod certificate;
 mod codec;
 mod counters;
+mod credential;
+mod guard;
 mod hub;
 mod identity;
 mod method;
+mod peer;
 mod private;
 mod refusal;
 mod registry;
@@ -24,12 +28,16 @@ mod server;
 mod session;
 mod status;
 mod stream;
-mod tokens;
+mod tls;
+mod views;
 mod words;
 
 pub use counters::HubCounters;
+pub use credential::{Credential, Credentials};
+pub use guard::Guard;
 pub use hub::{Hub, Report};
 pub use private::{Private, listen_private};
 use refusal::Refusal;
 pub use server::{XdsError, serve};
 pub use status::{Nack, NodeStatus, TypeStatus};
+pub use tls::{Tls, TlsError, TlsFiles};

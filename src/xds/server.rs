@@ -3,10 +3,12 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
+use futures_util::{Stream, StreamExt as _};
 use prost::Message;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -19,10 +21,12 @@ use tonic::{Response, Status, Streaming};
 use tower::ServiceExt as _;
 
 use super::codec::XdsCodec;
+use super::guard::{Caller, Guard};
 use super::method::Method;
+use super::peer::{Connection, Peer};
 use super::session::Protocol;
 use super::stream::{Incoming, answer};
-use super::tokens::Tokens;
+use super::tls::Tls;
 use super::{Hub, Refusal};
 
 /// The largest request: the initial versions of some 500,000 resources.
@@ -44,21 +48,22 @@ const GRACE: Duration = Duration::from_secs(5);
 pub struct XdsError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
 /// Serves xDS on `listener` until `shutdown`, then closes streams in order.
-/// With `tokens`, a stream must carry one of them (hashed with SHA-256) as
-/// `authorization: Bearer …`. What is not xDS goes to `beside`, whose services
-/// check for themselves who calls.
+/// `guard` says who may open a stream and what it is served. What is not xDS
+/// goes to `beside`, whose services check for themselves who calls.
 ///
 /// # Errors
 /// The server could not go on accepting connections.
 pub async fn serve(
     listener: TcpListener,
     hub: Hub,
-    tokens: Vec<crate::model::ContentHash>,
+    guard: impl Into<Guard>,
     beside: Option<Routes>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), XdsError> {
+    let guard = guard.into();
     let stop = watch::Sender::new(false);
-    let state = Arc::new(State { hub, tokens: Tokens::new(tokens), stopping: stop.subscribe() });
+    let state = Arc::new(State { hub, guard, stopping: stop.subscribe() });
+    let tls = state.guard.tls().cloned();
     let service = tower::service_fn(move |request: http::Request<Body>| {
         let (state, beside) = (state.clone(), beside.clone());
         async move {
@@ -70,7 +75,7 @@ pub async fn serve(
             }
         }
     });
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let incoming = connections(listener, tls.clone());
     let signal = async {
         shutdown.await;
         // Streams end first; then the connections say goodbye and close.
@@ -88,6 +93,7 @@ pub async fn serve(
         .serve_with_incoming_shutdown(service, incoming, signal);
     tokio::select! {
         served = served => served.map_err(|error| XdsError(error.into())),
+        () = keep_fresh(tls) => Ok(()),
         () = grace => {
             tracing::warn!("connections did not end in time and are dropped");
             Ok(())
@@ -95,19 +101,45 @@ pub async fn serve(
     }
 }
 
+/// What is accepted, secured where there is TLS.
+fn connections(
+    listener: TcpListener,
+    tls: Option<Tls>,
+) -> impl Stream<Item = io::Result<Connection>> {
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    incoming.then(move |accepted| {
+        let tls = tls.clone();
+        async move {
+            if let Some(tls) = &tls {
+                tls.refresh().await;
+            }
+            Ok(Connection::new(accepted?, tls.map(|tls| tls.acceptor()).as_ref()))
+        }
+    })
+}
+
+async fn keep_fresh(tls: Option<Tls>) {
+    match tls {
+        Some(tls) => tls.keep_fresh().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// What every request sees.
 struct State {
     hub: Hub,
-    tokens: Tokens,
+    guard: Guard,
     stopping: watch::Receiver<bool>,
 }
 
 impl State {
     async fn call(&self, request: http::Request<Body>) -> http::Response<Body> {
         match self.admit(&request) {
-            Ok(method) => match method.protocol {
-                Protocol::Sotw => self.stream::<DiscoveryRequest>(method, request).await,
-                Protocol::Delta => self.stream::<DeltaDiscoveryRequest>(method, request).await,
+            Ok((method, caller)) => match method.protocol {
+                Protocol::Sotw => self.stream::<DiscoveryRequest>(method, caller, request).await,
+                Protocol::Delta => {
+                    self.stream::<DeltaDiscoveryRequest>(method, caller, request).await
+                }
             },
             Err(refusal) => {
                 self.hub.refused();
@@ -116,21 +148,26 @@ impl State {
         }
     }
 
-    fn admit(&self, request: &http::Request<Body>) -> Result<Method, Refusal> {
-        if !self.tokens.allow(request.headers()) {
-            return Err(Refusal::Unauthenticated);
-        }
-        Method::at(request.uri().path())
+    fn admit(&self, request: &http::Request<Body>) -> Result<(Method, Caller), Refusal> {
+        let caller = self.caller(request)?;
+        Ok((Method::at(request.uri().path())?, caller))
+    }
+
+    fn caller(&self, request: &http::Request<Body>) -> Result<Caller, Refusal> {
+        let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
+        self.guard.admit(request.headers(), &peer)
     }
 
     async fn stream<R: Incoming + Message + Default>(
         &self,
         method: Method,
+        caller: Caller,
         request: http::Request<Body>,
     ) -> http::Response<Body> {
         let open = tower::service_fn(|request: tonic::Request<Streaming<R>>| {
             let (hub, stopping) = (self.hub.clone(), self.stopping.clone());
-            let stream = answer(hub, method.clone(), request.into_inner(), stopping);
+            let (method, caller) = (method.clone(), caller.clone());
+            let stream = answer(hub, method, caller, request.into_inner(), stopping);
             std::future::ready(Ok::<_, Status>(Response::new(stream)))
         });
         Grpc::new(XdsCodec::<R>::default())

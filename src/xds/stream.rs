@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tonic::{Status, Streaming};
 
+use super::guard::Caller;
 use super::hub::Latest;
 use super::identity::identity;
 use super::method::Method;
@@ -93,6 +94,7 @@ impl Incoming for DeltaDiscoveryRequest {
 pub(super) fn answer<R: Incoming>(
     hub: Hub,
     method: Method,
+    caller: Caller,
     incoming: Streaming<R>,
     stopping: watch::Receiver<bool>,
 ) -> impl Stream<Item = Result<Outgoing, Status>> + Send + 'static {
@@ -101,6 +103,7 @@ pub(super) fn answer<R: Incoming>(
         routing: hub.routing(),
         hub,
         method,
+        caller,
         incoming,
         stopping,
         since: Instant::now(),
@@ -126,6 +129,7 @@ pub(super) fn answer<R: Incoming>(
 struct Open<R> {
     hub: Hub,
     method: Method,
+    caller: Caller,
     incoming: Streaming<R>,
     stopping: watch::Receiver<bool>,
     routing: watch::Receiver<Arc<Routing>>,
@@ -157,6 +161,7 @@ enum Event<R> {
     Closed,
     Published,
     Routed,
+    Access,
     Timeout,
     Stopping,
 }
@@ -165,6 +170,10 @@ impl<R: Incoming> Open<R> {
     /// The next message to write; `None` where the client closed the stream.
     async fn next(&mut self) -> Result<Option<Outgoing>, Refusal> {
         loop {
+            // Before anything else is written: it may not be for them any more.
+            if self.caller.is_stale() {
+                self.on_access()?;
+            }
             if let Some(outgoing) = self.ready.pop_front() {
                 self.hub.pushed(&outgoing);
                 return Ok(Some(outgoing));
@@ -173,7 +182,9 @@ impl<R: Incoming> Open<R> {
                 Event::Request(request) => self.on_request(request)?,
                 Event::Closed => return Ok(None),
                 Event::Published => self.on_published(),
-                Event::Routed => self.on_routed(),
+                Event::Routed => self.on_routed()?,
+                // Looked at above.
+                Event::Access => continue,
                 Event::Timeout => self.on_timeout()?,
                 Event::Stopping => return Err(Refusal::Stopping),
             }
@@ -187,6 +198,7 @@ impl<R: Incoming> Open<R> {
             Some(_) => self.session.next_timeout(),
         };
         let deadline = deadline.map(|after| self.since + after);
+        let deadline = deadline.into_iter().chain(self.caller.deadline()).min();
         tokio::select! {
             _ = self.stopping.wait_for(|stopping| *stopping) => Event::Stopping,
             message = self.incoming.message() => match message {
@@ -199,6 +211,7 @@ impl<R: Incoming> Open<R> {
             },
             () = published(self.client.as_mut()) => Event::Published,
             Ok(()) = self.routing.changed() => Event::Routed,
+            () = self.caller.changed() => Event::Access,
             () = elapsed(deadline) => Event::Timeout,
         }
     }
@@ -207,7 +220,7 @@ impl<R: Incoming> Open<R> {
         let node = request.take_node();
         if self.client.is_none() {
             let identity = node.and_then(identity).ok_or(Refusal::NoNode)?;
-            self.introduce(identity);
+            self.introduce(identity)?;
         }
         let type_url = self.method.resolve(request.take_type())?;
         let request = request.into_request(type_url.clone());
@@ -219,33 +232,52 @@ impl<R: Incoming> Open<R> {
         Ok(())
     }
 
-    fn introduce(&mut self, identity: NodeIdentity) {
+    fn introduce(&mut self, identity: NodeIdentity) -> Result<(), Refusal> {
         self.routing.mark_unchanged();
         let key = self.hub.assign(&identity);
+        self.caller.check(&identity, key.as_ref())?;
         let stream = self.hub.joined(&identity, key.as_ref());
         let latest = key.as_ref().map(|key| self.hub.follow(key));
         tracing::debug!(node.id = %identity.id, assigned = key.is_some(), "a stream opened");
         let hub = self.hub.clone();
         self.client = Some(Client { hub, stream, identity, key, latest });
         self.on_published();
+        Ok(())
     }
 
     fn on_published(&mut self) {
         let latest = self.client.as_mut().and_then(|client| client.latest.as_mut());
         let snapshot = latest.and_then(|latest| latest.borrow_and_update().clone());
+        let snapshot = snapshot.map(|snapshot| self.caller.view(&snapshot));
         self.ready.extend(self.session.on_snapshot(snapshot, self.since.elapsed()));
     }
 
-    fn on_routed(&mut self) {
-        let Some(client) = &mut self.client else { return };
+    fn on_routed(&mut self) -> Result<(), Refusal> {
+        let Some(client) = &mut self.client else { return Ok(()) };
         let key = self.hub.assign(&client.identity);
         if key == client.key {
-            return;
+            return Ok(());
         }
+        self.caller.check(&client.identity, key.as_ref())?;
         client.latest = key.as_ref().map(|key| self.hub.follow(key));
         client.key = key;
         self.hub.assigned(&client.identity.id, client.key.as_ref());
         self.on_published();
+        Ok(())
+    }
+
+    /// What they came with was revoked, or grants something else now.
+    fn on_access(&mut self) -> Result<(), Refusal> {
+        let news = self.caller.renew()?;
+        let Some(client) = self.client.as_ref().filter(|_| news) else { return Ok(()) };
+        self.caller.check(&client.identity, client.key.as_ref())?;
+        tracing::info!(node.id = %client.identity.id, "what a node may see has changed");
+        if !self.ready.is_empty() {
+            return Err(Refusal::Narrowed);
+        }
+        self.on_published();
+        self.tell();
+        Ok(())
     }
 
     fn on_timeout(&mut self) -> Result<(), Refusal> {
