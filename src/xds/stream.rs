@@ -5,7 +5,7 @@
 //! not read is simply not polled, and holds one snapshot pointer, no queue.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
@@ -21,6 +21,7 @@ use super::hub::Latest;
 use super::identity::identity;
 use super::method::Method;
 use super::session::{Ask, Outgoing, Request, Session};
+use super::standing::{SharedSession, Standing, lock};
 use super::words::words;
 use super::{Hub, Refusal};
 use crate::model::{NodeIdentity, SnapshotKey, TypeUrl};
@@ -99,7 +100,7 @@ pub(super) fn answer<R: Incoming>(
     stopping: watch::Receiver<bool>,
 ) -> impl Stream<Item = Result<Outgoing, Status>> + Send + 'static {
     let open = Open {
-        session: Session::new(method.protocol),
+        session: Arc::new(Mutex::new(Session::new(method.protocol))),
         routing: hub.routing(),
         hub,
         method,
@@ -133,7 +134,7 @@ struct Open<R> {
     incoming: Streaming<R>,
     stopping: watch::Receiver<bool>,
     routing: watch::Receiver<Arc<Routing>>,
-    session: Session,
+    session: SharedSession,
     since: Instant,
     client: Option<Client>,
     /// What one turn of the session gave: at most a message per type.
@@ -143,15 +144,14 @@ struct Open<R> {
 /// The other end, once it introduced itself. Dropping it signs it off.
 struct Client {
     hub: Hub,
-    stream: u64,
-    identity: NodeIdentity,
+    standing: Arc<Standing>,
     key: Option<SnapshotKey>,
     latest: Option<Latest>,
 }
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.hub.left(self.stream, &self.identity.id);
+        self.hub.left(&self.standing);
     }
 }
 
@@ -185,6 +185,7 @@ impl<R: Incoming> Open<R> {
                 Event::Routed => self.on_routed()?,
                 // Looked at above.
                 Event::Access => continue,
+                Event::Timeout if self.caller.is_stale() => continue,
                 Event::Timeout => self.on_timeout()?,
                 Event::Stopping => return Err(Refusal::Stopping),
             }
@@ -195,7 +196,7 @@ impl<R: Incoming> Open<R> {
     async fn event(&mut self) -> Event<R> {
         let deadline = match &self.client {
             None => Some(SILENCE),
-            Some(_) => self.session.next_timeout(),
+            Some(_) => self.session().next_timeout(),
         };
         let deadline = deadline.map(|after| self.since + after);
         let deadline = deadline.into_iter().chain(self.caller.deadline()).min();
@@ -224,9 +225,9 @@ impl<R: Incoming> Open<R> {
         }
         let type_url = self.method.resolve(request.take_type())?;
         let request = request.into_request(type_url.clone());
-        let (answer, outgoing) = self.session.on_request(request, self.since.elapsed())?;
+        let (answer, outgoing) = self.session().on_request(request, self.since.elapsed())?;
         if let Some(client) = &self.client {
-            self.hub.answered(&client.identity.id, client.key.as_ref(), &type_url, answer);
+            self.hub.answered(&client.standing, &type_url, answer);
         }
         self.ready.extend(outgoing);
         Ok(())
@@ -236,11 +237,16 @@ impl<R: Incoming> Open<R> {
         self.routing.mark_unchanged();
         let key = self.hub.assign(&identity);
         self.caller.check(&identity, key.as_ref())?;
-        let stream = self.hub.joined(&identity, key.as_ref());
         let latest = key.as_ref().map(|key| self.hub.follow(key));
         tracing::debug!(node.id = %identity.id, assigned = key.is_some(), "a stream opened");
+        let standing = self.hub.joined(
+            identity,
+            self.caller.name().cloned(),
+            key.clone(),
+            self.session.clone(),
+        );
         let hub = self.hub.clone();
-        self.client = Some(Client { hub, stream, identity, key, latest });
+        self.client = Some(Client { hub, standing, key, latest });
         self.on_published();
         Ok(())
     }
@@ -249,19 +255,20 @@ impl<R: Incoming> Open<R> {
         let latest = self.client.as_mut().and_then(|client| client.latest.as_mut());
         let snapshot = latest.and_then(|latest| latest.borrow_and_update().clone());
         let snapshot = snapshot.map(|snapshot| self.caller.view(&snapshot));
-        self.ready.extend(self.session.on_snapshot(snapshot, self.since.elapsed()));
+        let outgoing = self.session().on_snapshot(snapshot, self.since.elapsed());
+        self.ready.extend(outgoing);
     }
 
     fn on_routed(&mut self) -> Result<(), Refusal> {
         let Some(client) = &mut self.client else { return Ok(()) };
-        let key = self.hub.assign(&client.identity);
+        let key = self.hub.assign(client.standing.identity());
         if key == client.key {
             return Ok(());
         }
-        self.caller.check(&client.identity, key.as_ref())?;
+        self.caller.check(client.standing.identity(), key.as_ref())?;
         client.latest = key.as_ref().map(|key| self.hub.follow(key));
         client.key = key;
-        self.hub.assigned(&client.identity.id, client.key.as_ref());
+        self.hub.assigned(&client.standing, client.key.as_ref());
         self.on_published();
         Ok(())
     }
@@ -270,8 +277,8 @@ impl<R: Incoming> Open<R> {
     fn on_access(&mut self) -> Result<(), Refusal> {
         let news = self.caller.renew()?;
         let Some(client) = self.client.as_ref().filter(|_| news) else { return Ok(()) };
-        self.caller.check(&client.identity, client.key.as_ref())?;
-        tracing::info!(node.id = %client.identity.id, "what a node may see has changed");
+        self.caller.check(client.standing.identity(), client.key.as_ref())?;
+        tracing::info!(node.id = %client.standing.identity().id, "what a node may see has changed");
         if !self.ready.is_empty() {
             return Err(Refusal::Narrowed);
         }
@@ -284,15 +291,20 @@ impl<R: Incoming> Open<R> {
         if self.client.is_none() {
             return Err(Refusal::Silent(SILENCE.as_secs()));
         }
-        self.ready.extend(self.session.on_timeout(self.since.elapsed()));
+        let outgoing = self.session().on_timeout(self.since.elapsed());
+        self.ready.extend(outgoing);
         Ok(())
     }
 
-    /// Tells the hub how the stream stands.
+    /// Tells the hub that the stream may stand otherwise now.
     fn tell(&self) {
-        if let Some(client) = &self.client {
-            self.hub.stands(client.stream, &client.identity.id, self.session.statuses());
+        if self.client.is_some() {
+            self.hub.stands();
         }
+    }
+
+    fn session(&self) -> MutexGuard<'_, Session> {
+        lock(&self.session)
     }
 }
 
