@@ -19,7 +19,8 @@ use crate::content::Patterns;
 use crate::model::{FilePath, Person, RepoName, Role};
 
 pub use nodes::{
-    Bound, CertificateName, NamePattern, NamePatternError, NodeScope, Outside, Scope, ScopeError,
+    Bound, CertificateName, NamePattern, NamePatternError, NodeGrant, NodeScope, Outside, Scope,
+    ScopeError,
 };
 pub use policy::{Grant, Policy, ProjectPolicy, RepositoryPolicy};
 

@@ -53,6 +53,14 @@ impl NodeScope {
         Self { secrets: vec!["*".into()], ..Self::default() }
     }
 
+    /// Compiles it.
+    ///
+    /// # Errors
+    /// As [`Scope::new`].
+    pub fn compile(&self) -> Result<Scope, ScopeError> {
+        Scope::new(self.clone())
+    }
+
     /// The parts that are globs, by name.
     fn parts(&self) -> [(&'static str, &[String]); 6] {
         [
@@ -63,6 +71,55 @@ impl NodeScope {
             ("groups", &self.groups),
             ("secrets", &self.secrets),
         ]
+    }
+}
+
+/// What is granted to a node's token that is issued: a scope, and the
+/// certificates that stand for the token.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NodeGrant {
+    /// What its holder may be and see.
+    pub scope: NodeScope,
+    /// Patterns over the names in certificates.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<String>,
+}
+
+impl NodeGrant {
+    /// Checks it. Who may be which node, and in which stage, must be said.
+    ///
+    /// # Errors
+    /// The first part that is wrong or missing.
+    pub fn check(&self) -> Result<(), ScopeError> {
+        self.scope.compile()?;
+        self.patterns()?;
+        let scope = &self.scope;
+        let missing = |part, message: &str| ScopeError { part, message: message.to_owned() };
+        if scope.nodes.is_empty() && scope.clusters.is_empty() && self.certificates.is_empty() {
+            let message = "which nodes may use it must be said, as in web-*; `*` is every node";
+            return Err(missing("nodes", message));
+        }
+        if scope.stages.is_empty() {
+            let message = "from which stages it is served must be said; `*` is every stage";
+            return Err(missing("stages", message));
+        }
+        Ok(())
+    }
+
+    /// The patterns over certificate names.
+    ///
+    /// # Errors
+    /// The first that can't be read.
+    pub fn patterns(&self) -> Result<Vec<NamePattern>, ScopeError> {
+        let part = "certificates";
+        if self.certificates.len() > PATTERNS_MAX {
+            let message = format!("at most {PATTERNS_MAX} patterns can stand here");
+            return Err(ScopeError { part, message });
+        }
+        let read = self.certificates.iter().map(|text| NamePattern::new(text));
+        let refuse = |error: NamePatternError| ScopeError { part, message: error.to_string() };
+        read.collect::<Result<_, _>>().map_err(refuse)
     }
 }
 

@@ -86,12 +86,11 @@ impl Tls {
     ///
     /// # Errors
     /// The first file that can't be used.
-    pub async fn load(files: TlsFiles) -> Result<Self, TlsError> {
-        let looked = Looked { at: Instant::now(), stamps: stamps(&files).await };
-        let material = Material::read(&files).await?;
-        let trust = Trust::new(&material, &files)?;
+    pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
+        let looked = Looked { at: Instant::now(), stamps: stamps(&files) };
+        let (server, trust) = read_all(&files)?;
         let inner = Inner {
-            server: watch::Sender::new(Arc::new(material.server(&trust, &files)?)),
+            server: watch::Sender::new(server),
             trust: watch::Sender::new(trust),
             looked: Mutex::new(looked),
             files,
@@ -122,13 +121,19 @@ impl Tls {
         if !self.take_turn() {
             return;
         }
+        let this = self.clone();
+        // Files may lie on a slow disk. A look that was cut off comes again.
+        let _ = tokio::task::spawn_blocking(move || this.look()).await;
+    }
+
+    fn look(&self) {
         let files = &self.inner.files;
-        let found = stamps(files).await;
+        let found = stamps(files);
         if found == self.looked().stamps {
             return;
         }
         self.looked().stamps = found;
-        match self.reload().await {
+        match read_all(files).map(|(server, trust)| self.take(server, trust)) {
             Ok(()) => {
                 tracing::info!(cert_file = %files.cert_file.display(), "xDS uses the new TLS files")
             }
@@ -151,11 +156,7 @@ impl Tls {
         turn
     }
 
-    async fn reload(&self) -> Result<(), TlsError> {
-        let files = &self.inner.files;
-        let material = Material::read(files).await?;
-        let trust = Trust::new(&material, files)?;
-        let server = Arc::new(material.server(&trust, files)?);
+    fn take(&self, server: Arc<ServerConfig>, trust: Trust) {
         self.inner.server.send_replace(server);
         self.inner.trust.send_if_modified(|known| {
             let news = known.hash != trust.hash;
@@ -164,12 +165,17 @@ impl Tls {
             }
             news
         });
-        Ok(())
     }
 
     fn looked(&self) -> MutexGuard<'_, Looked> {
         self.inner.looked.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn read_all(files: &TlsFiles) -> Result<(Arc<ServerConfig>, Trust), TlsError> {
+    let material = Material::read(files)?;
+    let trust = Trust::new(&material, files)?;
+    Ok((Arc::new(material.server(&trust, files)?), trust))
 }
 
 /// Whose certificates are trusted.
@@ -227,21 +233,21 @@ struct Material {
 }
 
 impl Material {
-    async fn read(files: &TlsFiles) -> Result<Self, TlsError> {
+    fn read(files: &TlsFiles) -> Result<Self, TlsError> {
         let (mut authorities, mut revoked) = (Vec::new(), Vec::new());
         for file in &files.client_ca_files {
-            authorities.push(read(file).await?);
+            authorities.push(read(file)?);
         }
         for file in &files.client_crl_files {
-            revoked.push(read(file).await?);
+            revoked.push(read(file)?);
         }
-        let about = tokio::fs::metadata(&files.key_file).await;
+        let about = std::fs::metadata(&files.key_file);
         if about.is_ok_and(|about| about.permissions().mode() & 0o007 != 0) {
             let hint = format!("chmod 600 {}", files.key_file.display());
             let reason = format!("this key is open to every user of the machine; {hint}");
             return Err(refuse(&files.key_file, reason));
         }
-        let (certificate, key) = (read(&files.cert_file).await?, read(&files.key_file).await?);
+        let (certificate, key) = (read(&files.cert_file)?, read(&files.key_file)?);
         Ok(Self { certificate, key, authorities, revoked })
     }
 
@@ -289,13 +295,13 @@ impl Material {
     }
 }
 
-async fn read(file: &Path) -> Result<Vec<u8>, TlsError> {
+fn read(file: &Path) -> Result<Vec<u8>, TlsError> {
     let unreadable = |error: std::io::Error| refuse(file, format!("can't be read: {error}"));
-    let about = tokio::fs::metadata(file).await.map_err(unreadable)?;
+    let about = std::fs::metadata(file).map_err(unreadable)?;
     if about.len() > FILE_BYTES_MAX {
         return Err(refuse(file, format!("it is longer than {FILE_BYTES_MAX} bytes")));
     }
-    tokio::fs::read(file).await.map_err(unreadable)
+    std::fs::read(file).map_err(unreadable)
 }
 
 fn certificates(file: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -317,11 +323,11 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-async fn stamps(files: &TlsFiles) -> Vec<Option<Stamp>> {
+fn stamps(files: &TlsFiles) -> Vec<Option<Stamp>> {
     let pair = [&files.cert_file, &files.key_file];
     let mut stamps = Vec::new();
     for file in pair.into_iter().chain(&files.client_ca_files).chain(&files.client_crl_files) {
-        let about = tokio::fs::metadata(file).await.ok();
+        let about = std::fs::metadata(file).ok();
         stamps.push(about.map(|about| {
             (about.dev(), about.ino(), about.ctime(), about.ctime_nsec(), about.len())
         }));

@@ -141,7 +141,8 @@ fn secrets_go_only_where_they_are_granted_and_nobody_can_listen() {
         let guard = Guard::new(watch::channel(Arc::new(known)).1);
         let view = guard.admit(&headers(Some("Bearer one")), peer).unwrap().view(&all);
         let names = view.types.get(&sds).map(|one| one.resources.keys().cloned().collect());
-        names.unwrap_or_else(Vec::new).iter().map(ToString::to_string).collect::<Vec<_>>()
+        let names: Vec<crate::model::ResourceName> = names.unwrap_or_default();
+        names.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     let web = NodeScope { secrets: stages(&["web"]), ..NodeScope::default() };
     assert_eq!(seen(NodeScope::default(), &local()), Vec::<String>::new());
