@@ -12,6 +12,7 @@
 //! It knows nothing of YAML, Git, stages in order or promotion. A slow stream
 //! holds one pointer to the latest snapshot, never a queue.
 
+mod blame;
 mod certificate;
 mod codec;
 mod counters;
@@ -19,7 +20,9 @@ mod credential;
 mod guard;
 mod hub;
 mod identity;
+mod line;
 mod method;
+mod pace;
 mod peer;
 mod private;
 mod pulse;
@@ -34,13 +37,14 @@ mod tls;
 mod views;
 mod words;
 
-pub use counters::HubCounters;
+pub use counters::{HubCounters, Lags};
 pub use credential::{Credential, Credentials};
 pub use guard::Guard;
 pub use hub::{Hub, Report};
+pub use line::Release;
 pub use method::services;
 pub use private::{Private, listen_private};
 use refusal::Refusal;
 pub use server::{XdsError, serve};
-pub use status::{Nack, NodeStatus, TypeStatus};
+pub use status::{Doubt, Nack, NodeStatus, ResourceState, ResourceStatus, Tally, TypeStatus};
 pub use tls::{Tls, TlsError, TlsFiles};

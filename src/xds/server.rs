@@ -9,18 +9,20 @@ use std::time::Duration;
 
 use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
 use futures_util::{Stream, StreamExt as _};
-use prost::Message;
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use http_body_util::StreamBody;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::Instant;
+use tonic::Status;
 use tonic::body::Body;
-use tonic::server::Grpc;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
-use tonic::{Response, Status, Streaming};
 use tower::ServiceExt as _;
 
-use super::codec::XdsCodec;
+use super::codec::Requests;
 use super::guard::{Caller, Guard};
 use super::method::Method;
 use super::peer::{Connection, Peer};
@@ -29,8 +31,8 @@ use super::stream::{Incoming, answer};
 use super::tls::Tls;
 use super::{Hub, Refusal};
 
-/// The largest request: the initial versions of some 500,000 resources.
-const MAX_REQUEST_BYTES: usize = 64 << 20;
+/// What a gRPC response calls itself.
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 /// What every method of xDS begins with.
 const XDS_PATHS: &str = "/envoy.";
 /// How often a silent connection is asked whether it lives, and how long it
@@ -62,7 +64,7 @@ pub async fn serve(
 ) -> Result<(), XdsError> {
     let guard = guard.into();
     let stop = watch::Sender::new(false);
-    let state = Arc::new(State { hub, guard, stopping: stop.subscribe() });
+    let state = Arc::new(State { hub, guard, stopping: stop.subscribe(), origin: Instant::now() });
     let tls = state.guard.tls().cloned();
     let service = tower::service_fn(move |request: http::Request<Body>| {
         let (state, beside) = (state.clone(), beside.clone());
@@ -71,7 +73,7 @@ pub async fn serve(
                 Some(beside) if !request.uri().path().starts_with(XDS_PATHS) => {
                     beside.oneshot(request).await
                 }
-                _ => Ok::<_, Infallible>(state.call(request).await),
+                _ => Ok::<_, Infallible>(state.call(request)),
             }
         }
     });
@@ -130,16 +132,16 @@ struct State {
     hub: Hub,
     guard: Guard,
     stopping: watch::Receiver<bool>,
+    /// What every stream's pace is counted from.
+    origin: Instant,
 }
 
 impl State {
-    async fn call(&self, request: http::Request<Body>) -> http::Response<Body> {
+    fn call(&self, request: http::Request<Body>) -> http::Response<Body> {
         match self.admit(&request) {
             Ok((method, caller)) => match method.protocol {
-                Protocol::Sotw => self.stream::<DiscoveryRequest>(method, caller, request).await,
-                Protocol::Delta => {
-                    self.stream::<DeltaDiscoveryRequest>(method, caller, request).await
-                }
+                Protocol::Sotw => self.stream::<DiscoveryRequest>(method, caller, request),
+                Protocol::Delta => self.stream::<DeltaDiscoveryRequest>(method, caller, request),
             },
             Err(refusal) => {
                 self.hub.refused();
@@ -158,21 +160,17 @@ impl State {
         self.guard.admit(request.headers(), &peer)
     }
 
-    async fn stream<R: Incoming + Message + Default>(
+    fn stream<R: Incoming>(
         &self,
         method: Method,
         caller: Caller,
         request: http::Request<Body>,
     ) -> http::Response<Body> {
-        let open = tower::service_fn(|request: tonic::Request<Streaming<R>>| {
-            let (hub, stopping) = (self.hub.clone(), self.stopping.clone());
-            let (method, caller) = (method.clone(), caller.clone());
-            let stream = answer(hub, method, caller, request.into_inner(), stopping);
-            std::future::ready(Ok::<_, Status>(Response::new(stream)))
-        });
-        Grpc::new(XdsCodec::<R>::default())
-            .max_decoding_message_size(MAX_REQUEST_BYTES)
-            .streaming(open, request)
-            .await
+        let requests = Requests::<R>::new(request.into_body());
+        let (hub, stopping) = (self.hub.clone(), self.stopping.clone());
+        let pieces = answer(hub, method, caller, requests, stopping, self.origin);
+        let mut response = http::Response::new(Body::new(StreamBody::new(pieces)));
+        response.headers_mut().insert(CONTENT_TYPE, GRPC);
+        response
     }
 }

@@ -5,34 +5,42 @@
 //! not read is simply not polled, and holds one snapshot pointer, no queue.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use bytes::Bytes;
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
 use futures_util::Stream;
 use futures_util::stream::unfold;
+use http::HeaderMap;
+use hyper::body::Frame;
+use prost::Message;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
-use tonic::{Status, Streaming};
+use tokio::time::{Instant, Sleep, sleep_until};
+use tonic::Status;
 
+use super::codec::Requests;
 use super::guard::Caller;
-use super::hub::Latest;
 use super::identity::identity;
+use super::line::Latest;
 use super::method::Method;
+use super::pace::Pace;
 use super::session::{Ask, Outgoing, Request, Session};
 use super::standing::{SharedSession, Standing, lock};
 use super::words::words;
 use super::{Hub, Refusal};
 use crate::model::{NodeIdentity, SnapshotKey, TypeUrl};
-use crate::snapshot::Routing;
+use crate::snapshot::{Routing, Snapshot};
 use crate::telemetry::clock;
 
 /// How long a stream may be open without a first message.
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// A request of either variant.
-pub(super) trait Incoming: Send + 'static {
+pub(super) trait Incoming: Message + Default + Send + 'static {
     /// Takes the node out, which only the first message needs.
     fn take_node(&mut self) -> Option<Node>;
     /// The type it says it is about.
@@ -91,14 +99,17 @@ impl Incoming for DeltaDiscoveryRequest {
     }
 }
 
-/// Answers `incoming` until it ends, errs, or `stopping` turns true.
+/// Answers `incoming` until it ends, errs, or `stopping` turns true: the pieces
+/// of a response's body, the last of which says how it ended. Streams with one
+/// `origin` keep step in a burst of publications.
 pub(super) fn answer<R: Incoming>(
     hub: Hub,
     method: Method,
     caller: Caller,
-    incoming: Streaming<R>,
+    incoming: Requests<R>,
     stopping: watch::Receiver<bool>,
-) -> impl Stream<Item = Result<Outgoing, Status>> + Send + 'static {
+    origin: Instant,
+) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send + 'static {
     let open = Open {
         session: Arc::new(Mutex::new(Session::new(method.protocol))),
         routing: hub.routing(),
@@ -108,22 +119,35 @@ pub(super) fn answer<R: Incoming>(
         incoming,
         stopping,
         since: Instant::now(),
+        alarm: Alarm::default(),
+        pace: Pace::new(origin),
         client: None,
         ready: VecDeque::new(),
+        shared: Bytes::new(),
     };
     unfold(Some(open), |open| async move {
         let mut open = open?;
-        match open.next().await {
-            Ok(Some(outgoing)) => Some((Ok(outgoing), Some(open))),
-            Ok(None) => None,
+        let ended = match open.next().await {
+            Ok(Some(bytes)) => return Some((Ok(Frame::data(bytes)), Some(open))),
+            Ok(None) => Status::ok(""),
             Err(refusal) => {
                 if refusal != Refusal::Stopping {
                     open.hub.refused();
                 }
-                Some((Err(refusal.into()), None))
+                refusal.into()
             }
-        }
+        };
+        Some((Ok(Frame::trailers(trailers(&ended))), None))
     })
+}
+
+/// The end of a response. A text that can't be a header is left out.
+fn trailers(status: &Status) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    if status.add_header(&mut trailers).is_err() {
+        trailers.insert(Status::GRPC_STATUS, (status.code() as i32).into());
+    }
+    trailers
 }
 
 /// A stream at work.
@@ -131,14 +155,18 @@ struct Open<R> {
     hub: Hub,
     method: Method,
     caller: Caller,
-    incoming: Streaming<R>,
+    incoming: Requests<R>,
     stopping: watch::Receiver<bool>,
     routing: watch::Receiver<Arc<Routing>>,
     session: SharedSession,
     since: Instant,
+    alarm: Alarm,
+    pace: Pace,
     client: Option<Client>,
     /// What one turn of the session gave: at most a message per type.
     ready: VecDeque<Outgoing>,
+    /// The second half of the message under way.
+    shared: Bytes,
 }
 
 /// The other end, once it introduced itself. Dropping it signs it off.
@@ -147,6 +175,16 @@ struct Client {
     standing: Arc<Standing>,
     key: Option<SnapshotKey>,
     latest: Option<Latest>,
+}
+
+impl Client {
+    /// What it is to be served now.
+    fn take(&mut self) -> Option<Arc<Snapshot>> {
+        let latest = self.latest.as_mut()?;
+        let snapshot = latest.take();
+        self.standing.seat().spared = latest.is_spared();
+        snapshot
+    }
 }
 
 impl Drop for Client {
@@ -167,21 +205,27 @@ enum Event<R> {
 }
 
 impl<R: Incoming> Open<R> {
-    /// The next message to write; `None` where the client closed the stream.
-    async fn next(&mut self) -> Result<Option<Outgoing>, Refusal> {
+    /// The next bytes to write; `None` where the client closed the stream.
+    async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
         loop {
-            // Before anything else is written: it may not be for them any more.
+            if !self.shared.is_empty() {
+                return Ok(Some(std::mem::take(&mut self.shared)));
+            }
+            // Before another message begins: it may not be for them any more.
             if self.caller.is_stale() {
                 self.on_access()?;
             }
             if let Some(outgoing) = self.ready.pop_front() {
-                self.hub.pushed(&outgoing);
-                return Ok(Some(outgoing));
+                let frame = outgoing.frame();
+                self.hub.pushed(&outgoing, frame.message_len());
+                self.shared = frame.shared;
+                return Ok(Some(frame.head));
             }
-            match self.event().await {
+            match self.event().await? {
                 Event::Request(request) => self.on_request(request)?,
                 Event::Closed => return Ok(None),
-                Event::Published => self.on_published(),
+                Event::Published if !self.pace.admits(Instant::now()) => continue,
+                Event::Published => self.take(),
                 Event::Routed => self.on_routed()?,
                 // Looked at above.
                 Event::Access => continue,
@@ -193,28 +237,26 @@ impl<R: Incoming> Open<R> {
         }
     }
 
-    async fn event(&mut self) -> Event<R> {
-        let deadline = match &self.client {
+    async fn event(&mut self) -> Result<Event<R>, Refusal> {
+        let timeout = match &self.client {
             None => Some(SILENCE),
             Some(_) => self.session().next_timeout(),
         };
-        let deadline = deadline.map(|after| self.since + after);
-        let deadline = deadline.into_iter().chain(self.caller.deadline()).min();
-        tokio::select! {
+        let timeout = timeout.map(|after| self.since + after);
+        let deadline = timeout.into_iter().chain(self.pace.due()).chain(self.caller.deadline());
+        let deadline = deadline.min();
+        let event = tokio::select! {
             _ = self.stopping.wait_for(|stopping| *stopping) => Event::Stopping,
-            message = self.incoming.message() => match message {
-                Ok(Some(request)) => Event::Request(request),
-                Ok(None) => Event::Closed,
-                Err(status) => {
-                    tracing::debug!(error = %status.message(), "a stream broke");
-                    Event::Closed
-                }
+            request = self.incoming.next() => match request? {
+                Some(request) => Event::Request(request),
+                None => Event::Closed,
             },
-            () = published(self.client.as_mut()) => Event::Published,
+            () = published(self.client.as_mut()), if self.pace.due().is_none() => Event::Published,
             Ok(()) = self.routing.changed() => Event::Routed,
             () = self.caller.changed() => Event::Access,
-            () = elapsed(deadline) => Event::Timeout,
-        }
+            () = self.alarm.rings(deadline) => Event::Timeout,
+        };
+        Ok(event)
     }
 
     fn on_request(&mut self, mut request: R) -> Result<(), Refusal> {
@@ -226,8 +268,9 @@ impl<R: Incoming> Open<R> {
         let type_url = self.method.resolve(request.take_type())?;
         let request = request.into_request(type_url.clone());
         let (answer, outgoing) = self.session().on_request(request, self.since.elapsed())?;
-        if let Some(client) = &self.client {
-            self.hub.answered(&client.standing, &type_url, answer);
+        if let Some(client) = &mut self.client {
+            let latest = client.latest.as_mut();
+            self.hub.answered(&client.standing, latest, &type_url, answer);
         }
         self.ready.extend(outgoing);
         Ok(())
@@ -239,21 +282,19 @@ impl<R: Incoming> Open<R> {
         self.caller.check(&identity, key.as_ref())?;
         let latest = key.as_ref().map(|key| self.hub.follow(key));
         tracing::debug!(node.id = %identity.id, assigned = key.is_some(), "a stream opened");
-        let standing = self.hub.joined(
-            identity,
-            self.caller.name().cloned(),
-            key.clone(),
-            self.session.clone(),
-        );
+        let seat = (key.clone(), latest.as_ref());
+        let standing =
+            self.hub.joined(identity, self.caller.name().cloned(), seat, self.session.clone());
         let hub = self.hub.clone();
         self.client = Some(Client { hub, standing, key, latest });
-        self.on_published();
+        self.take();
         Ok(())
     }
 
-    fn on_published(&mut self) {
-        let latest = self.client.as_mut().and_then(|client| client.latest.as_mut());
-        let snapshot = latest.and_then(|latest| latest.borrow_and_update().clone());
+    /// Serves what is newest from now on.
+    fn take(&mut self) {
+        self.pace.take(Instant::now());
+        let snapshot = self.client.as_mut().and_then(Client::take);
         let snapshot = snapshot.map(|snapshot| self.caller.view(&snapshot));
         let outgoing = self.session().on_snapshot(snapshot, self.since.elapsed());
         self.ready.extend(outgoing);
@@ -268,8 +309,9 @@ impl<R: Incoming> Open<R> {
         self.caller.check(client.standing.identity(), key.as_ref())?;
         client.latest = key.as_ref().map(|key| self.hub.follow(key));
         client.key = key;
-        self.hub.assigned(&client.standing, client.key.as_ref());
-        self.on_published();
+        let seat = (client.key.as_ref(), client.latest.as_ref());
+        self.hub.assigned(&client.standing, seat);
+        self.take();
         Ok(())
     }
 
@@ -277,12 +319,13 @@ impl<R: Incoming> Open<R> {
     fn on_access(&mut self) -> Result<(), Refusal> {
         let news = self.caller.renew()?;
         let Some(client) = self.client.as_ref().filter(|_| news) else { return Ok(()) };
-        self.caller.check(client.standing.identity(), client.key.as_ref())?;
-        tracing::info!(node.id = %client.standing.identity().id, "what a node may see has changed");
+        let node = client.standing.identity();
+        self.caller.check(node, client.key.as_ref())?;
+        tracing::info!(node.id = %node.id, "what a node may see has changed");
         if !self.ready.is_empty() {
             return Err(Refusal::Narrowed);
         }
-        self.on_published();
+        self.take();
         self.tell();
         Ok(())
     }
@@ -291,15 +334,18 @@ impl<R: Incoming> Open<R> {
         if self.client.is_none() {
             return Err(Refusal::Silent(SILENCE.as_secs()));
         }
+        if self.pace.due().is_some_and(|due| Instant::now() >= due) {
+            self.take();
+        }
         let outgoing = self.session().on_timeout(self.since.elapsed());
         self.ready.extend(outgoing);
         Ok(())
     }
 
     /// Tells the hub that the stream may stand otherwise now.
-    fn tell(&self) {
-        if self.client.is_some() {
-            self.hub.stands();
+    fn tell(&mut self) {
+        if let Some(client) = &mut self.client {
+            self.hub.look(&client.standing, client.latest.as_mut());
         }
     }
 
@@ -312,14 +358,29 @@ impl<R: Incoming> Open<R> {
 async fn published(client: Option<&mut Client>) {
     let latest = client.and_then(|client| client.latest.as_mut());
     let Some(latest) = latest else { return std::future::pending().await };
-    if latest.changed().await.is_err() {
-        std::future::pending().await
-    }
+    latest.changed().await;
 }
 
-async fn elapsed(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
-        None => std::future::pending().await,
+/// A stream's one timer. Deadlines mostly move later, an answer's with every
+/// message; it is left as it is until it rings, because setting it anew on
+/// each event costs more than ringing early now and then.
+#[derive(Debug, Default)]
+struct Alarm(Option<Pin<Box<Sleep>>>);
+
+impl Alarm {
+    /// Resolves at `deadline`, or never without one.
+    async fn rings(&mut self, deadline: Option<Instant>) {
+        let Some(deadline) = deadline else { return std::future::pending().await };
+        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if sleep.deadline() > deadline {
+            sleep.as_mut().reset(deadline);
+        }
+        loop {
+            sleep.as_mut().await;
+            if Instant::now() >= deadline {
+                return;
+            }
+            sleep.as_mut().reset(deadline);
+        }
     }
 }
