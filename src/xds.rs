@@ -17,6 +17,7 @@ mod certificate;
 mod codec;
 mod counters;
 mod credential;
+mod features;
 mod guard;
 mod hub;
 mod identity;
