@@ -89,5 +89,7 @@ fn answer(node: &NodeStatus, snapshot: Option<&Snapshot>, applied_at: Option<Tim
         let has_current = current.is_none() || current == status.acked.as_ref();
         in_step &= is_in_step(status) && has_current;
     }
-    if in_step { Answer::Taken } else { Answer::Waiting }
+    // A node that may not see all has other versions than the stage; it knows
+    // itself whether it took all that it is served of the newest.
+    if in_step || node.in_step { Answer::Taken } else { Answer::Waiting }
 }

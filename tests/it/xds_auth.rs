@@ -276,8 +276,9 @@ async fn a_certificate_that_is_revoked_or_trusted_no_more_ends_its_streams() {
     let bad = server.pki.issue("bad", "URI:spiffe://mesh/bad", &[]);
     let good = server.pki.issue("good", "URI:spiffe://mesh/good", &[]);
     let (bad_client, good_client) = (server.client().with(&bad), server.client().with(&good));
-    let (mut one, mut two) =
-        (bad_client.delta().await.unwrap(), good_client.delta().await.unwrap());
+    let channel = bad_client.channel().await.unwrap();
+    let mut one = bad_client.delta_over(channel.clone()).await.unwrap();
+    let mut two = good_client.delta().await.unwrap();
     for stream in [&mut one, &mut two] {
         stream.ask("n", "beta", ResourceKind::Runtime, &["layer"]).await;
         stream.next().await.unwrap();
@@ -287,6 +288,9 @@ async fn a_certificate_that_is_revoked_or_trusted_no_more_ends_its_streams() {
     assert_eq!(code, Code::Unauthenticated);
     assert!(text.contains("revoked"), "{text}");
     assert!(bad_client.delta().await.is_err());
+    // Nor over the connection that was made before.
+    let status = bad_client.delta_over(channel).await.err().expect("it is revoked");
+    assert_eq!(status.code(), Code::Unauthenticated, "{status}");
     two.ask("", "", ResourceKind::Runtime, &["other"]).await;
     assert_eq!(two.next().await.unwrap().removed_resources, ["other"]);
 
