@@ -15,9 +15,12 @@
 mod blame;
 mod codec;
 mod counters;
+mod csds;
 mod hub;
 mod identity;
 mod line;
+mod load;
+mod lrs;
 mod method;
 mod private;
 mod pulse;
@@ -32,8 +35,10 @@ mod tokens;
 mod words;
 
 pub use counters::{HubCounters, Lags};
+pub use csds::{Csds, MayLook, client_status};
 pub use hub::{Hub, Report};
 pub use line::Release;
+pub use load::{ClusterLoad, Load};
 pub use private::{Private, listen_private};
 use refusal::Refusal;
 pub use server::{XdsError, serve};

@@ -134,6 +134,7 @@ pub(crate) mod tests {
         });
         TypeStatus {
             type_url: ResourceKind::Listeners.type_url(),
+            delta: true,
             wildcard: true,
             names: 0,
             sent: sent.map(Into::into),

@@ -23,7 +23,7 @@ use super::method::Method;
 use super::session::Protocol;
 use super::stream::{Incoming, answer};
 use super::tokens::Tokens;
-use super::{Hub, Refusal};
+use super::{Hub, Refusal, csds, lrs};
 
 /// The largest request: the initial versions of some 500,000 resources.
 const MAX_REQUEST_BYTES: usize = 64 << 20;
@@ -63,9 +63,7 @@ pub async fn serve(
         let (state, beside) = (state.clone(), beside.clone());
         async move {
             match beside {
-                Some(beside) if !request.uri().path().starts_with(XDS_PATHS) => {
-                    beside.oneshot(request).await
-                }
+                Some(beside) if !is_ours(request.uri().path()) => beside.oneshot(request).await,
                 _ => Ok::<_, Infallible>(state.call(request).await),
             }
         }
@@ -95,6 +93,12 @@ pub async fn serve(
     }
 }
 
+/// Whether a path is xDS. What clients' states are belongs beside it, because
+/// people ask for it, not nodes.
+fn is_ours(path: &str) -> bool {
+    path.starts_with(XDS_PATHS) && !path.starts_with(csds::PATHS)
+}
+
 /// What every request sees.
 struct State {
     hub: Hub,
@@ -104,6 +108,9 @@ struct State {
 
 impl State {
     async fn call(&self, request: http::Request<Body>) -> http::Response<Body> {
+        if request.uri().path() == lrs::PATH {
+            return self.load(request).await;
+        }
         match self.admit(&request) {
             Ok(method) => match method.protocol {
                 Protocol::Sotw => self.stream::<DiscoveryRequest>(method, request).await,
@@ -114,6 +121,16 @@ impl State {
                 Status::from(refusal).into_http()
             }
         }
+    }
+
+    /// Takes reports of load from whoever may open a stream.
+    async fn load(&self, request: http::Request<Body>) -> http::Response<Body> {
+        if !self.tokens.allow(request.headers()) {
+            self.hub.refused();
+            return Status::from(Refusal::Unauthenticated).into_http();
+        }
+        let may_be: lrs::MayBe = Arc::new(|_| Ok(()));
+        lrs::answer(self.hub.clone(), may_be, self.stopping.clone(), request).await
     }
 
     fn admit(&self, request: &http::Request<Body>) -> Result<Method, Refusal> {

@@ -318,6 +318,7 @@ impl Channel {
     pub(super) fn status(&self) -> TypeStatus {
         TypeStatus {
             type_url: self.type_url.clone(),
+            delta: self.protocol == Protocol::Delta,
             wildcard: self.subscription.wildcard,
             names: self.subscription.names.len(),
             sent: self.status.sent.clone(),
