@@ -39,6 +39,7 @@ pub use csds::{Csds, MayLook, client_status};
 pub use hub::{Hub, Report};
 pub use line::Release;
 pub use load::{ClusterLoad, Load};
+pub use method::services;
 pub use private::{Private, listen_private};
 use refusal::Refusal;
 pub use server::{XdsError, serve};
