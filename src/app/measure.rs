@@ -79,6 +79,8 @@ fn nodes(page: &mut Page, hub: &Hub) {
 
 /// What clusters carry, as nodes report it.
 fn loads(page: &mut Page, hub: &Hub) {
+    let refused = hub.loads_refused();
+    page.counter("cluster_loads_refused", "Reported loads that were not kept", &[], refused);
     for one in hub.cluster_loads().iter().take(LOADS_SHOWN_MAX) {
         let labels = [
             ("repository", one.repo.as_ref().map_or("", |repo| repo.as_str())),

@@ -236,6 +236,11 @@ impl Hub {
         self.loads().all()
     }
 
+    /// How many reported sums were not kept, because there are too many.
+    pub fn loads_refused(&self) -> u64 {
+        self.loads().refused()
+    }
+
     /// The sums, for whoever takes reports in.
     pub(super) fn loads(&self) -> MutexGuard<'_, Loads> {
         locked(&self.shared.loads)
