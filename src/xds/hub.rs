@@ -376,7 +376,7 @@ impl Hub {
                 if let Some(latest) = latest {
                     latest.refused();
                 }
-                standing.seat().settled = None;
+                standing.seat().unsettle();
                 let names = resources.iter().map(|name| &*name.0).collect::<Vec<_>>().join(" ");
                 // A fleet that refuses one thing is one line, not a thousand.
                 match self.remember(&type_url, &message) {
