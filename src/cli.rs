@@ -11,6 +11,7 @@ mod audit;
 mod backup;
 mod bootstrap;
 mod client;
+mod conform;
 mod decide;
 mod diff;
 mod envoy;
@@ -39,6 +40,7 @@ mod token;
 mod validate;
 mod wait;
 mod watch;
+mod xds;
 
 use clap::{Parser, Subcommand};
 
@@ -219,6 +221,9 @@ enum Command {
     /// Bring another server's projects, with their whole history, into a data folder
     #[command(subcommand)]
     Import(import::Args),
+    /// Try whether xDS servers keep the protocol
+    #[command(subcommand)]
+    Xds(xds::Args),
     /// Install and list Envoys for smoke runs
     #[command(subcommand)]
     Envoy(envoy::Args),
@@ -265,6 +270,7 @@ pub async fn run(cli: Cli) -> u8 {
         Command::Restore(args) => backup::restore(&args, &output),
         Command::Bootstrap(args) => bootstrap::run(&args, &output),
         Command::Import(args) => import::run(&args, &output).await,
+        Command::Xds(args) => xds::run(args, &output).await,
         Command::Envoy(args) => envoy::run(&args, &output).await,
     };
     match done {

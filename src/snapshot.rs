@@ -4,15 +4,21 @@
 //! knows no stream, no file and no clock. `reconcile` builds and compares
 //! snapshots, `store` keeps their stored form, `xds` serves them.
 
+mod batch;
 mod build;
+mod changes;
 mod diff;
+mod index;
+pub mod parts;
 mod references;
 mod routing;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod wire;
 
-pub use build::{Served, Snapshot, TypeSnapshot, build, version_of};
+pub use batch::{Batch, PART_BYTES};
+pub use build::{Served, Snapshot, TypeSnapshot, build, build_on, version_of};
+pub use changes::Difference;
 pub use diff::{ResourceChange, ResourceDiff, diff};
 pub use references::check;
 pub use routing::{Route, Routing};
