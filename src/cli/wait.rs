@@ -150,6 +150,10 @@ fn stragglers(answer: &Value) -> String {
 /// What keeps it.
 fn hint(answer: &Value) -> String {
     let (wanted, stage) = (answer["revision"].as_u64().unwrap_or(0), text(answer, "stage"));
+    let newest = answer["newest"].as_u64().unwrap_or(0);
+    if wanted > newest {
+        return format!("there is no r{wanted} so far: its newest revision is r{newest}");
+    }
     match answer["serves"].as_u64() {
         None => format!("{stage} serves nothing so far; `convoy status` shows what waits"),
         Some(serves) if serves < wanted => {

@@ -48,6 +48,8 @@ pub(super) struct Ready {
     reached: bool,
     /// Whether so many refuse it that it can't be reached.
     refused: bool,
+    /// The repository's newest revision.
+    newest: Revision,
     /// The revision that the stage serves.
     serves: Option<Revision>,
     /// How many nodes are connected, have it, refuse it.
@@ -118,8 +120,8 @@ impl Question {
             return Err(Fault::not_found(format!("`{repo}` has no stage `{stage}`"), hint));
         }
         let head = site.web.store.head(&repo)?.revision;
-        let revision = query.revision.of(head).filter(|one| one.0 > 0 && *one <= head);
-        let revision = revision.ok_or_else(|| {
+        // One that is still to come can be waited for.
+        let revision = query.revision.of(head).filter(|one| one.0 > 0).ok_or_else(|| {
             let message = format!("`{repo}` has no revision {}", query.revision);
             Fault::not_found(message, format!("its newest is {head}"))
         })?;
@@ -155,6 +157,7 @@ impl Question {
             percent: self.percent,
             reached: ready >= needed,
             refused: refusing > 0 && nodes.len() - refusing < needed,
+            newest: site.web.store.head(&self.repo).unwrap_or_default().revision,
             serves: serves.map(|bundle| bundle.commit.revision),
             nodes: nodes.len(),
             ready,
