@@ -29,7 +29,7 @@ use super::peer::{Connection, Peer};
 use super::session::Protocol;
 use super::stream::{Incoming, answer};
 use super::tls::Tls;
-use super::{Hub, Refusal};
+use super::{Hub, Refusal, csds, lrs};
 
 /// What a gRPC response calls itself.
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
@@ -70,9 +70,8 @@ pub async fn serve(
         let (state, beside) = (state.clone(), beside.clone());
         async move {
             match beside {
-                Some(beside) if !request.uri().path().starts_with(XDS_PATHS) => {
-                    beside.oneshot(request).await
-                }
+                Some(beside) if !is_ours(request.uri().path()) => beside.oneshot(request).await,
+                _ if request.uri().path() == lrs::PATH => Ok(state.load(request).await),
                 _ => Ok::<_, Infallible>(state.call(request)),
             }
         }
@@ -127,6 +126,12 @@ async fn keep_fresh(tls: Option<Tls>) {
     }
 }
 
+/// Whether a path is xDS. What clients' states are belongs beside it, because
+/// people ask for it, not nodes.
+fn is_ours(path: &str) -> bool {
+    path.starts_with(XDS_PATHS) && !path.starts_with(csds::PATHS)
+}
+
 /// What every request sees.
 struct State {
     hub: Hub,
@@ -148,6 +153,19 @@ impl State {
                 Status::from(refusal).into_http()
             }
         }
+    }
+
+    /// Takes reports of load from whoever may open a stream.
+    async fn load(&self, request: http::Request<Body>) -> http::Response<Body> {
+        let caller = match self.caller(&request) {
+            Ok(caller) => caller,
+            Err(refusal) => {
+                self.hub.refused();
+                return Status::from(refusal).into_http();
+            }
+        };
+        let may_be: lrs::MayBe = Arc::new(move |node| caller.check(node, None));
+        lrs::answer(self.hub.clone(), may_be, self.stopping.clone(), request).await
     }
 
     fn admit(&self, request: &http::Request<Body>) -> Result<(Method, Caller), Refusal> {

@@ -14,6 +14,7 @@ mod cli;
 mod contents;
 mod dogma;
 mod faults;
+mod fleet;
 mod git_serve;
 mod harness;
 mod install;
