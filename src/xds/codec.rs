@@ -15,7 +15,7 @@ use super::session::{Outgoing, Protocol};
 use crate::snapshot::wire::{entry_len, field_len, put_entry, put_field};
 
 /// What we call ourselves in `control_plane.identifier`.
-const IDENTIFIER: &[u8] = b"convoy";
+pub(super) const IDENTIFIER: &[u8] = b"convoy";
 
 /// The field numbers that differ between `DiscoveryResponse` and
 /// `DeltaDiscoveryResponse`; the others are equal.

@@ -9,9 +9,6 @@ pub(super) enum Refusal {
     /// There is no such method.
     #[error("no such method: {0}")]
     UnknownMethod(String),
-    /// The method exists in Envoy's interface, and not here.
-    #[error("{0} is not served; use the streaming method of the same service")]
-    NotServed(&'static str),
     /// No token, or a wrong one.
     #[error("a valid bearer token is required")]
     Unauthenticated,
@@ -32,6 +29,9 @@ pub(super) enum Refusal {
         /// The message's.
         given: String,
     },
+    /// Nothing is published for the client, or no rule says what it is served.
+    #[error("nothing is served to this node; is its stage active, and does a rule match it?")]
+    NothingServed,
     /// More types than anybody needs.
     #[error("too many resource types on one stream")]
     TooManyTypes,
@@ -47,11 +47,12 @@ impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
         let text = refusal.to_string();
         match refusal {
-            Refusal::UnknownMethod(_) | Refusal::NotServed(_) => Self::unimplemented(text),
+            Refusal::UnknownMethod(_) => Self::unimplemented(text),
             Refusal::Unauthenticated => Self::unauthenticated(text),
             Refusal::NoNode | Refusal::NoType | Refusal::OtherType { .. } => {
                 Self::invalid_argument(text)
             }
+            Refusal::NothingServed => Self::not_found(text),
             Refusal::Silent(_) => Self::deadline_exceeded(text),
             Refusal::TooManyTypes | Refusal::TooManyNames => Self::resource_exhausted(text),
             Refusal::Stopping => Self::unavailable(text),

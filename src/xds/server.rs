@@ -1,5 +1,5 @@
-//! The thin gRPC server: finds the method, checks the token, and hands the
-//! stream over. It decides nothing about resources.
+//! The thin server: checks the token, finds the method, and hands the stream,
+//! the fetch or the REST request over. It decides nothing about resources.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -20,6 +20,8 @@ use tower::ServiceExt as _;
 
 use super::codec::XdsCodec;
 use super::method::Method;
+use super::poll::{Poll, Polls};
+use super::rest::{self, Rest};
 use super::session::Protocol;
 use super::stream::{Incoming, answer};
 use super::tokens::Tokens;
@@ -58,11 +60,19 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), XdsError> {
     let stop = watch::Sender::new(false);
-    let state = Arc::new(State { hub, tokens: Tokens::new(tokens), stopping: stop.subscribe() });
+    let state = Arc::new(State {
+        polls: Polls::new(hub.clone()),
+        rest: Rest::default(),
+        hub,
+        tokens: Tokens::new(tokens),
+        stopping: stop.subscribe(),
+    });
+    let sweeping = state.clone();
     let service = tower::service_fn(move |request: http::Request<Body>| {
         let (state, beside) = (state.clone(), beside.clone());
         async move {
             match beside {
+                _ if rest::wants(&request) => Ok(state.rest(request).await),
                 Some(beside) if !request.uri().path().starts_with(XDS_PATHS) => {
                     beside.oneshot(request).await
                 }
@@ -82,12 +92,15 @@ pub async fn serve(
         tokio::time::sleep(GRACE).await;
     };
     let served = Server::builder()
+        // For REST; the first bytes of a connection tell which it speaks.
+        .accept_http1(true)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
         .serve_with_incoming_shutdown(service, incoming, signal);
     tokio::select! {
         served = served => served.map_err(|error| XdsError(error.into())),
+        () = sweeping.polls.sweep() => Ok(()),
         () = grace => {
             tracing::warn!("connections did not end in time and are dropped");
             Ok(())
@@ -98,6 +111,8 @@ pub async fn serve(
 /// What every request sees.
 struct State {
     hub: Hub,
+    polls: Polls,
+    rest: Rest,
     tokens: Tokens,
     stopping: watch::Receiver<bool>,
 }
@@ -105,6 +120,7 @@ struct State {
 impl State {
     async fn call(&self, request: http::Request<Body>) -> http::Response<Body> {
         match self.admit(&request) {
+            Ok(method) if method.once => self.fetch(method, request).await,
             Ok(method) => match method.protocol {
                 Protocol::Sotw => self.stream::<DiscoveryRequest>(method, request).await,
                 Protocol::Delta => self.stream::<DeltaDiscoveryRequest>(method, request).await,
@@ -121,6 +137,30 @@ impl State {
             return Err(Refusal::Unauthenticated);
         }
         Method::at(request.uri().path())
+    }
+
+    /// A request over plain HTTP.
+    async fn rest(&self, request: http::Request<Body>) -> http::Response<Body> {
+        if !self.tokens.allow(request.headers()) {
+            self.hub.refused();
+            return rest::refuse(Refusal::Unauthenticated);
+        }
+        self.rest.answer(&self.polls, request).await
+    }
+
+    /// A `Fetch` method: gRPC knows no "unchanged", so it is always answered.
+    async fn fetch(&self, method: Method, request: http::Request<Body>) -> http::Response<Body> {
+        let once = tower::service_fn(|request: tonic::Request<DiscoveryRequest>| {
+            let poll = Poll::read(&method, request.into_inner());
+            std::future::ready(match poll.and_then(|poll| self.polls.answer_always(&poll)) {
+                Ok(outgoing) => Ok(Response::new(outgoing)),
+                Err(refusal) => Err(Status::from(refusal)),
+            })
+        });
+        Grpc::new(XdsCodec::<DiscoveryRequest>::default())
+            .max_decoding_message_size(MAX_REQUEST_BYTES)
+            .unary(once, request)
+            .await
     }
 
     async fn stream<R: Incoming + Message + Default>(

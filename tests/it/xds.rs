@@ -1,7 +1,13 @@
 //! xDS over real gRPC: independent clients, and real Envoys.
 
 mod envoys;
+mod grpc_client;
+mod kinds;
 mod mesh;
+mod real;
+mod rename;
+mod rest;
+mod upstream;
 mod wire;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -34,6 +40,16 @@ impl Server {
 
     async fn start_with(snapshot: Arc<Snapshot>, tokens: Vec<ContentHash>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        Self::start_on(listener, snapshot, tokens)
+    }
+
+    /// Starts where one was before.
+    async fn start_at(address: SocketAddr, snapshot: Arc<Snapshot>) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
+        Self::start_on(listener, snapshot, Vec::new())
+    }
+
+    fn start_on(listener: TcpListener, snapshot: Arc<Snapshot>, tokens: Vec<ContentHash>) -> Self {
         let address = listener.local_addr().unwrap();
         let (sender, reports) = mpsc::channel(1024);
         let hub = Hub::new(sender);
