@@ -2,7 +2,7 @@
 //! and health, beside xDS on its port. Thin: it parses, checks rights, asks
 //! `store`, and shapes the answer; the rules are those of the HTTP API.
 //!
-//! Reflection and health answer everybody: they say what the API is and that
+//! Reflection and health speak of the services of xDS too. They answer everybody: they say what the API is and that
 //! it is up, nothing of what is kept. Called by `app`, which hands [`routes`]
 //! to the xDS server.
 
@@ -20,11 +20,14 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
+use tonic_health::ServingStatus;
 
 use crate::govern::Govern;
 use crate::model::{Person, RepoName};
 use crate::reconcile::Handle;
+use crate::schema::Schema;
 use crate::store::Store;
+use crate::xds;
 
 use proto::repositories_server::{Repositories, RepositoriesServer};
 
@@ -44,6 +47,14 @@ mod proto {
 
 /// What reflection answers from.
 static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/convoy.fds"));
+
+/// What is served beside xDS.
+const OWN_SERVICES: [&str; 4] = [
+    "convoy.v1.Repositories",
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+];
 
 /// The largest request: as much as the JSON API takes with files.
 const REQUEST_BYTES_MAX: usize = 8 << 20;
@@ -69,6 +80,8 @@ pub struct Rpc {
     pub mirrored: Arc<BTreeSet<RepoName>>,
     /// Whether everybody is an administrator, in development mode.
     pub open: bool,
+    /// Envoy's messages, which reflection shows the services of xDS by.
+    pub schema: Schema,
 }
 
 impl fmt::Debug for Rpc {
@@ -84,10 +97,16 @@ impl fmt::Debug for Rpc {
 pub async fn routes(
     rpc: Rpc,
 ) -> Result<Routes, Box<dyn std::error::Error + Send + Sync + 'static>> {
+    let served = xds::services();
+    let envoy = rpc.schema.files_of(&served);
     let reflection = || {
-        tonic_reflection::server::Builder::configure()
+        let builder = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(&envoy)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+        // Envoy's files define more services than are served.
+        let names = served.iter().map(String::as_str).chain(OWN_SERVICES);
+        names.fold(builder, |builder, name| builder.with_service_name(name))
     };
     let (health, health_service) = tonic_health::server::health_reporter();
     let service = RepositoriesServer::new(Service {
@@ -98,6 +117,9 @@ pub async fn routes(
     .max_decoding_message_size(REQUEST_BYTES_MAX)
     .max_encoding_message_size(ANSWER_BYTES_MAX);
     health.set_serving::<RepositoriesServer<Service>>().await;
+    for name in &served {
+        health.set_service_status(name, ServingStatus::Serving).await;
+    }
     Ok(Routes::new(service)
         .add_service(health_service)
         .add_service(reflection().build_v1()?)

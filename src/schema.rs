@@ -16,8 +16,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use bytes::Bytes;
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
+use bytes::{Bytes, BytesMut};
+use prost_reflect::{DescriptorPool, DynamicMessage, FileDescriptor, MessageDescriptor};
 
 use crate::model::TypeUrl;
 
@@ -82,6 +82,22 @@ impl Schema {
         self.pool.get_message_by_name(name)
     }
 
+    /// The files that define `services`, each behind what it imports, as an
+    /// encoded `FileDescriptorSet`. A service that is not known adds nothing.
+    pub fn files_of(&self, services: &[String]) -> Bytes {
+        let mut files: Vec<FileDescriptor> = Vec::new();
+        for service in services {
+            let service = self.pool.get_service_by_name(service);
+            service.into_iter().for_each(|one| gather(one.parent_file(), &mut files));
+        }
+        let mut set = BytesMut::new();
+        for file in files {
+            let one = file.encode_to_vec();
+            prost::encoding::bytes::encode(FILE, &one, &mut set);
+        }
+        set.freeze()
+    }
+
     /// Decodes a message of type `type_url`.
     ///
     /// # Errors
@@ -137,6 +153,17 @@ impl Schema {
         let shape = Arc::new(Shape::of(message));
         let mut known = self.shapes.write().unwrap_or_else(PoisonError::into_inner);
         known.entry(message.full_name().to_owned()).or_insert(shape).clone()
+    }
+}
+
+/// The field of a `FileDescriptorSet` that holds a file.
+const FILE: u32 = 1;
+
+/// Adds what `file` imports, then the file.
+fn gather(file: FileDescriptor, files: &mut Vec<FileDescriptor>) {
+    if !files.contains(&file) {
+        file.dependencies().for_each(|one| gather(one, files));
+        files.push(file);
     }
 }
 

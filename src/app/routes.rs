@@ -61,6 +61,7 @@ impl Routes<'_> {
             authors: Arc::new(authors(&self.config.people)),
             mirrored: Arc::new(self.secrets.upstreams.keys().cloned().collect()),
             open,
+            schema: self.renderer.schema().clone(),
         }
     }
 

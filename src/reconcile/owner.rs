@@ -43,6 +43,9 @@ const EVENTS_MAX: usize = 1024;
 /// How often gates are looked at without an event.
 const TICK: Duration = Duration::from_secs(1);
 
+/// How long reports of nodes are gathered before one look at all of them: a
+/// large fleet answers within it, and people don't notice it.
+const GATHER: Duration = Duration::from_millis(50);
 /// After a start, nodes get this long to come back before a promotion that was
 /// being applied counts as taken by those that are there.
 const RETURN: Duration = Duration::from_secs(10);
@@ -178,6 +181,13 @@ impl Mirror {
     }
 }
 
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
 struct Owner {
     parts: Parts,
     records: Records,
@@ -218,18 +228,24 @@ impl Owner {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut stopping = std::pin::pin!(self.parts.tasks.stopping());
+        let mut look: Option<Instant> = None;
         loop {
             let event = tokio::select! {
                 () = &mut stopping => return self.finish(inbox).await,
                 Some(event) = inbox.recv() => event,
-                Some(_) = self.parts.reports.recv() => Event::Fleet,
+                Some(_) = self.parts.reports.recv(), if look.is_none() => {
+                    look = Some(Instant::now() + GATHER);
+                    continue;
+                }
+                () = sleep_until(look) => {
+                    look = None;
+                    // Many reports mean one look.
+                    while self.parts.reports.try_recv().is_ok() {}
+                    Event::Fleet
+                }
                 _ = tick.tick() => Event::Tick,
                 else => return,
             };
-            // Many reports mean one look.
-            if matches!(event, Event::Fleet) {
-                while self.parts.reports.try_recv().is_ok() {}
-            }
             if let Err(error) = self.handle(event).await {
                 tracing::error!(error = %chain(&error), "a decision could not be recorded");
                 if matches!(error, RecordError::Store(StoreError::Halted)) {

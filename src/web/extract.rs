@@ -29,6 +29,14 @@ pub(crate) struct Query<T>(pub(crate) T);
 #[derive(Debug)]
 pub(crate) struct Path<T>(pub(crate) T);
 
+/// The repository that `/{project}/{repo}` in the path names.
+#[derive(Debug)]
+pub(crate) struct InRepo(pub(crate) RepoName);
+
+/// Whom the record names for a request.
+#[derive(Debug)]
+pub(crate) struct By(pub(crate) Origin);
+
 /// A console form that carried its session's token, and who sent it.
 #[derive(Debug)]
 pub(crate) struct Posted<T> {
@@ -92,6 +100,30 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
         let path = axum::extract::Path::from_request_parts(parts, state).await?;
         Ok(Self(path.0))
+    }
+}
+
+#[derive(Deserialize)]
+struct Named {
+    project: String,
+    repo: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for InRepo {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+        let Path(Named { project, repo }) = Path::from_request_parts(parts, state).await?;
+        Ok(Self(repo_name(&project, &repo)?))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for By {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        Ok(Self(caller.origin(&parts.headers)))
     }
 }
 

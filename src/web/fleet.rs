@@ -150,6 +150,7 @@ pub(crate) mod tests {
                 envoy_version: Some("1.36.4".into()),
                 locality: "eu/a/".into(),
             },
+            credential: None,
             key: None,
             connected_at: Timestamp::UNIX_EPOCH,
             streams: 1,

@@ -1,20 +1,22 @@
 //! The latest snapshots, who is connected, and what they said.
 //!
 //! A switchboard, not an actor: publishing swaps a pointer in a watch channel
-//! and wakes the streams, which look for themselves. The one lock guards small
-//! tables and is never held while anything is awaited or written to a stream.
+//! and wakes the streams, which look for themselves. Its locks guard small
+//! tables, are taken when a stream or a snapshot comes or goes and never for a
+//! message, and are never held while anything is awaited or written.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 
 use super::counters::Counts;
-use super::registry::Registry;
+use super::pulse::Pulse;
+use super::registry::{self, Registry};
 use super::session::{Answer, Outgoing};
-use super::{HubCounters, NodeStatus, TypeStatus};
+use super::standing::{SharedSession, Standing};
+use super::{HubCounters, NodeStatus};
 use crate::model::{NodeId, NodeIdentity, SnapshotKey, TypeUrl};
 use crate::snapshot::{Routing, Snapshot};
 use crate::telemetry::clock;
@@ -64,21 +66,15 @@ pub(super) type Latest = watch::Receiver<Option<Arc<Snapshot>>>;
 
 #[derive(Debug)]
 struct Shared {
-    tables: Mutex<Tables>,
+    snapshots: Mutex<HashMap<SnapshotKey, watch::Sender<Option<Arc<Snapshot>>>>>,
+    registry: Mutex<Registry>,
+    refusals: Mutex<VecDeque<(TypeUrl, String)>>,
     routing: watch::Sender<Arc<Routing>>,
     /// Serves every node from this key, whatever the rules say.
     everyone: Option<SnapshotKey>,
     reports: mpsc::Sender<Report>,
-    changes: watch::Sender<u64>,
-    streams: AtomicU64,
+    changes: Pulse,
     counts: Counts,
-}
-
-#[derive(Debug, Default)]
-struct Tables {
-    snapshots: HashMap<SnapshotKey, watch::Sender<Option<Arc<Snapshot>>>>,
-    registry: Registry,
-    refusals: VecDeque<(TypeUrl, String)>,
 }
 
 impl Hub {
@@ -97,12 +93,13 @@ impl Hub {
 
     fn with(reports: mpsc::Sender<Report>, everyone: Option<SnapshotKey>) -> Self {
         let shared = Shared {
-            tables: Mutex::default(),
+            snapshots: Mutex::default(),
+            registry: Mutex::default(),
+            refusals: Mutex::default(),
             routing: watch::Sender::default(),
             everyone,
             reports,
-            changes: watch::Sender::default(),
-            streams: AtomicU64::default(),
+            changes: Pulse::default(),
             counts: Counts::default(),
         };
         Self { shared: Arc::new(shared) }
@@ -129,14 +126,13 @@ impl Hub {
             tracing::info!(key = %key, "withdrawn");
         }
         // A key that nobody follows needs no channel.
-        self.tables()
-            .snapshots
+        locked(&self.shared.snapshots)
             .retain(|_, sender| sender.receiver_count() > 0 || sender.borrow().is_some());
     }
 
     /// What is served for `key`.
     pub fn snapshot(&self, key: &SnapshotKey) -> Option<Arc<Snapshot>> {
-        self.tables().snapshots.get(key).and_then(|sender| sender.borrow().clone())
+        locked(&self.shared.snapshots).get(key).and_then(|sender| sender.borrow().clone())
     }
 
     /// Replaces the rules; open streams are assigned anew.
@@ -146,12 +142,21 @@ impl Hub {
 
     /// Every connected node, sorted by id.
     pub fn nodes(&self) -> Vec<NodeStatus> {
-        self.tables().registry.nodes()
+        self.streams().iter().filter_map(|streams| registry::status(streams)).collect()
     }
 
-    /// A counter that moves whenever [`Hub::nodes`] would give something else.
+    /// One connected node.
+    pub fn node(&self, node: &NodeId) -> Option<NodeStatus> {
+        self.shared.changes.look();
+        let streams = locked(&self.shared.registry).node(node);
+        registry::status(&streams)
+    }
+
+    /// A counter that moves when [`Hub::nodes`] would give something else than
+    /// when it was called last: however much happens between two looks moves
+    /// it once. Whoever is woken by it must look before waiting again.
     pub fn changes(&self) -> watch::Receiver<u64> {
-        self.shared.changes.subscribe()
+        self.shared.changes.follow()
     }
 
     /// What was counted so far.
@@ -161,7 +166,7 @@ impl Hub {
 
     /// The newest refusals, oldest first, at most 256: type and Envoy's words.
     pub fn refusals(&self) -> Vec<(TypeUrl, String)> {
-        self.tables().refusals.iter().cloned().collect()
+        locked(&self.shared.refusals).iter().cloned().collect()
     }
 
     /// The rules, to be followed.
@@ -177,69 +182,67 @@ impl Hub {
 
     /// The snapshots of `key`, to be followed; it need not have one yet.
     pub(super) fn follow(&self, key: &SnapshotKey) -> Latest {
-        self.tables().snapshots.entry(key.clone()).or_default().subscribe()
+        locked(&self.shared.snapshots).entry(key.clone()).or_default().subscribe()
     }
 
-    /// A stream introduced itself. Gives its number.
-    pub(super) fn joined(&self, node: &NodeIdentity, key: Option<&SnapshotKey>) -> u64 {
-        let stream = self.shared.streams.fetch_add(1, Ordering::Relaxed);
-        self.tables().registry.joined(stream, node.clone(), key.cloned(), clock::now());
+    /// A stream introduced itself.
+    pub(super) fn joined(
+        &self,
+        identity: NodeIdentity,
+        credential: Option<Arc<str>>,
+        key: Option<SnapshotKey>,
+        session: SharedSession,
+    ) -> Arc<Standing> {
+        let standing = Standing::new(identity, credential, key, session, clock::now());
+        let standing = Arc::new(standing);
+        locked(&self.shared.registry).joined(standing.clone());
         self.shared.counts.opened.add(1);
         self.report(Report::Changed);
-        self.changed();
-        stream
+        self.stands();
+        standing
     }
 
     /// A stream ended.
-    pub(super) fn left(&self, stream: u64, node: &NodeId) {
-        self.tables().registry.left(stream, node);
+    pub(super) fn left(&self, standing: &Arc<Standing>) {
+        locked(&self.shared.registry).left(standing);
         self.shared.counts.closed.add(1);
         self.report(Report::Changed);
-        self.changed();
+        self.stands();
     }
 
-    /// A node's streams are served from `key` now.
-    pub(super) fn assigned(&self, node: &NodeId, key: Option<&SnapshotKey>) {
-        if self.tables().registry.assigned(node, key) {
-            self.report(Report::Changed);
-            self.changed();
-        }
+    /// A stream is served from `key` now.
+    pub(super) fn assigned(&self, standing: &Standing, key: Option<&SnapshotKey>) {
+        standing.assign(key.cloned());
+        self.report(Report::Changed);
+        self.stands();
     }
 
-    /// A stream stands so now.
-    pub(super) fn stands(&self, stream: u64, node: &NodeId, types: Vec<TypeStatus>) {
-        if self.tables().registry.stands(stream, node, types) {
-            self.changed();
-        }
+    /// A stream stands otherwise than before; how, its session knows.
+    pub(super) fn stands(&self) {
+        self.shared.changes.beat();
     }
 
     /// A request came, perhaps with an answer in it.
-    pub(super) fn answered(
-        &self,
-        node: &NodeId,
-        key: Option<&SnapshotKey>,
-        type_url: &TypeUrl,
-        answer: Option<Answer>,
-    ) {
+    pub(super) fn answered(&self, standing: &Standing, type_url: &TypeUrl, answer: Option<Answer>) {
         let counts = &self.shared.counts;
         counts.requests.add(1);
-        let (node, type_url) = (node.clone(), type_url.clone());
-        match (answer, key.cloned()) {
-            (Some(Answer::Acked { version }), key) => {
+        let Some(answer) = answer else { return };
+        let (node, type_url) = (standing.identity().id.clone(), type_url.clone());
+        match answer {
+            Answer::Acked { version } => {
                 counts.acks.add(1);
-                if let Some(key) = key {
+                if let Some(key) = standing.key() {
                     self.report(Report::Acked { key, node, type_url, version });
                 }
             }
-            (Some(Answer::Nacked { version, message }), key) => {
+            Answer::Nacked { version, message } => {
                 counts.nacks.add(1);
                 tracing::warn!(node.id = %node, %type_url, %version, %message, "an update was refused");
                 self.remember(&type_url, &message);
-                if let Some(key) = key {
+                if let Some(key) = standing.key() {
                     self.report(Report::Nacked { key, node, type_url, version, message });
                 }
             }
-            (None, _) => {}
         }
     }
 
@@ -257,7 +260,7 @@ impl Hub {
     }
 
     fn remember(&self, type_url: &TypeUrl, message: &str) {
-        let refusals = &mut self.tables().refusals;
+        let mut refusals = locked(&self.shared.refusals);
         if refusals.len() == MAX_REFUSALS {
             refusals.pop_front();
         }
@@ -270,16 +273,18 @@ impl Hub {
         }
     }
 
-    fn changed(&self) {
-        self.shared.changes.send_modify(|count| *count = count.wrapping_add(1));
-    }
-
     fn sender(&self, key: &SnapshotKey) -> watch::Sender<Option<Arc<Snapshot>>> {
-        self.tables().snapshots.entry(key.clone()).or_default().clone()
+        locked(&self.shared.snapshots).entry(key.clone()).or_default().clone()
     }
 
-    fn tables(&self) -> MutexGuard<'_, Tables> {
-        // The tables hold plain data that is whole after every statement.
-        self.shared.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The open streams, by node, for a look at them.
+    fn streams(&self) -> Vec<Vec<Arc<Standing>>> {
+        self.shared.changes.look();
+        locked(&self.shared.registry).all()
     }
+}
+
+fn locked<T>(table: &Mutex<T>) -> MutexGuard<'_, T> {
+    // The tables hold plain data that is whole after every statement.
+    table.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -18,6 +18,9 @@ pub(super) struct Method {
 /// A service: its name, what its methods end in, and the type it is for.
 type Service = (&'static str, &'static str, Option<ResourceKind>);
 
+/// What every service's name begins with.
+const PACKAGE: &str = "envoy.service.";
+
 const SERVICES: [Service; 10] = [
     ("discovery.v3.AggregatedDiscoveryService", "AggregatedResources", None),
     ("cluster.v3.ClusterDiscoveryService", "Clusters", Some(ResourceKind::Clusters)),
@@ -35,11 +38,17 @@ const SERVICES: [Service; 10] = [
     ),
 ];
 
+/// The full names of the gRPC services of xDS that are served.
+pub fn services() -> Vec<String> {
+    SERVICES.iter().map(|(name, ..)| format!("{PACKAGE}{name}")).collect()
+}
+
 impl Method {
     /// The method at `path`, `/package.Service/Method`.
     pub(super) fn at(path: &str) -> Result<Self, Refusal> {
         let unknown = || Refusal::UnknownMethod(path.to_owned());
-        let rest = path.strip_prefix("/envoy.service.").ok_or_else(unknown)?;
+        let rest = path.strip_prefix('/').and_then(|path| path.strip_prefix(PACKAGE));
+        let rest = rest.ok_or_else(unknown)?;
         let (service, method) = rest.split_once('/').ok_or_else(unknown)?;
         let known = SERVICES.iter().find(|(name, ..)| *name == service);
         let (_, suffix, kind) = known.ok_or_else(unknown)?;

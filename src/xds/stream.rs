@@ -5,7 +5,7 @@
 //! not read is simply not polled, and holds one snapshot pointer, no queue.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
@@ -20,6 +20,7 @@ use super::hub::Latest;
 use super::identity::identity;
 use super::method::Method;
 use super::session::{Ask, Outgoing, Request, Session};
+use super::standing::{SharedSession, Standing, lock};
 use super::words::words;
 use super::{Hub, Refusal};
 use crate::model::{NodeIdentity, SnapshotKey, TypeUrl};
@@ -97,7 +98,7 @@ pub(super) fn answer<R: Incoming>(
     stopping: watch::Receiver<bool>,
 ) -> impl Stream<Item = Result<Outgoing, Status>> + Send + 'static {
     let open = Open {
-        session: Session::new(method.protocol),
+        session: Arc::new(Mutex::new(Session::new(method.protocol))),
         routing: hub.routing(),
         hub,
         method,
@@ -129,7 +130,7 @@ struct Open<R> {
     incoming: Streaming<R>,
     stopping: watch::Receiver<bool>,
     routing: watch::Receiver<Arc<Routing>>,
-    session: Session,
+    session: SharedSession,
     since: Instant,
     client: Option<Client>,
     /// What one turn of the session gave: at most a message per type.
@@ -139,15 +140,14 @@ struct Open<R> {
 /// The other end, once it introduced itself. Dropping it signs it off.
 struct Client {
     hub: Hub,
-    stream: u64,
-    identity: NodeIdentity,
+    standing: Arc<Standing>,
     key: Option<SnapshotKey>,
     latest: Option<Latest>,
 }
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.hub.left(self.stream, &self.identity.id);
+        self.hub.left(&self.standing);
     }
 }
 
@@ -184,7 +184,7 @@ impl<R: Incoming> Open<R> {
     async fn event(&mut self) -> Event<R> {
         let deadline = match &self.client {
             None => Some(SILENCE),
-            Some(_) => self.session.next_timeout(),
+            Some(_) => self.session().next_timeout(),
         };
         let deadline = deadline.map(|after| self.since + after);
         tokio::select! {
@@ -211,9 +211,9 @@ impl<R: Incoming> Open<R> {
         }
         let type_url = self.method.resolve(request.take_type())?;
         let request = request.into_request(type_url.clone());
-        let (answer, outgoing) = self.session.on_request(request, self.since.elapsed())?;
+        let (answer, outgoing) = self.session().on_request(request, self.since.elapsed())?;
         if let Some(client) = &self.client {
-            self.hub.answered(&client.identity.id, client.key.as_ref(), &type_url, answer);
+            self.hub.answered(&client.standing, &type_url, answer);
         }
         self.ready.extend(outgoing);
         Ok(())
@@ -222,29 +222,30 @@ impl<R: Incoming> Open<R> {
     fn introduce(&mut self, identity: NodeIdentity) {
         self.routing.mark_unchanged();
         let key = self.hub.assign(&identity);
-        let stream = self.hub.joined(&identity, key.as_ref());
         let latest = key.as_ref().map(|key| self.hub.follow(key));
         tracing::debug!(node.id = %identity.id, assigned = key.is_some(), "a stream opened");
+        let standing = self.hub.joined(identity, None, key.clone(), self.session.clone());
         let hub = self.hub.clone();
-        self.client = Some(Client { hub, stream, identity, key, latest });
+        self.client = Some(Client { hub, standing, key, latest });
         self.on_published();
     }
 
     fn on_published(&mut self) {
         let latest = self.client.as_mut().and_then(|client| client.latest.as_mut());
         let snapshot = latest.and_then(|latest| latest.borrow_and_update().clone());
-        self.ready.extend(self.session.on_snapshot(snapshot, self.since.elapsed()));
+        let outgoing = self.session().on_snapshot(snapshot, self.since.elapsed());
+        self.ready.extend(outgoing);
     }
 
     fn on_routed(&mut self) {
         let Some(client) = &mut self.client else { return };
-        let key = self.hub.assign(&client.identity);
+        let key = self.hub.assign(client.standing.identity());
         if key == client.key {
             return;
         }
         client.latest = key.as_ref().map(|key| self.hub.follow(key));
         client.key = key;
-        self.hub.assigned(&client.identity.id, client.key.as_ref());
+        self.hub.assigned(&client.standing, client.key.as_ref());
         self.on_published();
     }
 
@@ -252,15 +253,20 @@ impl<R: Incoming> Open<R> {
         if self.client.is_none() {
             return Err(Refusal::Silent(SILENCE.as_secs()));
         }
-        self.ready.extend(self.session.on_timeout(self.since.elapsed()));
+        let outgoing = self.session().on_timeout(self.since.elapsed());
+        self.ready.extend(outgoing);
         Ok(())
     }
 
-    /// Tells the hub how the stream stands.
+    /// Tells the hub that the stream may stand otherwise now.
     fn tell(&self) {
-        if let Some(client) = &self.client {
-            self.hub.stands(client.stream, &client.identity.id, self.session.statuses());
+        if self.client.is_some() {
+            self.hub.stands();
         }
+    }
+
+    fn session(&self) -> MutexGuard<'_, Session> {
+        lock(&self.session)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::reconcile::{Command, Receipt};
 use crate::web::Site;
 use crate::web::auth::Caller;
 use crate::web::error::Fault;
-use crate::web::extract::{Answer, JsonBody, Path, repo_name};
+use crate::web::extract::{Answer, InRepo, JsonBody, Path, repo_name};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,12 +57,11 @@ type Acted = Result<Answer<Done>, Fault>;
 
 pub(super) async fn promote(
     State(site): State<Site>,
-    Path((project, repo)): Path<(String, String)>,
+    InRepo(repo): InRepo,
     caller: Caller,
     headers: HeaderMap,
     JsonBody(PromoteIn { stage, bundle, reason }): JsonBody<PromoteIn>,
 ) -> Acted {
-    let repo = repo_name(&project, &repo)?;
     act(&site, &caller, &headers, Command::Promote { repo, stage, bundle, reason }).await
 }
 
@@ -79,11 +78,10 @@ pub(super) async fn rollback(
 
 pub(super) async fn adopt(
     State(site): State<Site>,
-    Path((project, repo)): Path<(String, String)>,
+    InRepo(repo): InRepo,
     caller: Caller,
     headers: HeaderMap,
 ) -> Acted {
-    let repo = repo_name(&project, &repo)?;
     act(&site, &caller, &headers, Command::Adopt { repo }).await
 }
 

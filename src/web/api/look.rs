@@ -11,7 +11,7 @@ use crate::web::auth::Caller;
 use crate::web::board::{self, BundleBrief, Pipeline, PromotionCard, Square};
 use crate::web::compare::{self, Comparison};
 use crate::web::error::Fault;
-use crate::web::extract::{Answer, Path, Query, repo_name};
+use crate::web::extract::{Answer, InRepo, Path, Query};
 
 /// The most bundles or promotions in one answer.
 pub(crate) const LISTED_MAX: usize = 200;
@@ -30,9 +30,9 @@ pub(super) async fn whoami(caller: Caller) -> Answer<Who> {
 
 pub(super) async fn board(
     State(site): State<Site>,
-    Path((project, repo)): Path<(String, String)>,
+    InRepo(repo): InRepo,
 ) -> Result<Answer<Pipeline>, Fault> {
-    let (repo, view) = (repo_name(&project, &repo)?, site.web.handle.view());
+    let view = site.web.handle.view();
     let manifest = view.manifests.get(&repo).ok_or_else(|| no_pipeline(&repo))?;
     Ok(Answer(board::pipeline(&view, &repo, manifest)))
 }
@@ -52,9 +52,9 @@ pub(super) struct Bundles {
 
 pub(super) async fn bundles(
     State(site): State<Site>,
-    Path((project, repo)): Path<(String, String)>,
+    InRepo(repo): InRepo,
 ) -> Result<Answer<Bundles>, Fault> {
-    let (repo, view) = (repo_name(&project, &repo)?, site.web.handle.view());
+    let view = site.web.handle.view();
     let mut of_repo: Vec<_> = view.state.bundles.values().filter(|b| b.repo == repo).collect();
     of_repo.sort_by_key(|bundle| std::cmp::Reverse(bundle.commit.revision));
     let bundles = of_repo.into_iter().take(LISTED_MAX).map(BundleBrief::of).collect();
@@ -95,10 +95,10 @@ pub(super) struct DiffQuery {
 
 pub(super) async fn diff(
     State(site): State<Site>,
-    Path((project, repo)): Path<(String, String)>,
+    InRepo(repo): InRepo,
     Query(query): Query<DiffQuery>,
 ) -> Result<Answer<Comparison>, Fault> {
-    let (repo, view) = (repo_name(&project, &repo)?, site.web.handle.view());
+    let view = site.web.handle.view();
     let sides = compare::sides(&view, &repo, &query.from, &query.to, query.stage.as_ref())?;
     Ok(Answer(compare::compare(&site, sides.0, sides.1).await?))
 }

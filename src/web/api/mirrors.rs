@@ -26,7 +26,7 @@ use crate::web::Site;
 use crate::web::access::{Access, Entry};
 use crate::web::auth::Caller;
 use crate::web::error::Fault;
-use crate::web::extract::{Answer, JsonBody, Path, Query};
+use crate::web::extract::{Answer, By, JsonBody, Path, Query};
 
 /// The routes.
 pub(crate) fn routes() -> Vec<Entry> {
@@ -185,10 +185,9 @@ fn document(
 async fn remove(
     State(site): State<Site>,
     Path((project, id)): Path<(String, String)>,
-    caller: Caller,
-    headers: HeaderMap,
+    By(by): By,
 ) -> Result<StatusCode, Fault> {
-    site.web.govern.remove_mirror(&caller.origin(&headers), &project, &id).await?;
+    site.web.govern.remove_mirror(&by, &project, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

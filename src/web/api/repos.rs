@@ -13,7 +13,7 @@ use crate::web::Site;
 use crate::web::auth::Caller;
 use crate::web::edits::{self, ChangeIn, Edit, Saved, Verdict};
 use crate::web::error::Fault;
-use crate::web::extract::{Answer, JsonBody, Path, repo_name};
+use crate::web::extract::{Answer, InRepo, JsonBody};
 
 #[derive(Serialize)]
 pub(super) struct Repos {
@@ -62,10 +62,10 @@ pub(super) async fn list(State(site): State<Site>, caller: Caller) -> Result<Ans
 
 pub(super) async fn one(
     State(site): State<Site>,
-    Path((project, repo)): Path<(String, String)>,
+    InRepo(repo): InRepo,
 ) -> Result<Answer<RepoCard>, Fault> {
     let view = site.web.handle.view();
-    Ok(Answer(card(&site, &view, repo_name(&project, &repo)?)?))
+    Ok(Answer(card(&site, &view, repo)?))
 }
 
 /// Revisions that changed a file, or what the caller may read.
@@ -117,10 +117,9 @@ pub(super) struct ValidateIn {
 
 pub(super) async fn validate(
     State(site): State<Site>,
-    Path((project, repo)): Path<(String, String)>,
+    InRepo(repo): InRepo,
     JsonBody(body): JsonBody<ValidateIn>,
 ) -> Result<Answer<Verdict>, Fault> {
-    let repo = repo_name(&project, &repo)?;
     let revision = counted(&site, &repo, body.revision.unwrap_or(At::HEAD))?;
     Ok(Answer(edits::verdict(&site, &repo, Some(revision), body.changes).await?))
 }
@@ -138,12 +137,11 @@ pub(super) struct CommitIn {
 
 pub(super) async fn commit(
     State(site): State<Site>,
-    Path((project, repo)): Path<(String, String)>,
+    InRepo(repo): InRepo,
     caller: Caller,
     headers: HeaderMap,
     JsonBody(body): JsonBody<CommitIn>,
 ) -> Result<Answer<Saved>, Fault> {
-    let repo = repo_name(&project, &repo)?;
     let CommitIn { base_revision, changes, message, merge } = body;
     let base = counted(&site, &repo, base_revision)?;
     let by = caller.origin(&headers);
@@ -157,9 +155,8 @@ struct Nudged {
 
 pub(super) async fn sync(
     State(site): State<Site>,
-    Path((project, repo)): Path<(String, String)>,
+    InRepo(repo): InRepo,
 ) -> Result<Response, Fault> {
-    let repo = repo_name(&project, &repo)?;
     site.web.store.head(&repo)?;
     site.web.handle.nudge(&repo);
     let answer = Answer(Nudged { message: "the upstream is looked at soon" });

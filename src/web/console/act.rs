@@ -9,7 +9,7 @@ use crate::model::{PromotionId, Stage};
 use crate::reconcile::{Command, Receipt};
 use crate::web::Site;
 use crate::web::error::Fault;
-use crate::web::extract::{Path, Posted, repo_name};
+use crate::web::extract::{InRepo, Path, Posted, repo_name};
 
 #[derive(Deserialize)]
 pub(super) struct PromoteForm {
@@ -97,19 +97,17 @@ pub(super) async fn cancel(
 
 pub(super) async fn adopt(
     State(site): State<Site>,
-    Path((project, repo)): Path<(String, String)>,
+    InRepo(repo): InRepo,
     posted: Posted<NoFields>,
 ) -> Acted {
-    let repo = repo_name(&project, &repo)?;
     act(&site, &posted, Command::Adopt { repo }, "adopted").await
 }
 
 pub(super) async fn sync(
     State(site): State<Site>,
-    Path((project, repo)): Path<(String, String)>,
+    InRepo(repo): InRepo,
     _posted: Posted<NoFields>,
 ) -> Acted {
-    let repo = repo_name(&project, &repo)?;
     site.web.store.head(&repo)?;
     site.web.handle.nudge(&repo);
     Ok(Redirect::to("/"))

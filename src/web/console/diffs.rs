@@ -11,7 +11,7 @@ use crate::web::auth::Caller;
 use crate::web::board::BundleBrief;
 use crate::web::compare::{self, Comparison};
 use crate::web::error::Fault;
-use crate::web::extract::{Path, Query, repo_name};
+use crate::web::extract::{InRepo, Query};
 
 /// How many bundles can be chosen from.
 const CHOICES_MAX: usize = 30;
@@ -66,11 +66,11 @@ pub(super) struct DiffLine {
 
 pub(super) async fn show(
     State(site): State<Site>,
-    Path((project, repo)): Path<(String, String)>,
+    InRepo(repo): InRepo,
     Query(query): Query<DiffQuery>,
     caller: Caller,
 ) -> Result<Html<String>, Fault> {
-    let (repo, view) = (repo_name(&project, &repo)?, site.web.handle.view());
+    let view = site.web.handle.view();
     let manifest = view.manifests.get(&repo).ok_or_else(|| no_pipeline(&repo))?;
     let mut bundles: Vec<_> = view.state.bundles.values().filter(|b| b.repo == repo).collect();
     bundles.sort_by_key(|bundle| std::cmp::Reverse(bundle.commit.revision));

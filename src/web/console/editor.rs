@@ -17,7 +17,7 @@ use crate::web::api::revision_or_head;
 use crate::web::auth::Caller;
 use crate::web::edits::{self, ChangeIn, Edit, Saved, Verdict};
 use crate::web::error::Fault;
-use crate::web::extract::{Path, Posted, Query, encode_path, repo_name};
+use crate::web::extract::{InRepo, Path, Posted, Query, encode_path, repo_name};
 
 #[derive(Deserialize)]
 pub(super) struct EditQuery {
@@ -109,10 +109,10 @@ pub(super) struct NewQuery {
 
 /// Leads to the editor of a file that need not be there.
 pub(super) async fn new(
-    Path((project, repo)): Path<(String, String)>,
+    InRepo(repo): InRepo,
     Query(query): Query<NewQuery>,
 ) -> Result<Redirect, Fault> {
-    let (repo, path) = (repo_name(&project, &repo)?, FilePath::new(query.path.trim())?);
+    let (repo, path) = (repo, FilePath::new(query.path.trim())?);
     Ok(Redirect::to(&format!("/r/{repo}/edit/{}", encode_path(path.as_str()))))
 }
 

@@ -13,7 +13,7 @@ use crate::web::Site;
 use crate::web::api::{history as commits, revision_or_head};
 use crate::web::auth::Caller;
 use crate::web::error::Fault;
-use crate::web::extract::{Path, Query, repo_name};
+use crate::web::extract::{InRepo, Path, Query, repo_name};
 
 /// Longer files are cut on the page; the API gives them whole.
 const LINES_SHOWN_MAX: usize = 20_000;
@@ -66,11 +66,10 @@ struct FilePage {
 
 pub(super) async fn root(
     State(site): State<Site>,
-    Path((project, repo)): Path<(String, String)>,
+    InRepo(repo): InRepo,
     Query(query): Query<FilesQuery>,
     caller: Caller,
 ) -> Result<Html<String>, Fault> {
-    let repo = repo_name(&project, &repo)?;
     let revision = revision_or_head(&site, &repo, parse(&query.revision)?)?;
     folder(&site, &caller, repo, revision, "")
 }
@@ -229,11 +228,11 @@ struct CommitLine {
 
 pub(super) async fn history(
     State(site): State<Site>,
-    Path((project, repo)): Path<(String, String)>,
+    InRepo(repo): InRepo,
     Query(query): Query<HistoryQuery>,
     caller: Caller,
 ) -> Result<Html<String>, Fault> {
-    let (repo, from) = (repo_name(&project, &repo)?, parse(&query.from)?);
+    let (repo, from) = (repo, parse(&query.from)?);
     let path = match query.path.trim() {
         "" => None,
         path => Some(FilePath::new(path)?),

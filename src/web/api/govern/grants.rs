@@ -1,16 +1,14 @@
 //! What is granted on one repository.
 
 use axum::extract::State;
-use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
 use crate::access::{Grant, RepositoryPolicy, Right, Subject};
 use crate::govern::RepositoryDocument;
 use crate::model::RepoName;
 use crate::web::Site;
-use crate::web::auth::Caller;
 use crate::web::error::Fault;
-use crate::web::extract::{Answer, JsonBody, Path, repo_name};
+use crate::web::extract::{Answer, By, InRepo, JsonBody};
 
 #[derive(Debug, Serialize)]
 pub(super) struct Grants {
@@ -31,9 +29,8 @@ impl Grants {
 
 pub(super) async fn list(
     State(site): State<Site>,
-    Path((project, repo)): Path<(String, String)>,
+    InRepo(repo): InRepo,
 ) -> Result<Answer<Grants>, Fault> {
-    let repo = repo_name(&project, &repo)?;
     let document = site.web.govern.registry().repository(&repo).cloned();
     let document = document.ok_or_else(|| Fault::no_repository(&repo))?;
     Ok(Grants::of(repo, document))
@@ -41,12 +38,10 @@ pub(super) async fn list(
 
 pub(super) async fn add(
     State(site): State<Site>,
-    Path((project, repo)): Path<(String, String)>,
-    caller: Caller,
-    headers: HeaderMap,
+    InRepo(repo): InRepo,
+    By(by): By,
     JsonBody(Grant { to, right, paths }): JsonBody<Grant>,
 ) -> Result<Answer<Grants>, Fault> {
-    let (repo, by) = (repo_name(&project, &repo)?, caller.origin(&headers));
     let govern = &site.web.govern;
     let changed = govern.set_grant(&by, &repo, &to, Some(right), paths.as_deref()).await?;
     Ok(Grants::of(repo, changed))
@@ -61,12 +56,10 @@ pub(super) struct RemoveIn {
 
 pub(super) async fn remove(
     State(site): State<Site>,
-    Path((project, repo)): Path<(String, String)>,
-    caller: Caller,
-    headers: HeaderMap,
+    InRepo(repo): InRepo,
+    By(by): By,
     JsonBody(RemoveIn { to, paths }): JsonBody<RemoveIn>,
 ) -> Result<Answer<Grants>, Fault> {
-    let (repo, by) = (repo_name(&project, &repo)?, caller.origin(&headers));
     let changed = site.web.govern.set_grant(&by, &repo, &to, None, paths.as_deref()).await?;
     Ok(Grants::of(repo, changed))
 }
@@ -83,12 +76,10 @@ pub(super) struct RightsIn {
 
 pub(super) async fn set_rights(
     State(site): State<Site>,
-    Path((project, repo)): Path<(String, String)>,
-    caller: Caller,
-    headers: HeaderMap,
+    InRepo(repo): InRepo,
+    By(by): By,
     JsonBody(RightsIn { member, guest }): JsonBody<RightsIn>,
 ) -> Result<Answer<Grants>, Fault> {
-    let (repo, by) = (repo_name(&project, &repo)?, caller.origin(&headers));
     let changed = site.web.govern.set_project_rights(&by, &repo, member, guest).await?;
     Ok(Grants::of(repo, changed))
 }

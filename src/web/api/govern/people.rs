@@ -14,7 +14,7 @@ use crate::telemetry::clock;
 use crate::web::Site;
 use crate::web::auth::Caller;
 use crate::web::error::Fault;
-use crate::web::extract::{Answer, JsonBody, Path};
+use crate::web::extract::{Answer, By, JsonBody, Path};
 
 #[derive(Debug, Serialize)]
 pub(super) struct PersonCard {
@@ -79,10 +79,9 @@ pub(super) async fn put(
 pub(super) async fn remove(
     State(site): State<Site>,
     Path(name): Path<Person>,
-    caller: Caller,
-    headers: HeaderMap,
+    By(by): By,
 ) -> Result<Answer<Done>, Fault> {
-    site.web.govern.remove_person(&caller.origin(&headers), &name).await?;
+    site.web.govern.remove_person(&by, &name).await?;
     Ok(Done::says(format!("`{name}` is removed; their tokens and sessions are over")))
 }
 
@@ -118,9 +117,8 @@ pub(super) async fn put_team(
 pub(super) async fn remove_team(
     State(site): State<Site>,
     Path(name): Path<String>,
-    caller: Caller,
-    headers: HeaderMap,
+    By(by): By,
 ) -> Result<Answer<Done>, Fault> {
-    site.web.govern.remove_team(&caller.origin(&headers), &name).await?;
+    site.web.govern.remove_team(&by, &name).await?;
     Ok(Done::says(format!("the team `{name}` is gone, and what was granted to it")))
 }

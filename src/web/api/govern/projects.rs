@@ -13,7 +13,7 @@ use crate::model::RepoName;
 use crate::web::Site;
 use crate::web::auth::Caller;
 use crate::web::error::Fault;
-use crate::web::extract::{Answer, JsonBody, Path, Query};
+use crate::web::extract::{Answer, By, JsonBody, Path, Query};
 
 /// A project as the caller may see it.
 #[derive(Debug, Serialize)]
@@ -142,30 +142,27 @@ pub(super) async fn one(
 pub(super) async fn remove(
     State(site): State<Site>,
     Path(name): Path<String>,
-    caller: Caller,
-    headers: HeaderMap,
+    By(by): By,
 ) -> Result<Answer<Done>, Fault> {
-    site.web.govern.remove_project(&caller.origin(&headers), &name).await?;
+    site.web.govern.remove_project(&by, &name).await?;
     Ok(Done::says(format!("the project `{name}` is removed; an administrator can restore it")))
 }
 
 pub(super) async fn restore(
     State(site): State<Site>,
     Path(name): Path<String>,
-    caller: Caller,
-    headers: HeaderMap,
+    By(by): By,
 ) -> Result<Answer<Done>, Fault> {
-    site.web.govern.restore_project(&caller.origin(&headers), &name).await?;
+    site.web.govern.restore_project(&by, &name).await?;
     Ok(Done::says(format!("the project `{name}` is back")))
 }
 
 pub(super) async fn purge(
     State(site): State<Site>,
     Path(name): Path<String>,
-    caller: Caller,
-    headers: HeaderMap,
+    By(by): By,
 ) -> Result<Answer<Done>, Fault> {
-    site.web.govern.purge_project(&caller.origin(&headers), &name).await?;
+    site.web.govern.purge_project(&by, &name).await?;
     Ok(Done::says(format!("the project `{name}` is gone for ever")))
 }
 

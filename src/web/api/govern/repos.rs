@@ -1,7 +1,7 @@
 //! The life of repositories: made, removed, restored, purged, bounded.
 
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 
@@ -10,9 +10,8 @@ use crate::govern::{RepositoryDocument, RepositoryStatus, Stamp};
 use crate::model::{RepoName, Revision};
 use crate::store::{Quota, Usage};
 use crate::web::Site;
-use crate::web::auth::Caller;
 use crate::web::error::Fault;
-use crate::web::extract::{Answer, JsonBody, Path, repo_name};
+use crate::web::extract::{Answer, By, InRepo, JsonBody, Path, repo_name};
 
 /// A repository as a document, and what it holds.
 #[derive(Debug, Serialize)]
@@ -43,21 +42,19 @@ pub(super) struct CreateIn {
 pub(super) async fn create(
     State(site): State<Site>,
     Path(project): Path<String>,
-    caller: Caller,
-    headers: HeaderMap,
+    By(by): By,
     JsonBody(body): JsonBody<CreateIn>,
 ) -> Result<Response, Fault> {
     let repo = repo_name(&project, &body.name)?;
-    let made = site.web.govern.create_repository(&caller.origin(&headers), &repo).await?;
+    let made = site.web.govern.create_repository(&by, &repo).await?;
     let card = card(&site, repo, made).await?;
     Ok((StatusCode::CREATED, Answer(card)).into_response())
 }
 
 pub(super) async fn one(
     State(site): State<Site>,
-    Path((project, repo)): Path<(String, String)>,
+    InRepo(repo): InRepo,
 ) -> Result<Answer<Card>, Fault> {
-    let repo = repo_name(&project, &repo)?;
     let document = site.web.govern.registry().repository(&repo).cloned();
     let document = document.ok_or_else(|| Fault::no_repository(&repo))?;
     Ok(Answer(card(&site, repo, document).await?))
@@ -65,34 +62,28 @@ pub(super) async fn one(
 
 pub(super) async fn remove(
     State(site): State<Site>,
-    Path((project, repo)): Path<(String, String)>,
-    caller: Caller,
-    headers: HeaderMap,
+    InRepo(repo): InRepo,
+    By(by): By,
 ) -> Result<Answer<Done>, Fault> {
-    let repo = repo_name(&project, &repo)?;
-    site.web.govern.remove_repository(&caller.origin(&headers), &repo).await?;
+    site.web.govern.remove_repository(&by, &repo).await?;
     Ok(Done::says(format!("`{repo}` is removed; an owner of the project can restore it")))
 }
 
 pub(super) async fn restore(
     State(site): State<Site>,
-    Path((project, repo)): Path<(String, String)>,
-    caller: Caller,
-    headers: HeaderMap,
+    InRepo(repo): InRepo,
+    By(by): By,
 ) -> Result<Answer<Done>, Fault> {
-    let repo = repo_name(&project, &repo)?;
-    site.web.govern.restore_repository(&caller.origin(&headers), &repo).await?;
+    site.web.govern.restore_repository(&by, &repo).await?;
     Ok(Done::says(format!("`{repo}` is back")))
 }
 
 pub(super) async fn purge(
     State(site): State<Site>,
-    Path((project, repo)): Path<(String, String)>,
-    caller: Caller,
-    headers: HeaderMap,
+    InRepo(repo): InRepo,
+    By(by): By,
 ) -> Result<Answer<Done>, Fault> {
-    let repo = repo_name(&project, &repo)?;
-    site.web.govern.purge_repository(&caller.origin(&headers), &repo).await?;
+    site.web.govern.purge_repository(&by, &repo).await?;
     Ok(Done::says(format!("`{repo}` is gone for ever")))
 }
 
@@ -104,24 +95,20 @@ pub(super) struct StatusIn {
 
 pub(super) async fn set_status(
     State(site): State<Site>,
-    Path((project, repo)): Path<(String, String)>,
-    caller: Caller,
-    headers: HeaderMap,
+    InRepo(repo): InRepo,
+    By(by): By,
     JsonBody(body): JsonBody<StatusIn>,
 ) -> Result<Answer<Card>, Fault> {
-    let (repo, by) = (repo_name(&project, &repo)?, caller.origin(&headers));
     let changed = site.web.govern.set_status(&by, &repo, body.status).await?;
     Ok(Answer(card(&site, repo, changed).await?))
 }
 
 pub(super) async fn set_quota(
     State(site): State<Site>,
-    Path((project, repo)): Path<(String, String)>,
-    caller: Caller,
-    headers: HeaderMap,
+    InRepo(repo): InRepo,
+    By(by): By,
     JsonBody(quota): JsonBody<Quota>,
 ) -> Result<Answer<Card>, Fault> {
-    let (repo, by) = (repo_name(&project, &repo)?, caller.origin(&headers));
     let changed = site.web.govern.set_quota(&by, &repo, quota).await?;
     Ok(Answer(card(&site, repo, changed).await?))
 }

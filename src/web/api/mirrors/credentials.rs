@@ -1,7 +1,7 @@
 //! Credentials of mirrors: written, listed and removed, never read back.
 
 use axum::extract::State;
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::PutQuery;
@@ -10,9 +10,8 @@ use crate::model::Secret;
 use crate::telemetry::clock;
 use crate::web::Site;
 use crate::web::access::{Access, Entry};
-use crate::web::auth::Caller;
 use crate::web::error::Fault;
-use crate::web::extract::{Answer, JsonBody, Path, Query};
+use crate::web::extract::{Answer, By, JsonBody, Path, Query};
 
 pub(super) fn routes() -> Vec<Entry> {
     let one = "/api/v1/credentials/{project}/{id}";
@@ -95,11 +94,9 @@ async fn put(
     State(site): State<Site>,
     Path((project, id)): Path<(String, String)>,
     Query(query): Query<PutQuery>,
-    caller: Caller,
-    headers: HeaderMap,
+    By(by): By,
     JsonBody(mut body): JsonBody<CredentialIn>,
 ) -> Result<Answer<CredentialDocument>, Fault> {
-    let by = caller.origin(&headers);
     let (kind, secret) = (body.parse()?, body.secret.as_deref().map(Secret::new));
     let created = Stamp { by: by.name.clone(), at: clock::now() };
     let credential = CredentialDocument { project: project.clone(), id: id.clone(), kind, created };
@@ -111,10 +108,9 @@ async fn put(
 async fn remove(
     State(site): State<Site>,
     Path((project, id)): Path<(String, String)>,
-    caller: Caller,
-    headers: HeaderMap,
+    By(by): By,
 ) -> Result<StatusCode, Fault> {
-    site.web.govern.remove_credential(&caller.origin(&headers), &project, &id).await?;
+    site.web.govern.remove_credential(&by, &project, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
