@@ -8,24 +8,27 @@
 //! nothing needs to be remembered to tell an answer by: a client that comes to
 //! another replica, or after a restart, is told "unchanged" as before.
 
+mod visit;
 mod visits;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use envoy_types::pb::envoy::service::discovery::v3::DiscoveryRequest;
+use envoy_types::pb::envoy::config::core::v3::ControlPlane;
+use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
+use envoy_types::pb::google::protobuf::Any;
 use tokio::time::Instant;
 
 use self::visits::{Visits, Whose};
+use super::codec::IDENTIFIER;
 use super::identity::identity;
 use super::method::Method;
-use super::session::{MAX_NAMES, Outgoing, Protocol};
+use super::session::MAX_NAMES;
 use super::words::words;
 use super::{Hub, Refusal};
-use crate::model::{ContentHash, NodeIdentity, ResourceName, SnapshotKey, TypeUrl};
-use crate::snapshot::{Served, TypeSnapshot, version_of};
-use crate::telemetry::clock;
+use crate::model::{ContentHash, NodeIdentity, ResourceName, TypeUrl};
+use crate::snapshot::{Served, Snapshot, TypeSnapshot, version_of};
 
 /// How often those who stay away are looked for.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -58,7 +61,17 @@ pub(super) enum Reply {
     /// The client has it, or refused it and would again.
     Unchanged,
     /// All that it asked for.
-    Full(Outgoing),
+    Full(Part),
+}
+
+/// What a poll is answered from: its part of a snapshot.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) type_url: TypeUrl,
+    pub(super) version: Arc<str>,
+    current: Arc<TypeSnapshot>,
+    /// The named ones that exist; `None` where all are asked for.
+    named: Option<Vec<Arc<Served>>>,
 }
 
 impl Poll {
@@ -106,50 +119,34 @@ impl Polls {
         if poll.knows(&part.version) {
             return Ok(Reply::Unchanged);
         }
-        Ok(Reply::Full(self.push(part, poll)))
+        self.hub.polled(part.resources().count());
+        Ok(Reply::Full(part))
     }
 
     /// Answers `poll` with everything, even if the client has it already.
-    pub(super) fn answer_always(&self, poll: &Poll) -> Result<Outgoing, Refusal> {
-        Ok(self.push(self.part(poll)?, poll))
-    }
-
-    fn push(&self, part: Part, poll: &Poll) -> Outgoing {
-        let outgoing = part.into_outgoing(&poll.type_url);
-        self.hub.pushed(&outgoing);
-        outgoing
+    pub(super) fn answer_always(&self, poll: &Poll) -> Result<DiscoveryResponse, Refusal> {
+        let part = self.part(poll)?;
+        self.hub.polled(part.resources().count());
+        Ok(part.to_response())
     }
 
     /// What there is for `poll`, whose visit is noted.
     fn part(&self, poll: &Poll) -> Result<Part, Refusal> {
         let key = self.hub.assign(&poll.identity);
-        let snapshot = key.as_ref().and_then(|key| self.hub.snapshot(key));
-        let nothing = || Arc::new(TypeSnapshot::new([].into()));
-        let part = snapshot.map(|snapshot| {
-            let current = snapshot.types.get(&poll.type_url).cloned();
-            Part::of(current.unwrap_or_else(nothing), &poll.names)
-        });
-        self.note(poll, key.as_ref(), part.as_ref().map(|part| &part.version));
+        let visit = self.visits().at(poll, &self.hub);
+        let part = match visit {
+            Some(visit) => {
+                let mut visit = visit.lock().unwrap_or_else(PoisonError::into_inner);
+                visit.poll(poll, key, &self.hub)
+            }
+            None => {
+                let node = &poll.identity.id;
+                tracing::warn!(node.id = %node, "too many clients poll; one is answered, not shown");
+                key.and_then(|key| self.hub.snapshot(&key))
+                    .map(|snapshot| Part::of(&snapshot, poll))
+            }
+        };
         part.ok_or(Refusal::NothingServed)
-    }
-
-    /// Notes that a client came, and what it says of an earlier answer.
-    fn note(&self, poll: &Poll, key: Option<&SnapshotKey>, current: Option<&Arc<str>>) {
-        let node = &poll.identity.id;
-        let noted = {
-            let mut visits = self.visits();
-            let join = || self.hub.joined(&poll.identity, key);
-            visits.note(poll, key, current, join, Instant::now(), clock::now())
-        };
-        let Some(noted) = noted else {
-            tracing::warn!(node.id = %node, "too many clients poll; this one is answered, not shown");
-            return self.hub.answered(node, key, &poll.type_url, None);
-        };
-        if noted.moved {
-            self.hub.assigned(node, key);
-        }
-        self.hub.answered(node, key, &poll.type_url, noted.answer);
-        self.hub.stands(noted.stream, node, vec![noted.status]);
     }
 
     /// Signs off whoever stays away, for as long as it is polled.
@@ -157,7 +154,7 @@ impl Polls {
         loop {
             tokio::time::sleep(SWEEP).await;
             let gone = self.visits().gone(Instant::now());
-            gone.iter().for_each(|(stream, node)| self.hub.left(*stream, node));
+            gone.iter().for_each(|standing| self.hub.left(standing));
         }
     }
 
@@ -170,38 +167,50 @@ impl Polls {
 impl Drop for Polls {
     fn drop(&mut self) {
         let all = self.visits().all();
-        all.iter().for_each(|(stream, node)| self.hub.left(*stream, node));
+        all.iter().for_each(|standing| self.hub.left(standing));
     }
-}
-
-/// What a poll is answered from.
-struct Part {
-    current: Arc<TypeSnapshot>,
-    /// The named ones that exist; `None` where all are asked for.
-    named: Option<Vec<Arc<Served>>>,
-    version: Arc<str>,
 }
 
 impl Part {
-    fn of(current: Arc<TypeSnapshot>, names: &BTreeSet<ResourceName>) -> Self {
-        if names.is_empty() {
-            return Self { version: current.version.clone(), current, named: None };
+    fn of(snapshot: &Snapshot, poll: &Poll) -> Self {
+        let current = snapshot.types.get(&poll.type_url).cloned();
+        let current = current.unwrap_or_else(|| Arc::new(TypeSnapshot::new([].into())));
+        let type_url = poll.type_url.clone();
+        if poll.names.is_empty() {
+            return Self { type_url, version: current.version.clone(), current, named: None };
         }
         let named: Vec<_> =
-            names.iter().filter_map(|name| current.resources.get(name)).cloned().collect();
-        Self { version: version_of(&named), current, named: Some(named) }
+            poll.names.iter().filter_map(|name| current.resources.get(name)).cloned().collect();
+        Self { type_url, version: version_of(&named), current, named: Some(named) }
     }
 
-    fn into_outgoing(self, type_url: &TypeUrl) -> Outgoing {
-        let all = || self.current.resources.values().cloned().collect();
-        Outgoing {
-            protocol: Protocol::Sotw,
-            type_url: type_url.clone(),
+    /// All of a type.
+    #[cfg(test)]
+    pub(super) fn whole(snapshot: &Snapshot, type_url: TypeUrl) -> Self {
+        let current = snapshot.types[&type_url].clone();
+        Self { type_url, version: current.version.clone(), current, named: None }
+    }
+
+    /// What it holds, sorted by name.
+    pub(super) fn resources(&self) -> impl Iterator<Item = &Arc<Served>> {
+        let all = self.named.is_none().then(|| self.current.resources.values());
+        self.named.iter().flatten().chain(all.into_iter().flatten())
+    }
+
+    fn to_response(&self) -> DiscoveryResponse {
+        let any = |one: &Arc<Served>| Any {
+            type_url: self.type_url.to_string(),
+            value: one.body().into(),
+        };
+        DiscoveryResponse {
+            version_info: self.version.to_string(),
+            resources: self.resources().map(any).collect(),
+            type_url: self.type_url.to_string(),
             nonce: self.version.to_string(),
-            version: self.version,
-            resources: self.named.unwrap_or_else(all),
-            removed: Vec::new(),
-            introduces: true,
+            control_plane: Some(ControlPlane {
+                identifier: String::from_utf8_lossy(IDENTIFIER).into_owned(),
+            }),
+            ..DiscoveryResponse::default()
         }
     }
 }

@@ -82,7 +82,7 @@ impl Rest {
         let poll = Poll::read(&method, asked)?;
         match polls.answer(&poll)? {
             Reply::Unchanged => Ok(None),
-            Reply::Full(outgoing) => self.memo.body(outgoing).await.map(Some).map_err(|error| {
+            Reply::Full(part) => self.memo.body(part).await.map(Some).map_err(|error| {
                 let text = format!("{error}; ask for it over gRPC");
                 tracing::warn!(node.id = %poll.identity.id, error = %text, "a poll can't be answered");
                 Fault::new(StatusCode::NOT_ACCEPTABLE, text)

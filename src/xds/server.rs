@@ -153,11 +153,11 @@ impl State {
         let once = tower::service_fn(|request: tonic::Request<DiscoveryRequest>| {
             let poll = Poll::read(&method, request.into_inner());
             std::future::ready(match poll.and_then(|poll| self.polls.answer_always(&poll)) {
-                Ok(outgoing) => Ok(Response::new(outgoing)),
+                Ok(response) => Ok(Response::new(response)),
                 Err(refusal) => Err(Status::from(refusal)),
             })
         });
-        Grpc::new(XdsCodec::<DiscoveryRequest>::default())
+        Grpc::new(tonic_prost::ProstCodec::default())
             .max_decoding_message_size(MAX_REQUEST_BYTES)
             .unary(once, request)
             .await

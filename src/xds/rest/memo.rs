@@ -14,7 +14,7 @@ use tokio::sync::OnceCell;
 use crate::model::{ContentHash, ResourceName, TypeUrl};
 use crate::schema::{Schema, SchemaError};
 use crate::xds::codec::IDENTIFIER;
-use crate::xds::session::Outgoing;
+use crate::xds::poll::Part;
 
 /// How many bodies are kept, and how many bytes of them.
 const MAX_BODIES: usize = 1024;
@@ -63,10 +63,10 @@ struct Made {
 }
 
 impl Memo {
-    /// The body of `outgoing`.
-    pub(super) async fn body(&self, outgoing: Outgoing) -> Result<Bytes, MemoError> {
-        let (cell, before) = self.bodies().cell(&outgoing);
-        let made = cell.get_or_try_init(|| make(self.schema.clone(), outgoing, before)).await?;
+    /// The body of `part`.
+    pub(super) async fn body(&self, part: Part) -> Result<Bytes, MemoError> {
+        let (cell, before) = self.bodies().cell(&part);
+        let made = cell.get_or_try_init(|| make(self.schema.clone(), part, before)).await?;
         Ok(made.body.clone())
     }
 
@@ -77,11 +77,11 @@ impl Memo {
 }
 
 impl Bodies {
-    /// Where the body of `outgoing` is or will be, and one to copy from.
-    fn cell(&mut self, outgoing: &Outgoing) -> (Cell, Option<Made>) {
+    /// Where the body of `part` is or will be, and one to copy from.
+    fn cell(&mut self, part: &Part) -> (Cell, Option<Made>) {
         self.uses += 1;
         let uses = self.uses;
-        let which = (outgoing.type_url.clone(), outgoing.version.clone());
+        let which = (part.type_url.clone(), part.version.clone());
         if let Some((cell, used)) = self.by.get_mut(&which) {
             *used = uses;
             return (cell.clone(), None);
@@ -89,7 +89,7 @@ impl Bodies {
         self.make_room();
         let cell = Cell::default();
         self.by.insert(which, (cell.clone(), uses));
-        let before = self.newest.insert(outgoing.type_url.clone(), cell.clone());
+        let before = self.newest.insert(part.type_url.clone(), cell.clone());
         (cell, before.and_then(|before| before.get().cloned()))
     }
 
@@ -113,28 +113,27 @@ impl Bodies {
 /// Makes a body, off the threads that serve.
 async fn make(
     schema: Arc<OnceLock<Schema>>,
-    outgoing: Outgoing,
+    part: Part,
     before: Option<Made>,
 ) -> Result<Made, MemoError> {
-    let work =
-        move || print(schema.get_or_init(Schema::load), &outgoing, &before.unwrap_or_default());
+    let work = move || print(schema.get_or_init(Schema::load), &part, &before.unwrap_or_default());
     tokio::task::spawn_blocking(work).await.map_err(|_| MemoError::Stopping)?
 }
 
-fn print(schema: &Schema, outgoing: &Outgoing, before: &Made) -> Result<Made, MemoError> {
+fn print(schema: &Schema, part: &Part, before: &Made) -> Result<Made, MemoError> {
     let text = |text: &str| serde_json::Value::from(text).to_string();
-    let mut body = format!("{{\"version_info\":{},\"resources\":[", text(&outgoing.version));
-    let mut parts = HashMap::with_capacity(outgoing.resources.len());
-    for (index, one) in outgoing.resources.iter().enumerate() {
+    let mut body = format!("{{\"version_info\":{},\"resources\":[", text(&part.version));
+    let mut parts = HashMap::new();
+    for (index, one) in part.resources().enumerate() {
         if index > 0 {
             body.push(',');
         }
         let start = body.len();
-        let known = before.parts.get(&one.hash).and_then(|part| before.body.get(part.clone()));
+        let known = before.parts.get(&one.hash).and_then(|range| before.body.get(range.clone()));
         match known.and_then(|known| std::str::from_utf8(known).ok()) {
             Some(known) => body.push_str(known),
             None => {
-                let printed = schema.to_json(&outgoing.type_url, &one.body());
+                let printed = schema.to_json(&part.type_url, &one.body());
                 let no_json = |error| MemoError::NoJson { name: one.name.clone(), error };
                 body.push_str(&printed.map_err(no_json)?);
             }
@@ -143,8 +142,8 @@ fn print(schema: &Schema, outgoing: &Outgoing, before: &Made) -> Result<Made, Me
     }
     body.push_str(&format!(
         "],\"type_url\":{},\"nonce\":{},\"control_plane\":{{\"identifier\":{}}}}}",
-        text(&outgoing.type_url.0),
-        text(&outgoing.nonce),
+        text(&part.type_url.0),
+        text(&part.version),
         text(&String::from_utf8_lossy(IDENTIFIER)),
     ));
     Ok(Made { body: body.into(), parts })
@@ -156,35 +155,24 @@ mod tests {
     use crate::model::ResourceKind;
     use crate::snapshot::build;
     use crate::snapshot::testing::{cluster, key};
-    use crate::xds::session::Protocol;
 
-    fn outgoing(seconds: &[i64]) -> Outgoing {
+    fn part(seconds: &[i64]) -> Part {
         let numbered = seconds.iter().enumerate();
         let all: Vec<_> = numbered.map(|(at, one)| cluster(&format!("c{at}"), *one)).collect();
-        let clusters = ResourceKind::Clusters.type_url();
-        let types = build(key("beta"), &all).types;
-        Outgoing {
-            protocol: Protocol::Sotw,
-            version: types[&clusters].version.clone(),
-            nonce: "n\"".into(),
-            resources: types[&clusters].resources.values().cloned().collect(),
-            type_url: clusters,
-            removed: Vec::new(),
-            introduces: true,
-        }
+        Part::whole(&build(key("beta"), &all), ResourceKind::Clusters.type_url())
     }
 
     #[tokio::test]
     async fn a_body_is_made_once_and_copies_what_did_not_change() {
         let memo = Memo::default();
-        let first = memo.body(outgoing(&[1, 2])).await.unwrap();
-        let again = memo.body(outgoing(&[1, 2])).await.unwrap();
+        let first = memo.body(part(&[1, 2])).await.unwrap();
+        let again = memo.body(part(&[1, 2])).await.unwrap();
         assert_eq!(first.as_ptr(), again.as_ptr());
-        let next = memo.body(outgoing(&[1, 3])).await.unwrap();
-        let alone = Memo::default().body(outgoing(&[1, 3])).await.unwrap();
+        let next = memo.body(part(&[1, 3])).await.unwrap();
+        let alone = Memo::default().body(part(&[1, 3])).await.unwrap();
         assert_eq!(next, alone);
         let read: serde_json::Value = serde_json::from_slice(&next).unwrap();
-        assert_eq!(read["nonce"], "n\"");
+        assert_eq!(read["nonce"], read["version_info"]);
         assert_eq!(read["resources"].as_array().unwrap().len(), 2);
         assert_eq!(read["resources"][0]["name"], "c0");
         assert_eq!(read["control_plane"]["identifier"], "convoy");
@@ -193,10 +181,10 @@ mod tests {
     #[tokio::test]
     async fn only_so_many_bodies_are_kept() {
         let memo = Memo::default();
-        let mut one = outgoing(&[1]);
         for number in 0..MAX_BODIES + 10 {
-            one.version = number.to_string().into();
-            memo.body(one.clone()).await.unwrap();
+            let mut other = part(&[1]);
+            other.version = number.to_string().into();
+            memo.body(other).await.unwrap();
         }
         assert_eq!(memo.bodies().by.len(), MAX_BODIES);
     }

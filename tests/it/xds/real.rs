@@ -102,7 +102,7 @@ impl Setup {
         }
         json!({
             "node": {"id": "node-1", "cluster": "web", "metadata": {"stage": "beta"}},
-            "admin": {"address": address(0)},
+            "admin": {"address": address(0_u16)},
             "dynamic_resources": dynamic,
             "layered_runtime": {"layers": layers},
             "static_resources": {"clusters": [cluster("convoy", http2), cluster("convoy_http1", json!({}))]},
