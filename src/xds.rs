@@ -12,10 +12,12 @@
 //! It knows nothing of YAML, Git, stages in order or promotion. A slow stream
 //! holds one pointer to the latest snapshot, never a queue.
 
+mod blame;
 mod codec;
 mod counters;
 mod hub;
 mod identity;
+mod line;
 mod method;
 mod poll;
 mod private;
@@ -31,10 +33,11 @@ mod stream;
 mod tokens;
 mod words;
 
-pub use counters::HubCounters;
+pub use counters::{HubCounters, Lags};
 pub use hub::{Hub, Report};
+pub use line::Release;
 pub use method::services;
 pub use private::{Private, listen_private};
 use refusal::Refusal;
 pub use server::{XdsError, serve};
-pub use status::{Nack, NodeStatus, TypeStatus};
+pub use status::{Doubt, Nack, NodeStatus, ResourceState, ResourceStatus, Tally, TypeStatus};

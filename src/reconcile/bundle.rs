@@ -166,3 +166,44 @@ pub(super) fn diff_stat(stage: &Stage, from: Option<&Bundle>, to: &Bundle) -> Di
             .count(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Actor, CommitId, Markup, Origin, Revision, Via};
+
+    fn person(name: &str) -> Person {
+        Person::new(name).unwrap()
+    }
+
+    fn commit(author: &str, others: &[&str], here: Option<&str>) -> CommitInfo {
+        CommitInfo {
+            revision: Revision(1),
+            commit: CommitId([0; 20]),
+            author_name: "Somebody".into(),
+            author_email: author.into(),
+            co_authors: others.iter().map(|mail| (*mail).to_owned()).collect(),
+            time: Timestamp::UNIX_EPOCH,
+            message: "Change it".into(),
+            markup: Markup::Plaintext,
+            origin: here.map(|name| Origin::of(&Actor::person(person(name), Via::Web))),
+        }
+    }
+
+    #[test]
+    fn everybody_who_wrote_a_part_is_an_author() {
+        let person_of = |mail: &str| mail.strip_suffix("@example.com").map(person);
+        let source = Source {
+            repo: &RepoName::new("mesh/config").unwrap(),
+            commit: commit("ann@example.com", &["bo@example.com", "x@elsewhere"], None),
+            since: vec![
+                commit("cy@example.com", &[], None),
+                // Written in the console, by somebody without an address.
+                commit("web@elsewhere", &[], Some("dora")),
+            ],
+            person_of: &person_of,
+            now: Timestamp::UNIX_EPOCH,
+        };
+        assert_eq!(authors(&source), ["ann", "bo", "cy", "dora"].map(person).into());
+    }
+}

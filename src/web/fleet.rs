@@ -129,6 +129,8 @@ pub(crate) mod tests {
             version: "v9".into(),
             message: "bad <listener>".into(),
             at: Timestamp::UNIX_EPOCH,
+            resources: Vec::new(),
+            release: None,
         });
         TypeStatus {
             type_url: ResourceKind::Listeners.type_url(),
@@ -136,6 +138,8 @@ pub(crate) mod tests {
             names: 0,
             sent: sent.map(Into::into),
             acked: acked.map(Into::into),
+            release: None,
+            behind_since: None,
             answered_at: acked.map(|_| Timestamp::UNIX_EPOCH),
             nacked: nack,
         }
@@ -154,6 +158,9 @@ pub(crate) mod tests {
             key: None,
             connected_at: Timestamp::UNIX_EPOCH,
             streams: 1,
+            release: None,
+            in_step: false,
+            spared: false,
             types: vec![
                 status(Some("v1"), Some("v1"), false),
                 status(Some("v9"), Some("v1"), true),

@@ -5,19 +5,21 @@
 //! tables, are taken when a stream or a snapshot comes or goes and never for a
 //! message, and are never held while anything is awaited or written.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 
 use super::counters::Counts;
+use super::line::{Latest, Line};
 use super::pulse::Pulse;
 use super::registry::{self, Registry};
 use super::session::{Answer, Outgoing};
-use super::standing::{SharedSession, Standing};
-use super::{HubCounters, NodeStatus};
-use crate::model::{NodeId, NodeIdentity, SnapshotKey, TypeUrl};
+use super::standing::{Seat, SharedSession, Standing};
+use super::{Doubt, HubCounters, Lags, NodeStatus, Release, ResourceStatus, Tally};
+use crate::model::{ContentHash, NodeId, NodeIdentity, SnapshotKey, TypeUrl};
 use crate::snapshot::{Routing, Snapshot};
 use crate::telemetry::clock;
 
@@ -61,12 +63,9 @@ pub struct Hub {
     shared: Arc<Shared>,
 }
 
-/// What a stream follows.
-pub(super) type Latest = watch::Receiver<Option<Arc<Snapshot>>>;
-
 #[derive(Debug)]
 struct Shared {
-    snapshots: Mutex<HashMap<SnapshotKey, watch::Sender<Option<Arc<Snapshot>>>>>,
+    lines: Mutex<HashMap<SnapshotKey, Arc<Line>>>,
     registry: Mutex<Registry>,
     refusals: Mutex<VecDeque<(TypeUrl, String)>>,
     routing: watch::Sender<Arc<Routing>>,
@@ -93,7 +92,7 @@ impl Hub {
 
     fn with(reports: mpsc::Sender<Report>, everyone: Option<SnapshotKey>) -> Self {
         let shared = Shared {
-            snapshots: Mutex::default(),
+            lines: Mutex::default(),
             registry: Mutex::default(),
             refusals: Mutex::default(),
             routing: watch::Sender::default(),
@@ -107,32 +106,72 @@ impl Hub {
 
     /// Serves `snapshot` from now on. The same version again changes nothing.
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
-        let sender = self.sender(&snapshot.key);
-        let news = sender.send_if_modified(|latest| {
-            let news = latest.as_ref().is_none_or(|known| known.version != snapshot.version);
-            if news {
-                *latest = Some(snapshot.clone());
+        self.release(snapshot, None);
+    }
+
+    /// Serves `snapshot`, which came with `release`, from now on. The same
+    /// version again changes nothing for nodes; whoever has it then counts as
+    /// having the newer release.
+    pub fn release(&self, snapshot: Arc<Snapshot>, release: Option<Release>) {
+        let (key, version) = (snapshot.key.clone(), snapshot.version);
+        let revision = release.as_ref().map_or(0, |release| release.revision.0);
+        let committed_at = release.as_ref().map(|release| release.committed_at);
+        if self.line(&key).publish(snapshot, release) {
+            tracing::info!(key = %key, version = %version.short(), revision, "published");
+            if let Some(committed_at) = committed_at {
+                self.shared.counts.publish_lag.observe(seconds(committed_at, clock::now()));
             }
-            news
-        });
-        if news {
-            tracing::info!(key = %snapshot.key, version = %snapshot.version.short(), "published");
         }
+        self.stands();
+    }
+
+    /// Takes the word that the fleet took `snapshot` before: what a node that
+    /// joins is served while the newest is refused.
+    pub fn vouch(&self, snapshot: Arc<Snapshot>) {
+        self.line(&snapshot.key).vouch(snapshot);
+    }
+
+    /// Takes the word that the fleet refused `version` before we started.
+    pub fn condemn(&self, key: &SnapshotKey, version: ContentHash) {
+        self.line(key).condemn(version);
+    }
+
+    /// The publications that are rather refused than taken.
+    pub fn doubts(&self) -> Vec<Doubt> {
+        let lines = locked(&self.shared.lines).clone();
+        let mut doubts: Vec<_> = lines
+            .into_iter()
+            .filter_map(|(key, line)| {
+                let (version, taken, refused) = line.doubt()?;
+                Some(Doubt { key, version, taken, refused })
+            })
+            .collect();
+        doubts.sort_by(|a, b| a.key.cmp(&b.key));
+        doubts
     }
 
     /// Stops serving a key: its streams are sent nothing more.
     pub fn withdraw(&self, key: &SnapshotKey) {
-        if self.sender(key).send_replace(None).is_some() {
+        if self.line(key).withdraw() {
             tracing::info!(key = %key, "withdrawn");
         }
-        // A key that nobody follows needs no channel.
-        locked(&self.shared.snapshots)
-            .retain(|_, sender| sender.receiver_count() > 0 || sender.borrow().is_some());
+        // A key that nobody follows needs no line.
+        locked(&self.shared.lines).retain(|_, line| !line.is_idle());
+        self.stands();
     }
 
     /// What is served for `key`.
     pub fn snapshot(&self, key: &SnapshotKey) -> Option<Arc<Snapshot>> {
-        locked(&self.shared.snapshots).get(key).and_then(|sender| sender.borrow().clone())
+        let line = locked(&self.shared.lines).get(key).cloned();
+        Some(line?.latest()?.snapshot.clone())
+    }
+
+    /// What is served for `key`, and the release that it came with last.
+    pub fn served(&self, key: &SnapshotKey) -> Option<(Arc<Snapshot>, Option<Release>)> {
+        let line = locked(&self.shared.lines).get(key).cloned()?;
+        let snapshot = line.latest()?.snapshot.clone();
+        let release = line.release(snapshot.version);
+        Some((snapshot, release))
     }
 
     /// Replaces the rules; open streams are assigned anew.
@@ -143,6 +182,30 @@ impl Hub {
     /// Every connected node, sorted by id.
     pub fn nodes(&self) -> Vec<NodeStatus> {
         self.streams().iter().filter_map(|streams| registry::status(streams)).collect()
+    }
+
+    /// How the nodes of each key stand, in numbers. Cheap: no session is asked.
+    pub fn tally(&self) -> BTreeMap<SnapshotKey, Tally> {
+        let mut tallies: BTreeMap<SnapshotKey, Tally> = BTreeMap::new();
+        for streams in self.streams() {
+            let seats: Vec<_> = streams.iter().map(|stream| stream.seat().clone()).collect();
+            let Some(key) = seats.last().and_then(|seat| seat.key.clone()) else { continue };
+            let tally = tallies.entry(key).or_default();
+            tally.nodes += 1;
+            tally.in_step += usize::from(seats.iter().all(Seat::is_in_step));
+            tally.refusing += usize::from(seats.iter().any(|seat| seat.refusing));
+        }
+        tallies
+    }
+
+    /// Every resource that a node asks for or holds, by type and name. Costs
+    /// as much as the node has resources.
+    pub fn resources(&self, node: &NodeId) -> Vec<ResourceStatus> {
+        let streams = locked(&self.shared.registry).node(node);
+        let resources = streams.iter().flat_map(|stream| stream.session().resources());
+        let mut resources: Vec<_> = resources.collect();
+        resources.sort_by(|a, b| (&a.type_url, &a.name).cmp(&(&b.type_url, &b.name)));
+        resources
     }
 
     /// One connected node.
@@ -164,6 +227,16 @@ impl Hub {
         self.shared.counts.read()
     }
 
+    /// How many responses of each kind were refused so far.
+    pub fn nacks_by_kind(&self) -> Vec<(&'static str, u64)> {
+        self.shared.counts.nacks_by_kind()
+    }
+
+    /// How long news took so far.
+    pub fn lags(&self) -> Lags {
+        self.shared.counts.lags()
+    }
+
     /// The newest refusals, oldest first, at most 256: type and Envoy's words.
     pub fn refusals(&self) -> Vec<(TypeUrl, String)> {
         locked(&self.shared.refusals).iter().cloned().collect()
@@ -182,18 +255,20 @@ impl Hub {
 
     /// The snapshots of `key`, to be followed; it need not have one yet.
     pub(super) fn follow(&self, key: &SnapshotKey) -> Latest {
-        locked(&self.shared.snapshots).entry(key.clone()).or_default().subscribe()
+        // Under the lock, so that no line goes before it is followed.
+        Latest::new(locked(&self.shared.lines).entry(key.clone()).or_default().clone())
     }
 
-    /// A stream introduced itself.
+    /// A stream introduced itself, and follows `latest` of `key`.
     pub(super) fn joined(
         &self,
         identity: NodeIdentity,
         credential: Option<Arc<str>>,
-        key: Option<SnapshotKey>,
+        (key, latest): (Option<SnapshotKey>, Option<&Latest>),
         session: SharedSession,
     ) -> Arc<Standing> {
-        let standing = Standing::new(identity, credential, key, session, clock::now());
+        let standing = Standing::new(identity, credential, session, clock::now());
+        standing.assign(key, latest.map(|latest| latest.line().clone()));
         let standing = Arc::new(standing);
         locked(&self.shared.registry).joined(standing.clone());
         self.shared.counts.opened.add(1);
@@ -211,8 +286,12 @@ impl Hub {
     }
 
     /// A stream is served from `key` now.
-    pub(super) fn assigned(&self, standing: &Standing, key: Option<&SnapshotKey>) {
-        standing.assign(key.cloned());
+    pub(super) fn assigned(
+        &self,
+        standing: &Standing,
+        (key, latest): (Option<&SnapshotKey>, Option<&Latest>),
+    ) {
+        standing.assign(key.cloned(), latest.map(|latest| latest.line().clone()));
         self.report(Report::Changed);
         self.stands();
     }
@@ -222,24 +301,66 @@ impl Hub {
         self.shared.changes.beat();
     }
 
+    /// Looks whether a stream took all of what it is served now, after
+    /// something happened on it.
+    pub(super) fn look(&self, standing: &Standing, latest: Option<&mut Latest>) {
+        self.stands();
+        let Some(latest) = latest.filter(|latest| latest.is_open()) else { return };
+        if !standing.session().is_in_step() {
+            return;
+        }
+        let Some(publication) = latest.took() else { return };
+        let now = clock::now();
+        let mut seat = standing.seat();
+        seat.settled = Some((publication.snapshot.version, now));
+        drop(seat);
+        // Who came later than the publication shows how long joining takes,
+        // not how long news do.
+        if standing.since() <= publication.at {
+            let counts = &self.shared.counts;
+            counts.ack_lag.observe(publication.began.elapsed().as_secs_f64());
+            if let Some(release) = &publication.release {
+                counts.commit_lag.observe(seconds(release.committed_at, now));
+            }
+        }
+    }
+
     /// A request came, perhaps with an answer in it.
-    pub(super) fn answered(&self, standing: &Standing, type_url: &TypeUrl, answer: Option<Answer>) {
+    pub(super) fn answered(
+        &self,
+        standing: &Standing,
+        latest: Option<&mut Latest>,
+        type_url: &TypeUrl,
+        answer: Option<Answer>,
+    ) {
         let counts = &self.shared.counts;
         counts.requests.add(1);
         let Some(answer) = answer else { return };
+        standing.seat().refusing = standing.session().is_refusing();
         let (node, type_url) = (standing.identity().id.clone(), type_url.clone());
+        let key = standing.seat().key.clone();
         match answer {
             Answer::Acked { version } => {
                 counts.acks.add(1);
-                if let Some(key) = standing.key() {
+                if let Some(key) = key {
                     self.report(Report::Acked { key, node, type_url, version });
                 }
             }
-            Answer::Nacked { version, message } => {
-                counts.nacks.add(1);
-                tracing::warn!(node.id = %node, %type_url, %version, %message, "an update was refused");
-                self.remember(&type_url, &message);
-                if let Some(key) = standing.key() {
+            Answer::Nacked { version, message, resources } => {
+                counts.nacked(&type_url);
+                if let Some(latest) = latest {
+                    latest.refused();
+                }
+                standing.seat().settled = None;
+                let names = resources.iter().map(|name| &*name.0).collect::<Vec<_>>().join(" ");
+                // A fleet that refuses one thing is one line, not a thousand.
+                match self.remember(&type_url, &message) {
+                    true => tracing::warn!(node.id = %node, %type_url, %version,
+                        resources = names, %message, "an update was refused"),
+                    false => tracing::debug!(node.id = %node, %type_url, %version,
+                        resources = names, %message, "an update was refused here too"),
+                }
+                if let Some(key) = key {
                     self.report(Report::Nacked { key, node, type_url, version, message });
                 }
             }
@@ -265,12 +386,16 @@ impl Hub {
         self.shared.counts.refused.add(1);
     }
 
-    fn remember(&self, type_url: &TypeUrl, message: &str) {
+    /// Whether it is not the same as the one before it.
+    fn remember(&self, type_url: &TypeUrl, message: &str) -> bool {
         let mut refusals = locked(&self.shared.refusals);
+        let same = |(url, words): &(TypeUrl, String)| url == type_url && words == message;
+        let news = !refusals.back().is_some_and(same);
         if refusals.len() == MAX_REFUSALS {
             refusals.pop_front();
         }
         refusals.push_back((type_url.clone(), message.to_owned()));
+        news
     }
 
     fn report(&self, report: Report) {
@@ -279,8 +404,8 @@ impl Hub {
         }
     }
 
-    fn sender(&self, key: &SnapshotKey) -> watch::Sender<Option<Arc<Snapshot>>> {
-        locked(&self.shared.snapshots).entry(key.clone()).or_default().clone()
+    fn line(&self, key: &SnapshotKey) -> Arc<Line> {
+        locked(&self.shared.lines).entry(key.clone()).or_default().clone()
     }
 
     /// The open streams, by node, for a look at them.
@@ -288,6 +413,11 @@ impl Hub {
         self.shared.changes.look();
         locked(&self.shared.registry).all()
     }
+}
+
+/// From one moment to another; nothing where the clock went back.
+fn seconds(from: Timestamp, to: Timestamp) -> f64 {
+    to.duration_since(from).as_secs_f64().max(0.0)
 }
 
 fn locked<T>(table: &Mutex<T>) -> MutexGuard<'_, T> {

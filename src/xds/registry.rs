@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::NodeStatus;
-use super::standing::Standing;
-use crate::model::NodeId;
+use super::standing::{Seat, Standing};
+use super::{NodeStatus, TypeStatus};
+use crate::model::{NodeId, TypeUrl};
 
 /// Every open stream, by node. Within a node, a later stream is further back.
 #[derive(Debug, Default)]
@@ -44,21 +44,56 @@ impl Registry {
 /// A node as its streams show it; the newest introduction counts.
 pub(super) fn status(streams: &[Arc<Standing>]) -> Option<NodeStatus> {
     let (first, last) = (streams.first()?, streams.last()?);
-    let mut types = BTreeMap::new();
-    for one in streams.iter().flat_map(|stream| stream.session().statuses()) {
+    let mut types: BTreeMap<TypeUrl, TypeStatus> = BTreeMap::new();
+    for one in streams.iter().flat_map(|stream| type_statuses(stream)) {
         match types.get_mut(&one.type_url) {
             None => drop(types.insert(one.type_url.clone(), one)),
             Some(known) => super::status::merge(known, one),
         }
     }
+    let seats: Vec<_> = streams.iter().map(|stream| stream.seat().clone()).collect();
+    let releases: Option<Vec<_>> = seats.iter().map(Seat::release).collect();
     Some(NodeStatus {
         identity: last.identity().clone(),
         credential: last.credential().map(str::to_owned),
-        key: last.key(),
+        key: seats.last().and_then(|seat| seat.key.clone()),
         connected_at: first.since(),
         streams: streams.len(),
+        // A node is as far as its last stream is.
+        release: releases.and_then(|all| all.into_iter().min_by_key(|one| one.revision)),
+        in_step: seats.iter().all(Seat::is_in_step),
+        spared: seats.iter().any(|seat| seat.spared),
         types: types.into_values().collect(),
     })
+}
+
+/// The types of one stream, with where their versions come from.
+fn type_statuses(stream: &Standing) -> Vec<TypeStatus> {
+    let (mut types, serves) = {
+        let session = stream.session();
+        (session.statuses(), session.serves())
+    };
+    let seat = stream.seat().clone();
+    let Some(line) = &seat.line else { return types };
+    for one in &mut types {
+        let origin = |version: &str| line.origin(&one.type_url, version);
+        let due = serves.as_ref().and_then(|serves| serves.types.get(&one.type_url));
+        let due = due.map(|of_type| &of_type.version);
+        // Who sees a part of a snapshot has versions of its own, which lead
+        // nowhere: then what the whole stream took last is the word.
+        let took = one.acked.as_deref().map(|acked| origin(acked).and_then(|one| one.release));
+        let release = took.and_then(|took| took.or_else(|| seat.release()));
+        let asks = one.wildcard || one.names > 0;
+        let behind = asks && due.is_some() && due != one.acked.as_ref();
+        let since = || due.and_then(|due| origin(due)).map(|origin| origin.since);
+        let published = || line.latest().map(|newest| newest.at);
+        one.behind_since = if behind { since().or_else(published) } else { None };
+        one.release = release;
+        if let Some(nack) = &mut one.nacked {
+            nack.release = line.origin(&one.type_url, &nack.version).and_then(|one| one.release);
+        }
+    }
+    types
 }
 
 #[cfg(test)]
@@ -80,7 +115,7 @@ mod tests {
             locality: String::new(),
         };
         let session = Arc::new(Mutex::new(Session::new(Protocol::Sotw)));
-        Arc::new(Standing::new(identity, None, None, session, Timestamp::UNIX_EPOCH))
+        Arc::new(Standing::new(identity, None, session, Timestamp::UNIX_EPOCH))
     }
 
     #[test]

@@ -17,6 +17,7 @@
 mod channel;
 mod holding;
 mod order;
+mod report;
 mod subscription;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +28,7 @@ use jiff::Timestamp;
 
 use self::channel::{Channel, Sending};
 use self::order::{Role, place, role};
-use super::{Refusal, TypeStatus};
+use super::Refusal;
 use crate::model::{ResourceKind, ResourceName, TypeUrl};
 use crate::snapshot::{Served, Snapshot, TypeSnapshot};
 
@@ -87,7 +88,7 @@ pub(super) struct Outgoing {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
     Acked { version: Arc<str> },
-    Nacked { version: Arc<str>, message: String },
+    Nacked { version: Arc<str>, message: String, resources: Vec<ResourceName> },
 }
 
 /// One stream.
@@ -168,11 +169,6 @@ impl Session {
     pub(super) fn on_timeout(&mut self, now: Duration) -> Vec<Outgoing> {
         self.channels.values_mut().for_each(|channel| channel.on_timeout(now));
         self.pump(now)
-    }
-
-    /// Every type as people see it, in sending order.
-    pub(super) fn statuses(&self) -> Vec<TypeStatus> {
-        self.channels.values().map(Channel::status).collect()
     }
 
     /// Sends what may be sent now.

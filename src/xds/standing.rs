@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
+use super::line::{Line, Release};
 use super::session::Session;
-use crate::model::{NodeIdentity, SnapshotKey};
+use crate::model::{ContentHash, NodeIdentity, SnapshotKey};
 
 /// A session that its stream works with and others look at.
 pub(super) type SharedSession = Arc<Mutex<Session>>;
@@ -26,9 +27,37 @@ pub(super) struct Standing {
     identity: NodeIdentity,
     credential: Option<Arc<str>>,
     since: Timestamp,
-    /// What it is served from.
-    key: Mutex<Option<SnapshotKey>>,
+    seat: Mutex<Seat>,
     session: SharedSession,
+}
+
+/// What a stream is served from, and what of it it took.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Seat {
+    pub(super) key: Option<SnapshotKey>,
+    pub(super) line: Option<Arc<Line>>,
+    /// The newest snapshot that it took all of, and when.
+    pub(super) settled: Option<(ContentHash, Timestamp)>,
+    /// Whether it refuses something.
+    pub(super) refusing: bool,
+    /// Whether it is kept from a publication that others refuse.
+    pub(super) spared: bool,
+}
+
+impl Seat {
+    /// Whether it took all of what is served now. A stream that nothing is
+    /// served to lacks nothing.
+    pub(super) fn is_in_step(&self) -> bool {
+        let newest = self.line.as_ref().and_then(|line| line.latest());
+        let newest = newest.map(|newest| newest.snapshot.version);
+        !self.refusing && (newest.is_none() || newest == self.settled.map(|(version, _)| version))
+    }
+
+    /// The newest release that it took all of.
+    pub(super) fn release(&self) -> Option<Release> {
+        let (version, _) = self.settled?;
+        self.line.as_ref()?.release(version)
+    }
 }
 
 impl Standing {
@@ -36,11 +65,10 @@ impl Standing {
     pub(super) fn new(
         identity: NodeIdentity,
         credential: Option<Arc<str>>,
-        key: Option<SnapshotKey>,
         session: SharedSession,
         since: Timestamp,
     ) -> Self {
-        Self { identity, credential, since, key: Mutex::new(key), session }
+        Self { identity, credential, since, seat: Mutex::default(), session }
     }
 
     /// Who is at the other end.
@@ -58,14 +86,16 @@ impl Standing {
         self.since
     }
 
-    /// What it is served from.
-    pub(super) fn key(&self) -> Option<SnapshotKey> {
-        self.key.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What it is served from, and what of it it took.
+    pub(super) fn seat(&self) -> MutexGuard<'_, Seat> {
+        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes what it is served from now.
-    pub(super) fn assign(&self, key: Option<SnapshotKey>) {
-        *self.key.lock().unwrap_or_else(PoisonError::into_inner) = key;
+    pub(super) fn assign(&self, key: Option<SnapshotKey>, line: Option<Arc<Line>>) {
+        let mut seat = self.seat();
+        let refusing = seat.refusing;
+        *seat = Seat { key, line, settled: None, refusing, spared: false };
     }
 
     /// How it stands.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{NodeIdentity, SnapshotKey, TypeUrl};
+use super::Release;
+use crate::model::{NodeIdentity, ResourceName, SnapshotKey, TypeUrl};
 
 /// A refused update.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +17,12 @@ pub struct Nack {
     pub message: String,
     /// When.
     pub at: Timestamp,
+    /// Which resources it is about, as far as those words tell.
+    #[serde(default)]
+    pub resources: Vec<ResourceName>,
+    /// The release that the version came with.
+    #[serde(default)]
+    pub release: Option<Release>,
 }
 
 /// One type on one node.
@@ -31,6 +38,11 @@ pub struct TypeStatus {
     pub sent: Option<Arc<str>>,
     /// The version it took last.
     pub acked: Option<Arc<str>>,
+    /// The newest release that has the version it took last.
+    pub release: Option<Release>,
+    /// Since when there is something that it did not take yet: when the first
+    /// version that it lacks was published. `None` where it is in step.
+    pub behind_since: Option<Timestamp>,
     /// When it answered last, with either.
     pub answered_at: Option<Timestamp>,
     /// Its last refusal, until it takes a newer version.
@@ -50,8 +62,78 @@ pub struct NodeStatus {
     pub connected_at: Timestamp,
     /// How many streams it has open.
     pub streams: usize,
+    /// The newest release that it took all of, on every stream.
+    pub release: Option<Release>,
+    /// Whether it took all of what it is to be served now.
+    pub in_step: bool,
+    /// Whether it is served an earlier release, because those who got the
+    /// newest refuse it.
+    pub spared: bool,
     /// By type, sorted.
     pub types: Vec<TypeStatus>,
+}
+
+/// One resource on one node, as far as it can be known from here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceStatus {
+    /// Its type.
+    pub type_url: TypeUrl,
+    /// Its name.
+    pub name: ResourceName,
+    /// How it stands.
+    pub state: ResourceState,
+    /// The version to be served; `None` where there is no such resource.
+    pub served: Option<Arc<str>>,
+    /// The version that was sent last and not refused.
+    pub sent: Option<Arc<str>>,
+    /// The version that was taken last; `None` also where that is unknown
+    /// because an answer is due.
+    pub acked: Option<Arc<str>>,
+    /// The version that was refused.
+    pub nacked: Option<Arc<str>>,
+}
+
+/// How a resource on a node stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResourceState {
+    /// The node has what is served.
+    Synced,
+    /// It was asked for, and does not exist.
+    Missing,
+    /// It was not sent yet, or is to be sent again.
+    NotSent,
+    /// It was sent, and the answer is due.
+    Sent,
+    /// The node still has one that is gone or has another version.
+    Stale,
+    /// The node refused it.
+    Nacked,
+}
+
+/// How the nodes of one key stand, in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Connected.
+    pub nodes: usize,
+    /// Took all they are to be served.
+    pub in_step: usize,
+    /// Refuse something.
+    pub refusing: usize,
+}
+
+/// A publication that those who got it rather refuse: whoever joins is served
+/// the one before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doubt {
+    /// Whose.
+    pub key: SnapshotKey,
+    /// The snapshot's version.
+    pub version: crate::model::ContentHash,
+    /// How many streams took all of it.
+    pub taken: u64,
+    /// How many refused a part of it.
+    pub refused: u64,
 }
 
 /// Takes in a later stream for the same type: Envoy opens one for each name
@@ -63,6 +145,11 @@ pub(super) fn merge(known: &mut TypeStatus, later: TypeStatus) {
     known.acked = later.acked.or(known.acked.take());
     known.answered_at = later.answered_at.max(known.answered_at);
     known.nacked = later.nacked.or(known.nacked.take());
+    known.release = later.release.or(known.release.take());
+    known.behind_since = match (known.behind_since, later.behind_since) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    };
 }
 
 #[cfg(test)]
@@ -77,6 +164,8 @@ mod tests {
             names,
             sent: Some(version.into()),
             acked: Some(version.into()),
+            release: None,
+            behind_since: None,
             answered_at: None,
             nacked: None,
         }

@@ -16,15 +16,15 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tonic::{Status, Streaming};
 
-use super::hub::Latest;
 use super::identity::identity;
+use super::line::Latest;
 use super::method::Method;
 use super::session::{Ask, Outgoing, Request, Session};
 use super::standing::{SharedSession, Standing, lock};
 use super::words::words;
 use super::{Hub, Refusal};
 use crate::model::{NodeIdentity, SnapshotKey, TypeUrl};
-use crate::snapshot::Routing;
+use crate::snapshot::{Routing, Snapshot};
 use crate::telemetry::clock;
 
 /// How long a stream may be open without a first message.
@@ -145,6 +145,16 @@ struct Client {
     latest: Option<Latest>,
 }
 
+impl Client {
+    /// What it is to be served now.
+    fn take(&mut self) -> Option<Arc<Snapshot>> {
+        let latest = self.latest.as_mut()?;
+        let snapshot = latest.take();
+        self.standing.seat().spared = latest.is_spared();
+        snapshot
+    }
+}
+
 impl Drop for Client {
     fn drop(&mut self) {
         self.hub.left(&self.standing);
@@ -212,8 +222,9 @@ impl<R: Incoming> Open<R> {
         let type_url = self.method.resolve(request.take_type())?;
         let request = request.into_request(type_url.clone());
         let (answer, outgoing) = self.session().on_request(request, self.since.elapsed())?;
-        if let Some(client) = &self.client {
-            self.hub.answered(&client.standing, &type_url, answer);
+        if let Some(client) = &mut self.client {
+            let latest = client.latest.as_mut();
+            self.hub.answered(&client.standing, latest, &type_url, answer);
         }
         self.ready.extend(outgoing);
         Ok(())
@@ -224,15 +235,15 @@ impl<R: Incoming> Open<R> {
         let key = self.hub.assign(&identity);
         let latest = key.as_ref().map(|key| self.hub.follow(key));
         tracing::debug!(node.id = %identity.id, assigned = key.is_some(), "a stream opened");
-        let standing = self.hub.joined(identity, None, key.clone(), self.session.clone());
+        let seat = (key.clone(), latest.as_ref());
+        let standing = self.hub.joined(identity, None, seat, self.session.clone());
         let hub = self.hub.clone();
         self.client = Some(Client { hub, standing, key, latest });
         self.on_published();
     }
 
     fn on_published(&mut self) {
-        let latest = self.client.as_mut().and_then(|client| client.latest.as_mut());
-        let snapshot = latest.and_then(|latest| latest.borrow_and_update().clone());
+        let snapshot = self.client.as_mut().and_then(Client::take);
         let outgoing = self.session().on_snapshot(snapshot, self.since.elapsed());
         self.ready.extend(outgoing);
     }
@@ -245,7 +256,8 @@ impl<R: Incoming> Open<R> {
         }
         client.latest = key.as_ref().map(|key| self.hub.follow(key));
         client.key = key;
-        self.hub.assigned(&client.standing, client.key.as_ref());
+        let seat = (client.key.as_ref(), client.latest.as_ref());
+        self.hub.assigned(&client.standing, seat);
         self.on_published();
     }
 
@@ -259,9 +271,9 @@ impl<R: Incoming> Open<R> {
     }
 
     /// Tells the hub that the stream may stand otherwise now.
-    fn tell(&self) {
-        if self.client.is_some() {
-            self.hub.stands();
+    fn tell(&mut self) {
+        if let Some(client) = &mut self.client {
+            self.hub.look(&client.standing, client.latest.as_mut());
         }
     }
 
@@ -274,9 +286,7 @@ impl<R: Incoming> Open<R> {
 async fn published(client: Option<&mut Client>) {
     let latest = client.and_then(|client| client.latest.as_mut());
     let Some(latest) = latest else { return std::future::pending().await };
-    if latest.changed().await.is_err() {
-        std::future::pending().await
-    }
+    latest.changed().await;
 }
 
 async fn elapsed(deadline: Option<Instant>) {

@@ -16,6 +16,7 @@ use super::subscription::{Change, Subscription};
 use super::{Answer, Ask, Outgoing, Protocol, Request};
 use crate::model::{ResourceKind, ResourceName, TypeUrl};
 use crate::snapshot::{Served, TypeSnapshot, version_of};
+use crate::xds::blame::blamed;
 use crate::xds::{Nack, TypeStatus};
 
 /// How long a response may go unanswered before the client is sent newer
@@ -142,9 +143,15 @@ impl Channel {
             return Some(Answer::Acked { version });
         };
         self.holding.refused(&flight.resources, &self.subscription);
-        let nack = Nack { version: version.clone(), message: message.clone(), at: request.at };
-        self.status.nacked = Some(nack);
-        Some(Answer::Nacked { version, message })
+        let resources = blamed(&message, &flight.resources);
+        self.status.nacked = Some(Nack {
+            version: version.clone(),
+            message: message.clone(),
+            at: request.at,
+            resources: resources.clone(),
+            release: None,
+        });
+        Some(Answer::Nacked { version, message, resources })
     }
 
     /// Whether a response waits for its answer.
@@ -290,6 +297,23 @@ impl Channel {
         }
     }
 
+    /// Whether the client took everything it asks for, up to `version`.
+    pub(super) fn is_in_step(&self, version: &Arc<str>) -> bool {
+        let asks = self.subscription.wildcard || !self.subscription.names.is_empty();
+        let took = self.flight.is_none() && self.status.acked.as_ref() == Some(version);
+        !asks || (took && self.status.nacked.is_none())
+    }
+
+    /// Whether the client refuses something.
+    pub(super) fn is_refusing(&self) -> bool {
+        self.status.nacked.is_some()
+    }
+
+    /// Whether `name` is in a response that was not answered yet.
+    pub(super) fn is_under_way(&self, name: &ResourceName) -> bool {
+        self.flight.as_ref().is_some_and(|f| f.resources.iter().any(|one| one.name == *name))
+    }
+
     /// The channel as people see it.
     pub(super) fn status(&self) -> TypeStatus {
         TypeStatus {
@@ -298,6 +322,8 @@ impl Channel {
             names: self.subscription.names.len(),
             sent: self.status.sent.clone(),
             acked: self.status.acked.clone(),
+            release: None,
+            behind_since: None,
             answered_at: self.status.answered_at,
             nacked: self.status.nacked.clone(),
         }

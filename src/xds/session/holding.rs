@@ -122,6 +122,22 @@ impl Holding {
         self.except.values().any(|one| matches!(one, Exception::Refused(_)))
     }
 
+    /// Every name of which something is known.
+    pub(super) fn names(&self) -> impl Iterator<Item = &ResourceName> {
+        self.except.keys().chain(self.kept.keys())
+    }
+
+    /// The version of `name` that the client holds, as far as can be known,
+    /// and the one that it refused.
+    pub(super) fn versions(&self, name: &ResourceName) -> (Option<Arc<str>>, Option<Arc<str>>) {
+        match self.except.get(name) {
+            Some(Exception::Has(version)) => (Some(version.clone()), None),
+            Some(Exception::Refused(version)) => (None, Some(version.clone())),
+            Some(Exception::Owed) => (None, None),
+            None => (self.known(name).map(|served| served.version.clone()), None),
+        }
+    }
+
     /// The resources that the client still holds and that are to go.
     pub(super) fn kept(&self) -> impl Iterator<Item = &Arc<Served>> {
         self.kept.values()
