@@ -16,7 +16,7 @@ use crate::model::SnapshotKey;
 use crate::snapshot::Snapshot;
 use crate::telemetry::clock;
 use crate::xds::Hub;
-use crate::xds::hub::Latest;
+use crate::xds::line::Latest;
 use crate::xds::session::{Answer, Ask, Outgoing, Protocol, Request, Session};
 use crate::xds::standing::{SharedSession, Standing, lock};
 
@@ -55,7 +55,7 @@ impl Visit {
     /// A client that comes for the first time.
     pub(super) fn new(poll: &Poll, hub: &Hub) -> Self {
         let session = Arc::new(Mutex::new(Session::new(Protocol::Sotw)));
-        let standing = hub.joined(poll.identity.clone(), None, None, session.clone());
+        let standing = hub.joined(poll.identity.clone(), None, (None, None), session.clone());
         let now = Instant::now();
         let (key, latest, told) = (None, None, None);
         Self { standing, session, key, latest, since: now, last: now, every: UNKNOWN, told }
@@ -83,19 +83,19 @@ impl Visit {
         self.follow(key, hub);
         let said = self.said(poll);
         let mut news = said.is_some();
-        hub.answered(&self.standing, &poll.type_url, said);
-        let snapshot = self.latest.as_mut()?.borrow_and_update().clone()?;
+        hub.answered(&self.standing, self.latest.as_mut(), &poll.type_url, said);
+        let snapshot = self.latest.as_mut()?.take()?;
         let part = Part::of(&snapshot, poll);
         if self.told.as_ref().is_none_or(|told| !Arc::ptr_eq(&told.snapshot, &snapshot)) {
             news = true;
             self.tell(poll, snapshot, &part.version);
             // It may have that already, from before we started.
             if let Some(said) = self.said(poll) {
-                hub.answered(&self.standing, &poll.type_url, Some(said));
+                hub.answered(&self.standing, self.latest.as_mut(), &poll.type_url, Some(said));
             }
         }
         if news {
-            hub.stands();
+            hub.look(&self.standing, self.latest.as_mut());
         }
         Some(part)
     }
@@ -113,7 +113,7 @@ impl Visit {
             return;
         }
         self.latest = key.as_ref().map(|key| hub.follow(key));
-        hub.assigned(&self.standing, key.as_ref());
+        hub.assigned(&self.standing, (key.as_ref(), self.latest.as_ref()));
         self.key = key;
     }
 
