@@ -4,6 +4,7 @@ mod envoys;
 mod grpc_client;
 mod kinds;
 mod mesh;
+mod on_demand;
 mod real;
 mod rename;
 mod rest;

@@ -71,13 +71,15 @@ pub(super) struct Setup {
     pub(super) transport: Transport,
     /// Which of Envoy's two implementations keeps the subscriptions.
     pub(super) unified_mux: bool,
+    /// Whether it asks for clusters only when a request needs one.
+    pub(super) on_demand: bool,
     /// More layers of runtime, above the static one.
     pub(super) layers: Vec<Value>,
 }
 
 impl Setup {
     pub(super) fn new(version: &'static str, transport: Transport) -> Self {
-        Self { version, transport, unified_mux: false, layers: Vec::new() }
+        Self { version, transport, unified_mux: false, on_demand: false, layers: Vec::new() }
     }
 
     pub(super) fn boot(self, server: &Server) -> Envoy {
@@ -96,7 +98,10 @@ impl Setup {
             {"envoy.reloadable_features.unified_mux": self.unified_mux}})];
         layers.extend(self.layers.clone());
         let source = self.transport.source();
-        let mut dynamic = json!({"cds_config": source, "lds_config": source});
+        let mut dynamic = json!({"lds_config": source});
+        if !self.on_demand {
+            dynamic["cds_config"] = source;
+        }
         if self.transport.is_aggregated() {
             dynamic["ads_config"] = self.transport.api();
         }
