@@ -4,7 +4,9 @@
 //! knows no stream, no file and no clock. `reconcile` builds and compares
 //! snapshots, `store` keeps their stored form, `xds` serves them.
 
+mod batch;
 mod build;
+mod changes;
 mod diff;
 mod references;
 mod routing;
@@ -12,7 +14,9 @@ mod routing;
 pub(crate) mod testing;
 pub mod wire;
 
+pub use batch::Batch;
 pub use build::{Served, Snapshot, TypeSnapshot, build, version_of};
+pub use changes::Difference;
 pub use diff::{ResourceChange, ResourceDiff, diff};
 pub use references::check;
 pub use routing::{Route, Routing};

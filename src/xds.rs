@@ -15,10 +15,12 @@
 mod blame;
 mod codec;
 mod counters;
+mod fetch;
 mod hub;
 mod identity;
 mod line;
 mod method;
+mod pace;
 mod poll;
 mod private;
 mod pulse;

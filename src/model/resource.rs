@@ -38,6 +38,12 @@ impl fmt::Display for TypeUrl {
 #[serde(transparent)]
 pub struct ResourceName(pub Arc<str>);
 
+impl std::borrow::Borrow<str> for ResourceName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for ResourceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use prost::Message;
 
+use super::changes::Memory;
 use super::wire;
 use crate::model::{ContentHash, Resource, ResourceKind, ResourceName, SnapshotKey, TypeUrl};
 
@@ -62,12 +63,20 @@ pub struct TypeSnapshot {
     pub version: Arc<str>,
     /// By name.
     pub resources: BTreeMap<ResourceName, Arc<Served>>,
+    pub(super) memory: Memory,
 }
 
 impl TypeSnapshot {
     /// The snapshot of a type from its resources.
     pub fn new(resources: BTreeMap<ResourceName, Arc<Served>>) -> Self {
-        Self { version: version_of(resources.values()), resources }
+        let version = version_of(resources.values());
+        Self { version, resources, memory: Memory::default() }
+    }
+}
+
+impl Default for TypeSnapshot {
+    fn default() -> Self {
+        Self::new(BTreeMap::new())
     }
 }
 

@@ -154,6 +154,17 @@ pub fn put_entry(served: &Served, to: &mut impl BufMut) {
     put_field(RESOURCE_NAME, served.name.0.as_bytes(), to);
 }
 
+/// How many bytes [`put_any_field`] writes.
+pub(super) fn any_field_len(served: &Served) -> usize {
+    field_len(RESPONSE_RESOURCES, served.any.len())
+}
+
+/// Writes `served` as one entry of `DiscoveryResponse.resources`, whose number
+/// is the same.
+pub(super) fn put_any_field(served: &Served, to: &mut impl BufMut) {
+    put_field(RESPONSE_RESOURCES, &served.any, to);
+}
+
 fn resource_len(served: &Served) -> usize {
     field_len(RESOURCE_VERSION, served.version.len())
         + field_len(RESOURCE_BODY, served.any.len())

@@ -1,62 +1,90 @@
-//! Bytes on the stream: requests are decoded by prost, responses are put
-//! together from bytes that were encoded when the snapshot was built.
+//! Bytes on the stream, both ways, in gRPC's framing.
 //!
 //! A protobuf message is the concatenation of its fields in any order, so a
-//! response is its shared resources followed by a short tail of its own.
+//! response is a short head of its own followed by resources that were encoded
+//! once and are shared by every stream. tonic's codec would copy them into a
+//! buffer per stream, and keep the buffer; here a frame is handed to the
+//! connection as it is. Requests are decoded by prost.
 
 use std::marker::PhantomData;
 
-use bytes::BufMut;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use http_body_util::BodyExt as _;
 use prost::Message;
-use tonic::Status;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::body::Body;
 
+use super::Refusal;
 use super::session::{Outgoing, Protocol};
-use crate::snapshot::wire::{entry_len, field_len, put_entry, put_field};
+use crate::snapshot::wire::{field_len, put_field};
+
+/// The largest request: the initial versions of some 500,000 resources.
+pub(super) const MAX_REQUEST_BYTES: usize = 64 << 20;
+/// Resources up to this size are copied behind their head: one frame of the
+/// connection costs more than the copy.
+const SMALL: usize = 4 << 10;
+/// gRPC's prefix of a message: whether it is compressed, and its length.
+const PREFIX: usize = 5;
 
 /// What we call ourselves in `control_plane.identifier`.
 pub(super) const IDENTIFIER: &[u8] = b"convoy";
 
-/// The field numbers that differ between `DiscoveryResponse` and
-/// `DeltaDiscoveryResponse`; the others are equal.
-struct Numbers {
-    control_plane: u32,
-}
-
 const VERSION: u32 = 1;
-const RESOURCES: u32 = 2;
 const TYPE_URL: u32 = 4;
 const NONCE: u32 = 5;
 const REMOVED: u32 = 6;
 const CONTROL_PLANE_IDENTIFIER: u32 = 1;
 
+/// A response in gRPC's framing: the stream's own bytes, then shared ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Frame {
+    pub(super) head: Bytes,
+    /// Empty where the resources are in the head.
+    pub(super) shared: Bytes,
+}
+
+impl Frame {
+    /// The message's own length, without the prefix.
+    pub(super) fn message_len(&self) -> usize {
+        self.head.len() + self.shared.len() - PREFIX
+    }
+}
+
 impl Outgoing {
-    /// How many bytes [`Outgoing::put`] writes.
-    pub(super) fn encoded_len(&self) -> usize {
-        let resources = self.resources.iter().map(|one| match self.protocol {
-            Protocol::Sotw => field_len(RESOURCES, one.any.len()),
-            Protocol::Delta => entry_len(one),
-        });
+    /// The response as it goes over the stream.
+    pub(super) fn frame(&self) -> Frame {
+        let resources = match self.protocol {
+            Protocol::Sotw => self.resources.anys(),
+            Protocol::Delta => self.resources.entries(),
+        };
+        let own = self.own_len();
+        let small = resources.len() <= SMALL;
+        let copied = if small { resources.len() } else { 0 };
+        let mut head = BytesMut::with_capacity(PREFIX + own + copied);
+        head.put_u8(0);
+        // No snapshot comes near 4 GiB: its source is bounded far below.
+        head.put_u32(u32::try_from(own + resources.len()).unwrap_or(u32::MAX));
+        self.put_own(&mut head);
+        if small {
+            head.put_slice(resources);
+        }
+        let shared = if small { Bytes::new() } else { resources.clone() };
+        Frame { head: head.freeze(), shared }
+    }
+
+    /// How many bytes [`Outgoing::put_own`] writes.
+    fn own_len(&self) -> usize {
         let removed = self.removed.iter().map(|name| field_len(REMOVED, name.0.len()));
-        let tail = field_len(VERSION, self.version.len())
-            + field_len(TYPE_URL, self.type_url.0.len())
-            + field_len(NONCE, self.nonce.len());
         let inner = field_len(CONTROL_PLANE_IDENTIFIER, IDENTIFIER.len());
-        let introduction = field_len(self.numbers().control_plane, inner);
-        resources.sum::<usize>()
+        let introduction = field_len(self.control_plane(), inner);
+        field_len(VERSION, self.version.len())
+            + field_len(TYPE_URL, self.type_url.0.len())
+            + field_len(NONCE, self.nonce.len())
             + removed.sum::<usize>()
-            + tail
             + if self.introduces { introduction } else { 0 }
     }
 
-    /// Writes the response.
-    pub(super) fn put(&self, to: &mut impl BufMut) {
-        for one in &self.resources {
-            match self.protocol {
-                Protocol::Sotw => put_field(RESOURCES, &one.any, to),
-                Protocol::Delta => put_entry(one, to),
-            }
-        }
+    /// Writes everything but the resources.
+    fn put_own(&self, to: &mut impl BufMut) {
         put_field(VERSION, self.version.as_bytes(), to);
         put_field(TYPE_URL, self.type_url.0.as_bytes(), to);
         put_field(NONCE, self.nonce.as_bytes(), to);
@@ -64,77 +92,88 @@ impl Outgoing {
         if self.introduces {
             let mut inner = Vec::with_capacity(IDENTIFIER.len() + 2);
             put_field(CONTROL_PLANE_IDENTIFIER, IDENTIFIER, &mut inner);
-            put_field(self.numbers().control_plane, &inner, to);
+            put_field(self.control_plane(), &inner, to);
         }
     }
 
-    fn numbers(&self) -> Numbers {
+    /// The number of the one field that `DiscoveryResponse` and
+    /// `DeltaDiscoveryResponse` have in different places.
+    fn control_plane(&self) -> u32 {
         match self.protocol {
-            Protocol::Sotw => Numbers { control_plane: 6 },
-            Protocol::Delta => Numbers { control_plane: 7 },
+            Protocol::Sotw => 6,
+            Protocol::Delta => 7,
         }
     }
 }
 
-/// Requests of type `R` in, ready bytes out.
-#[derive(Debug)]
-pub(super) struct XdsCodec<R>(PhantomData<fn() -> R>);
-
-impl<R> Default for XdsCodec<R> {
-    fn default() -> Self {
-        Self(PhantomData)
-    }
+/// The requests of a stream, read from its body.
+pub(super) struct Requests<R> {
+    body: Body,
+    /// What came and is no whole message yet.
+    rest: BytesMut,
+    of: PhantomData<fn() -> R>,
 }
 
-impl<R: Message + Default + 'static> Codec for XdsCodec<R> {
-    type Encode = Outgoing;
-    type Decode = R;
-    type Encoder = XdsEncoder;
-    type Decoder = XdsDecoder<R>;
-
-    fn encoder(&mut self) -> XdsEncoder {
-        XdsEncoder
+impl<R: Message + Default> Requests<R> {
+    pub(super) fn new(body: Body) -> Self {
+        Self { body, rest: BytesMut::new(), of: PhantomData }
     }
 
-    fn decoder(&mut self) -> XdsDecoder<R> {
-        XdsDecoder(PhantomData)
+    /// The next request; `None` at the end, and where the connection breaks.
+    /// Nothing is lost when the future is dropped.
+    pub(super) async fn next(&mut self) -> Result<Option<R>, Refusal> {
+        loop {
+            if let Some(request) = self.take()? {
+                return Ok(Some(request));
+            }
+            match self.body.frame().await {
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.rest.extend_from_slice(&data);
+                    }
+                }
+                Some(Err(error)) => {
+                    tracing::debug!(error = %error.message(), "a stream broke");
+                    return Ok(None);
+                }
+                None => return Ok(None),
+            }
+        }
     }
-}
 
-/// Writes responses.
-#[derive(Debug)]
-pub(super) struct XdsEncoder;
-
-impl Encoder for XdsEncoder {
-    type Item = Outgoing;
-    type Error = Status;
-
-    fn encode(&mut self, item: Outgoing, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        to.reserve(item.encoded_len());
-        item.put(to);
-        Ok(())
-    }
-}
-
-/// Reads requests.
-#[derive(Debug)]
-pub(super) struct XdsDecoder<R>(PhantomData<fn() -> R>);
-
-impl<R: Message + Default + 'static> Decoder for XdsDecoder<R> {
-    type Item = R;
-    type Error = Status;
-
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<R>, Status> {
-        let malformed = |error| Status::invalid_argument(format!("malformed request: {error}"));
-        R::decode(from).map(Some).map_err(malformed)
+    fn take(&mut self) -> Result<Option<R>, Refusal> {
+        let Some(prefix) = self.rest.first_chunk::<PREFIX>() else { return Ok(None) };
+        let [compressed, length @ ..] = *prefix;
+        let length = u32::from_be_bytes(length) as usize;
+        if compressed != 0 {
+            return Err(Refusal::Compressed);
+        }
+        if length > MAX_REQUEST_BYTES {
+            return Err(Refusal::TooLarge { length, limit: MAX_REQUEST_BYTES });
+        }
+        if self.rest.len() < PREFIX + length {
+            return Ok(None);
+        }
+        self.rest.advance(PREFIX);
+        let request = R::decode(&self.rest[..length]);
+        self.rest.advance(length);
+        if self.rest.is_empty() {
+            // A stream at rest holds no buffer.
+            self.rest = BytesMut::new();
+        }
+        request.map(Some).map_err(|error| Refusal::Malformed(error.to_string()))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use envoy_types::pb::envoy::service::discovery::v3::{
-        DeltaDiscoveryResponse, DiscoveryResponse,
+        DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
     };
+    use http_body_util::StreamBody;
+    use hyper::body::Frame as Piece;
 
     use super::*;
     use crate::model::{ResourceKind, ResourceName};
@@ -155,10 +194,13 @@ mod tests {
     }
 
     fn bytes(outgoing: &Outgoing) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        outgoing.put(&mut bytes);
-        assert_eq!(bytes.len(), outgoing.encoded_len());
-        bytes
+        let frame = outgoing.frame();
+        let bytes = [frame.head.as_ref(), frame.shared.as_ref()].concat();
+        let (prefix, message) = bytes.split_at(PREFIX);
+        assert_eq!(frame.message_len(), message.len());
+        assert_eq!(prefix[0], 0);
+        assert_eq!(prefix[1..], u32::try_from(message.len()).unwrap().to_be_bytes());
+        message.to_vec()
     }
 
     #[test]
@@ -184,5 +226,57 @@ mod tests {
         let names: Vec<_> = read.resources.iter().map(|one| one.name.as_str()).collect();
         assert_eq!(names, ["a", "b"]);
         assert_eq!(read.resources[0].version, *outgoing.resources[0].version);
+    }
+
+    #[test]
+    fn large_resources_are_shared_and_small_ones_copied() {
+        let small = outgoing(Protocol::Delta);
+        assert_eq!(small.frame().shared, Bytes::new());
+        let clusters: Vec<_> = (0..500).map(|n| cluster(&format!("c{n}"), 1)).collect();
+        let snapshot = crate::snapshot::build(key("beta"), &clusters);
+        let large = Outgoing { resources: snapshot.types[&small.type_url].all(), ..small };
+        let again = large.clone().frame().shared;
+        assert_eq!(large.frame().shared.as_ptr(), again.as_ptr());
+        let read = DeltaDiscoveryResponse::decode(bytes(&large).as_slice()).unwrap();
+        assert_eq!((read.resources.len(), read.nonce.as_str()), (500, "n"));
+    }
+
+    /// What is read from a body that comes in these pieces.
+    async fn requests(pieces: Vec<Vec<u8>>) -> Result<Vec<DiscoveryRequest>, Refusal> {
+        let pieces =
+            pieces.into_iter().map(|piece| Ok::<_, Infallible>(Piece::data(Bytes::from(piece))));
+        let body = Body::new(StreamBody::new(futures_util::stream::iter(pieces)));
+        let (mut requests, mut read) = (Requests::new(body), Vec::new());
+        while let Some(request) = requests.next().await? {
+            read.push(request);
+        }
+        Ok(read)
+    }
+
+    fn framed(version: &str) -> Vec<u8> {
+        let request = DiscoveryRequest { version_info: version.into(), ..Default::default() };
+        let message = request.encode_to_vec();
+        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+        [&[0], length.as_slice(), &message].concat()
+    }
+
+    #[tokio::test]
+    async fn requests_are_read_however_they_are_cut() {
+        let whole = [framed("1"), framed(""), framed("three")].concat();
+        for size in 1..whole.len() {
+            let read = requests(whole.chunks(size).map(<[u8]>::to_vec).collect()).await.unwrap();
+            let versions: Vec<_> = read.iter().map(|one| one.version_info.as_str()).collect();
+            assert_eq!(versions, ["1", "", "three"], "in pieces of {size}");
+        }
+    }
+
+    #[tokio::test]
+    async fn requests_that_can_not_be_read_are_refused() {
+        let refused = async |piece: &[u8]| requests(vec![piece.to_vec()]).await.unwrap_err();
+        assert_eq!(refused(&[1, 0, 0, 0, 0]).await, Refusal::Compressed);
+        let limit = MAX_REQUEST_BYTES;
+        let large = Refusal::TooLarge { length: u32::MAX as usize, limit };
+        assert_eq!(refused(&[0, 255, 255, 255, 255]).await, large);
+        assert!(matches!(refused(&[0, 0, 0, 0, 1, 255]).await, Refusal::Malformed(_)));
     }
 }

@@ -367,12 +367,12 @@ impl Hub {
         }
     }
 
-    /// A response is about to be written.
-    pub(super) fn pushed(&self, outgoing: &Outgoing) {
+    /// A response of so many bytes is about to be written.
+    pub(super) fn pushed(&self, outgoing: &Outgoing, bytes: usize) {
         let counts = &self.shared.counts;
         counts.pushes.add(1);
         counts.resources.add(outgoing.resources.len() as u64);
-        counts.bytes.add(outgoing.encoded_len() as u64);
+        counts.bytes.add(bytes as u64);
     }
 
     /// A request that opened no stream is answered with so many resources.

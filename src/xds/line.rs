@@ -356,7 +356,7 @@ mod tests {
     use crate::snapshot::build;
     use crate::snapshot::testing::{cluster, key};
 
-    fn snapshot(content: u32) -> Arc<Snapshot> {
+    fn snapshot(content: i64) -> Arc<Snapshot> {
         Arc::new(build(key("beta"), &[cluster("a", content)]))
     }
 

@@ -174,7 +174,7 @@ impl Drop for Polls {
 impl Part {
     fn of(snapshot: &Snapshot, poll: &Poll) -> Self {
         let current = snapshot.types.get(&poll.type_url).cloned();
-        let current = current.unwrap_or_else(|| Arc::new(TypeSnapshot::new([].into())));
+        let current = current.unwrap_or_default();
         let type_url = poll.type_url.clone();
         if poll.names.is_empty() {
             return Self { type_url, version: current.version.clone(), current, named: None };

@@ -32,6 +32,20 @@ pub(super) enum Refusal {
     /// Nothing is published for the client, or no rule says what it is served.
     #[error("nothing is served to this node; is its stage active, and does a rule match it?")]
     NothingServed,
+    /// A message was compressed, which we never said we read.
+    #[error("compressed messages are not read; send them with grpc-encoding: identity")]
+    Compressed,
+    /// A message is larger than any that a client needs.
+    #[error("a message of {length} bytes is more than the {limit} that are read")]
+    TooLarge {
+        /// The message's length.
+        length: usize,
+        /// The longest that is read.
+        limit: usize,
+    },
+    /// A message is not what its method says it is.
+    #[error("malformed request: {0}")]
+    Malformed(String),
     /// More types than anybody needs.
     #[error("too many resource types on one stream")]
     TooManyTypes,
@@ -47,14 +61,17 @@ impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
         let text = refusal.to_string();
         match refusal {
-            Refusal::UnknownMethod(_) => Self::unimplemented(text),
+            Refusal::UnknownMethod(_) | Refusal::Compressed => Self::unimplemented(text),
             Refusal::Unauthenticated => Self::unauthenticated(text),
-            Refusal::NoNode | Refusal::NoType | Refusal::OtherType { .. } => {
-                Self::invalid_argument(text)
-            }
+            Refusal::NoNode
+            | Refusal::NoType
+            | Refusal::OtherType { .. }
+            | Refusal::Malformed(_) => Self::invalid_argument(text),
             Refusal::NothingServed => Self::not_found(text),
             Refusal::Silent(_) => Self::deadline_exceeded(text),
-            Refusal::TooManyTypes | Refusal::TooManyNames => Self::resource_exhausted(text),
+            Refusal::TooLarge { .. } | Refusal::TooManyTypes | Refusal::TooManyNames => {
+                Self::resource_exhausted(text)
+            }
             Refusal::Stopping => Self::unavailable(text),
         }
     }

@@ -7,28 +7,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
-use prost::Message;
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use http_body_util::StreamBody;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::Instant;
+use tonic::Status;
 use tonic::body::Body;
-use tonic::server::Grpc;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
-use tonic::{Response, Status, Streaming};
 use tower::ServiceExt as _;
 
-use super::codec::XdsCodec;
+use super::codec::Requests;
 use super::method::Method;
-use super::poll::{Poll, Polls};
+use super::poll::Polls;
 use super::rest::{self, Rest};
 use super::session::Protocol;
 use super::stream::{Incoming, answer};
 use super::tokens::Tokens;
-use super::{Hub, Refusal};
+use super::{Hub, Refusal, fetch};
 
-/// The largest request: the initial versions of some 500,000 resources.
-const MAX_REQUEST_BYTES: usize = 64 << 20;
+/// What a gRPC response calls itself.
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 /// What every method of xDS begins with.
 const XDS_PATHS: &str = "/envoy.";
 /// How often a silent connection is asked whether it lives, and how long it
@@ -66,6 +68,7 @@ pub async fn serve(
         hub,
         tokens: Tokens::new(tokens),
         stopping: stop.subscribe(),
+        origin: Instant::now(),
     });
     let sweeping = state.clone();
     let service = tower::service_fn(move |request: http::Request<Body>| {
@@ -115,15 +118,17 @@ struct State {
     rest: Rest,
     tokens: Tokens,
     stopping: watch::Receiver<bool>,
+    /// What every stream's pace is counted from.
+    origin: Instant,
 }
 
 impl State {
     async fn call(&self, request: http::Request<Body>) -> http::Response<Body> {
         match self.admit(&request) {
-            Ok(method) if method.once => self.fetch(method, request).await,
+            Ok(method) if method.once => fetch::answer(&self.polls, &method, request).await,
             Ok(method) => match method.protocol {
-                Protocol::Sotw => self.stream::<DiscoveryRequest>(method, request).await,
-                Protocol::Delta => self.stream::<DeltaDiscoveryRequest>(method, request).await,
+                Protocol::Sotw => self.stream::<DiscoveryRequest>(method, request),
+                Protocol::Delta => self.stream::<DeltaDiscoveryRequest>(method, request),
             },
             Err(refusal) => {
                 self.hub.refused();
@@ -148,34 +153,16 @@ impl State {
         self.rest.answer(&self.polls, request).await
     }
 
-    /// A `Fetch` method: gRPC knows no "unchanged", so it is always answered.
-    async fn fetch(&self, method: Method, request: http::Request<Body>) -> http::Response<Body> {
-        let once = tower::service_fn(|request: tonic::Request<DiscoveryRequest>| {
-            let poll = Poll::read(&method, request.into_inner());
-            std::future::ready(match poll.and_then(|poll| self.polls.answer_always(&poll)) {
-                Ok(response) => Ok(Response::new(response)),
-                Err(refusal) => Err(Status::from(refusal)),
-            })
-        });
-        Grpc::new(tonic_prost::ProstCodec::default())
-            .max_decoding_message_size(MAX_REQUEST_BYTES)
-            .unary(once, request)
-            .await
-    }
-
-    async fn stream<R: Incoming + Message + Default>(
+    fn stream<R: Incoming>(
         &self,
         method: Method,
         request: http::Request<Body>,
     ) -> http::Response<Body> {
-        let open = tower::service_fn(|request: tonic::Request<Streaming<R>>| {
-            let (hub, stopping) = (self.hub.clone(), self.stopping.clone());
-            let stream = answer(hub, method.clone(), request.into_inner(), stopping);
-            std::future::ready(Ok::<_, Status>(Response::new(stream)))
-        });
-        Grpc::new(XdsCodec::<R>::default())
-            .max_decoding_message_size(MAX_REQUEST_BYTES)
-            .streaming(open, request)
-            .await
+        let requests = Requests::<R>::new(request.into_body());
+        let (hub, stopping) = (self.hub.clone(), self.stopping.clone());
+        let pieces = answer(hub, method, requests, stopping, self.origin);
+        let mut response = http::Response::new(Body::new(StreamBody::new(pieces)));
+        response.headers_mut().insert(CONTENT_TYPE, GRPC);
+        response
     }
 }

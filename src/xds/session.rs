@@ -30,7 +30,7 @@ use self::channel::{Channel, Sending};
 use self::order::{Role, place, role};
 use super::Refusal;
 use crate::model::{ResourceKind, ResourceName, TypeUrl};
-use crate::snapshot::{Served, Snapshot, TypeSnapshot};
+use crate::snapshot::{Batch, Served, Snapshot, TypeSnapshot};
 
 /// How long types wait for one another's answers.
 const HOLD: Duration = Duration::from_secs(5);
@@ -77,7 +77,7 @@ pub(super) struct Outgoing {
     pub(super) type_url: TypeUrl,
     pub(super) version: Arc<str>,
     pub(super) nonce: String,
-    pub(super) resources: Vec<Arc<Served>>,
+    pub(super) resources: Batch,
     /// Delta only.
     pub(super) removed: Vec<ResourceName>,
     /// Whether it is the first of its type on the stream, which says who we are.
@@ -118,7 +118,7 @@ impl Session {
             nonces: 0,
             held_since: None,
             awaited: BTreeSet::new(),
-            nothing: Arc::new(TypeSnapshot::new(BTreeMap::new())),
+            nothing: Arc::default(),
         }
     }
 

@@ -5,20 +5,28 @@
 //! not read is simply not polled, and holds one snapshot pointer, no queue.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use bytes::Bytes;
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
 use futures_util::Stream;
 use futures_util::stream::unfold;
+use http::HeaderMap;
+use hyper::body::Frame;
+use prost::Message;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
-use tonic::{Status, Streaming};
+use tokio::time::{Instant, Sleep, sleep_until};
+use tonic::Status;
 
+use super::codec::Requests;
 use super::identity::identity;
 use super::line::Latest;
 use super::method::Method;
+use super::pace::Pace;
 use super::session::{Ask, Outgoing, Request, Session};
 use super::standing::{SharedSession, Standing, lock};
 use super::words::words;
@@ -31,7 +39,7 @@ use crate::telemetry::clock;
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// A request of either variant.
-pub(super) trait Incoming: Send + 'static {
+pub(super) trait Incoming: Message + Default + Send + 'static {
     /// Takes the node out, which only the first message needs.
     fn take_node(&mut self) -> Option<Node>;
     /// The type it says it is about.
@@ -90,13 +98,16 @@ impl Incoming for DeltaDiscoveryRequest {
     }
 }
 
-/// Answers `incoming` until it ends, errs, or `stopping` turns true.
+/// Answers `incoming` until it ends, errs, or `stopping` turns true: the pieces
+/// of a response's body, the last of which says how it ended. Streams with one
+/// `origin` keep step in a burst of publications.
 pub(super) fn answer<R: Incoming>(
     hub: Hub,
     method: Method,
-    incoming: Streaming<R>,
+    incoming: Requests<R>,
     stopping: watch::Receiver<bool>,
-) -> impl Stream<Item = Result<Outgoing, Status>> + Send + 'static {
+    origin: Instant,
+) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send + 'static {
     let open = Open {
         session: Arc::new(Mutex::new(Session::new(method.protocol))),
         routing: hub.routing(),
@@ -105,36 +116,53 @@ pub(super) fn answer<R: Incoming>(
         incoming,
         stopping,
         since: Instant::now(),
+        alarm: Alarm::default(),
+        pace: Pace::new(origin),
         client: None,
         ready: VecDeque::new(),
+        shared: Bytes::new(),
     };
     unfold(Some(open), |open| async move {
         let mut open = open?;
-        match open.next().await {
-            Ok(Some(outgoing)) => Some((Ok(outgoing), Some(open))),
-            Ok(None) => None,
+        let ended = match open.next().await {
+            Ok(Some(bytes)) => return Some((Ok(Frame::data(bytes)), Some(open))),
+            Ok(None) => Status::ok(""),
             Err(refusal) => {
                 if refusal != Refusal::Stopping {
                     open.hub.refused();
                 }
-                Some((Err(refusal.into()), None))
+                refusal.into()
             }
-        }
+        };
+        Some((Ok(Frame::trailers(trailers(&ended))), None))
     })
+}
+
+/// The end of a response. A text that can't be a header is left out.
+fn trailers(status: &Status) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    if status.add_header(&mut trailers).is_err() {
+        trailers.insert(Status::GRPC_STATUS, (status.code() as i32).into());
+    }
+    trailers
 }
 
 /// A stream at work.
 struct Open<R> {
     hub: Hub,
     method: Method,
-    incoming: Streaming<R>,
+    incoming: Requests<R>,
     stopping: watch::Receiver<bool>,
     routing: watch::Receiver<Arc<Routing>>,
     session: SharedSession,
     since: Instant,
+    alarm: Alarm,
+    pace: Pace,
     client: Option<Client>,
     /// What one turn of the session gave: at most a message per type.
     ready: VecDeque<Outgoing>,
+    /// The second half of the message under way.
+    shared: Bytes,
 }
 
 /// The other end, once it introduced itself. Dropping it signs it off.
@@ -172,17 +200,23 @@ enum Event<R> {
 }
 
 impl<R: Incoming> Open<R> {
-    /// The next message to write; `None` where the client closed the stream.
-    async fn next(&mut self) -> Result<Option<Outgoing>, Refusal> {
+    /// The next bytes to write; `None` where the client closed the stream.
+    async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
         loop {
-            if let Some(outgoing) = self.ready.pop_front() {
-                self.hub.pushed(&outgoing);
-                return Ok(Some(outgoing));
+            if !self.shared.is_empty() {
+                return Ok(Some(std::mem::take(&mut self.shared)));
             }
-            match self.event().await {
+            if let Some(outgoing) = self.ready.pop_front() {
+                let frame = outgoing.frame();
+                self.hub.pushed(&outgoing, frame.message_len());
+                self.shared = frame.shared;
+                return Ok(Some(frame.head));
+            }
+            match self.event().await? {
                 Event::Request(request) => self.on_request(request)?,
                 Event::Closed => return Ok(None),
-                Event::Published => self.on_published(),
+                Event::Published if !self.pace.admits(Instant::now()) => continue,
+                Event::Published => self.take(),
                 Event::Routed => self.on_routed(),
                 Event::Timeout => self.on_timeout()?,
                 Event::Stopping => return Err(Refusal::Stopping),
@@ -191,26 +225,24 @@ impl<R: Incoming> Open<R> {
         }
     }
 
-    async fn event(&mut self) -> Event<R> {
-        let deadline = match &self.client {
+    async fn event(&mut self) -> Result<Event<R>, Refusal> {
+        let timeout = match &self.client {
             None => Some(SILENCE),
             Some(_) => self.session().next_timeout(),
         };
-        let deadline = deadline.map(|after| self.since + after);
-        tokio::select! {
+        let timeout = timeout.map(|after| self.since + after);
+        let deadline = timeout.into_iter().chain(self.pace.due()).min();
+        let event = tokio::select! {
             _ = self.stopping.wait_for(|stopping| *stopping) => Event::Stopping,
-            message = self.incoming.message() => match message {
-                Ok(Some(request)) => Event::Request(request),
-                Ok(None) => Event::Closed,
-                Err(status) => {
-                    tracing::debug!(error = %status.message(), "a stream broke");
-                    Event::Closed
-                }
+            request = self.incoming.next() => match request? {
+                Some(request) => Event::Request(request),
+                None => Event::Closed,
             },
-            () = published(self.client.as_mut()) => Event::Published,
+            () = published(self.client.as_mut()), if self.pace.due().is_none() => Event::Published,
             Ok(()) = self.routing.changed() => Event::Routed,
-            () = elapsed(deadline) => Event::Timeout,
-        }
+            () = self.alarm.rings(deadline) => Event::Timeout,
+        };
+        Ok(event)
     }
 
     fn on_request(&mut self, mut request: R) -> Result<(), Refusal> {
@@ -239,10 +271,12 @@ impl<R: Incoming> Open<R> {
         let standing = self.hub.joined(identity, None, seat, self.session.clone());
         let hub = self.hub.clone();
         self.client = Some(Client { hub, standing, key, latest });
-        self.on_published();
+        self.take();
     }
 
-    fn on_published(&mut self) {
+    /// Serves what is newest from now on.
+    fn take(&mut self) {
+        self.pace.take(Instant::now());
         let snapshot = self.client.as_mut().and_then(Client::take);
         let outgoing = self.session().on_snapshot(snapshot, self.since.elapsed());
         self.ready.extend(outgoing);
@@ -258,12 +292,15 @@ impl<R: Incoming> Open<R> {
         client.key = key;
         let seat = (client.key.as_ref(), client.latest.as_ref());
         self.hub.assigned(&client.standing, seat);
-        self.on_published();
+        self.take();
     }
 
     fn on_timeout(&mut self) -> Result<(), Refusal> {
         if self.client.is_none() {
             return Err(Refusal::Silent(SILENCE.as_secs()));
+        }
+        if self.pace.due().is_some_and(|due| Instant::now() >= due) {
+            self.take();
         }
         let outgoing = self.session().on_timeout(self.since.elapsed());
         self.ready.extend(outgoing);
@@ -289,9 +326,26 @@ async fn published(client: Option<&mut Client>) {
     latest.changed().await;
 }
 
-async fn elapsed(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
-        None => std::future::pending().await,
+/// A stream's one timer. Deadlines mostly move later, an answer's with every
+/// message; it is left as it is until it rings, because setting it anew on
+/// each event costs more than ringing early now and then.
+#[derive(Debug, Default)]
+struct Alarm(Option<Pin<Box<Sleep>>>);
+
+impl Alarm {
+    /// Resolves at `deadline`, or never without one.
+    async fn rings(&mut self, deadline: Option<Instant>) {
+        let Some(deadline) = deadline else { return std::future::pending().await };
+        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if sleep.deadline() > deadline {
+            sleep.as_mut().reset(deadline);
+        }
+        loop {
+            sleep.as_mut().await;
+            if Instant::now() >= deadline {
+                return;
+            }
+            sleep.as_mut().reset(deadline);
+        }
     }
 }

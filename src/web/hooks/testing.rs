@@ -105,8 +105,7 @@ pub(super) fn snapshot(stage: &str, group: &str, resources: &[(&str, &str)]) -> 
         let hash = ContentHash::of(body.as_bytes());
         (name.clone(), Arc::new(Served { name, version, any, hash, endpoints: None }))
     };
-    let of_type =
-        TypeSnapshot { version: "1".into(), resources: resources.iter().map(served).collect() };
+    let of_type = TypeSnapshot::new(resources.iter().map(served).collect());
     let type_url = TypeUrl("type.googleapis.com/envoy.config.cluster.v3.Cluster".into());
     Snapshot {
         key: SnapshotKey {

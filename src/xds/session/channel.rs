@@ -5,7 +5,6 @@
 //! a message of its type holds, never when other types have their turn: that
 //! is `session`'s.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use super::holding::{Holding, Lack};
 use super::subscription::{Change, Subscription};
 use super::{Answer, Ask, Outgoing, Protocol, Request};
 use crate::model::{ResourceKind, ResourceName, TypeUrl};
-use crate::snapshot::{Served, TypeSnapshot, version_of};
+use crate::snapshot::{Batch, TypeSnapshot, version_of};
 use crate::xds::blame::blamed;
 use crate::xds::{Nack, TypeStatus};
 
@@ -44,7 +43,7 @@ pub(super) struct Channel {
 /// A response that was not answered yet.
 #[derive(Debug)]
 struct Flight {
-    resources: Vec<Arc<Served>>,
+    resources: Batch,
     version: Arc<str>,
     sent_at: Duration,
     overdue: bool,
@@ -61,7 +60,7 @@ struct Status {
 /// A message, and which of its resources are news to the client.
 pub(super) struct Sending {
     pub(super) outgoing: Outgoing,
-    pub(super) news: Vec<Arc<Served>>,
+    pub(super) news: Batch,
 }
 
 impl Channel {
@@ -102,7 +101,7 @@ impl Channel {
                 let change = self.subscription.amend(subscribe, unsubscribe);
                 self.changed(&change);
                 if first {
-                    self.holding.resume(initial, &self.subscription);
+                    self.holding.resume(initial, &self.subscription, current);
                 }
             }
         }
@@ -226,11 +225,11 @@ impl Channel {
         nonce: String,
     ) -> Outgoing {
         let resources = match self.is_full() {
-            true => self.visible(current).into_values().cloned().collect(),
+            true => self.visible(current),
             false => lack.send.clone(),
         };
         let version_info = match (self.protocol, self.subscription.wildcard) {
-            (Protocol::Sotw, false) => version_of(self.visible(current).into_values()),
+            (Protocol::Sotw, false) => self.version_of_named(current),
             _ => version.clone(),
         };
         let removed = match self.protocol {
@@ -260,36 +259,47 @@ impl Channel {
     }
 
     /// What the client is to see: its part of the snapshot, and what it holds
-    /// on to until nothing names it any more.
-    fn visible<'a>(
-        &'a self,
-        current: &'a TypeSnapshot,
-    ) -> BTreeMap<&'a ResourceName, &'a Arc<Served>> {
-        let kept = self.holding.kept().map(|one| (&one.name, one));
+    /// on to until nothing names it any more. Shared wherever it is everything.
+    fn visible(&self, current: &Arc<TypeSnapshot>) -> Batch {
+        let state = self.state(current);
         if self.subscription.wildcard {
-            return kept.chain(&current.resources).collect();
+            return state.all();
         }
         let named = self.subscription.names.iter();
-        kept.chain(named.filter_map(|name| current.resources.get_key_value(name))).collect()
+        let found: Vec<_> = named.filter_map(|name| state.resources.get(name)).collect();
+        match found.len() == state.resources.len() {
+            true => state.all(),
+            false => found.into_iter().cloned().collect(),
+        }
     }
 
-    /// The version of the type as sent: the snapshot's own, unless removals
-    /// are held back, which makes it another state of its own.
-    fn version(&self, current: &TypeSnapshot) -> Arc<str> {
-        match self.holding.kept().next() {
-            None => current.version.clone(),
-            Some(_) => {
-                let kept = self.holding.kept().map(|one| (&one.name, one));
-                let all: BTreeMap<_, _> = kept.chain(&current.resources).collect();
-                version_of(all.into_values())
-            }
+    /// The version of what is asked for by name, which other names don't move.
+    fn version_of_named(&self, current: &Arc<TypeSnapshot>) -> Arc<str> {
+        let (visible, state) = (self.visible(current), self.state(current));
+        match visible.len() == state.resources.len() {
+            true => state.version.clone(),
+            false => version_of(&visible),
         }
+    }
+
+    /// The type as the client is to have it: the snapshot's own state, unless
+    /// removals are held back, which makes another state.
+    fn state(&self, current: &Arc<TypeSnapshot>) -> Arc<TypeSnapshot> {
+        match self.holding.kept().is_empty() {
+            true => current.clone(),
+            false => current.with(self.holding.kept()),
+        }
+    }
+
+    /// The version of the type as sent.
+    fn version(&self, current: &Arc<TypeSnapshot>) -> Arc<str> {
+        self.state(current).version.clone()
     }
 
     /// Notes that the client is in step with a version of the type that gave
     /// it no reason for a message.
     fn settle(&mut self, current: &TypeSnapshot) {
-        let idle = self.flight.is_none() && self.holding.kept().next().is_none();
+        let idle = self.flight.is_none() && self.holding.kept().is_empty();
         let asks = self.subscription.wildcard || !self.subscription.names.is_empty();
         if idle && asks && !self.holding.has_refusals() {
             self.status.sent = Some(current.version.clone());

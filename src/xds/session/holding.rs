@@ -5,13 +5,12 @@
 //! number of resources. Compares itself with what the client should hold;
 //! knows no protocol, no nonce, no order.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::subscription::{Change, Subscription};
 use crate::model::ResourceName;
-use crate::snapshot::{Served, TypeSnapshot};
+use crate::snapshot::{Batch, Difference, Served, TypeSnapshot};
 
 /// The client's side of one type.
 #[derive(Debug, Default)]
@@ -31,6 +30,8 @@ enum Exception {
     Has(Arc<str>),
     /// It must be told, whatever it has.
     Owed,
+    /// It has none, though `base` does.
+    Lacks,
     /// It refused this version; what it has instead is its own affair.
     Refused(Arc<str>),
 }
@@ -38,8 +39,8 @@ enum Exception {
 /// What the client lacks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Lack {
-    /// To be sent.
-    pub(super) send: Vec<Arc<Served>>,
+    /// To be sent. Streams that lack the same share it, and so its bytes.
+    pub(super) send: Batch,
     /// Held, and gone from the snapshot.
     pub(super) gone: Vec<ResourceName>,
     /// Asked for, and not there; the client was not told so far.
@@ -86,17 +87,37 @@ impl Holding {
     }
 
     /// Takes a client's word that it has `versions` from an earlier stream.
+    /// Where `now` is known, only what differs from it is noted, so that a
+    /// thousand clients that come back in step cost a pointer each.
     pub(super) fn resume(
         &mut self,
         versions: impl IntoIterator<Item = (String, String)>,
         subscription: &Subscription,
+        now: Option<&Arc<TypeSnapshot>>,
     ) {
+        let mut same = Vec::new();
         for (name, version) in versions {
+            let known = now.and_then(|now| now.resources.get(name.as_str()));
+            let equal = known.filter(|one| *one.version == *version);
+            if let Some(one) = equal.filter(|one| subscription.covers(&one.name)) {
+                self.except.remove(&one.name);
+                same.push(&one.name);
+                continue;
+            }
             let name = ResourceName(name.into());
             if subscription.covers(&name) {
                 self.except.insert(name, Exception::Has(version.into()));
             }
         }
+        let Some(now) = now else { return };
+        if subscription.wildcard && same.len() < now.resources.len() {
+            same.sort_unstable();
+            let missing = now.resources.keys().filter(|name| same.binary_search(name).is_err());
+            for name in missing {
+                self.except.entry(name.clone()).or_insert(Exception::Lacks);
+            }
+        }
+        self.base = Some(now.clone());
     }
 
     /// Takes a client's word that it has all of `snapshot` already.
@@ -133,23 +154,46 @@ impl Holding {
         match self.except.get(name) {
             Some(Exception::Has(version)) => (Some(version.clone()), None),
             Some(Exception::Refused(version)) => (None, Some(version.clone())),
-            Some(Exception::Owed) => (None, None),
+            Some(Exception::Owed | Exception::Lacks) => (None, None),
             None => (self.known(name).map(|served| served.version.clone()), None),
         }
     }
 
     /// The resources that the client still holds and that are to go.
-    pub(super) fn kept(&self) -> impl Iterator<Item = &Arc<Served>> {
-        self.kept.values()
+    pub(super) fn kept(&self) -> &BTreeMap<ResourceName, Arc<Served>> {
+        &self.kept
     }
 
     /// What the client lacks of `now`. What it refused goes along with a
     /// change of something else, because it may have taken nothing of that
     /// response; by itself it is never sent again.
     pub(super) fn lack(&self, subscription: &Subscription, now: &Arc<TypeSnapshot>) -> Lack {
+        let plain = self.except.is_empty() && self.kept.is_empty();
+        let difference = match &self.base {
+            Some(base) if base.is(now) && plain => return Lack::default(),
+            Some(base) if !base.is(now) => now.since(base),
+            None if plain && subscription.wildcard => {
+                return Lack { send: now.all(), ..Lack::default() };
+            }
+            _ => Arc::default(),
+        };
+        if plain && subscription.wildcard {
+            let gone = difference.gone.clone();
+            return Lack { send: difference.changed.clone(), gone, ..Lack::default() };
+        }
+        self.compare(subscription, now, &difference)
+    }
+
+    /// The comparison name by name, where `difference` leads to `now`.
+    fn compare(
+        &self,
+        subscription: &Subscription,
+        now: &Arc<TypeSnapshot>,
+        difference: &Difference,
+    ) -> Lack {
         let mut lack = Lack::default();
-        let (mut refused, mut changed) = (Vec::new(), false);
-        for name in self.candidates(subscription, now) {
+        let (mut send, mut refused, mut changed) = (Vec::new(), Vec::new(), false);
+        for name in self.candidates(subscription, now, difference) {
             let held = self.held(name);
             match (now.resources.get(name), held) {
                 (Some(new), Held::Has(version)) if *new.version == *version => {}
@@ -158,7 +202,7 @@ impl Holding {
                 }
                 (Some(new), held) => {
                     changed |= held != Held::Owed;
-                    lack.send.push(new.clone());
+                    send.push(new.clone());
                 }
                 (None, Held::Has(_) | Held::Refused(_)) => lack.gone.push(name.clone()),
                 (None, Held::Owed) => lack.unknown.push(name.clone()),
@@ -166,9 +210,10 @@ impl Holding {
             }
         }
         if changed || !lack.gone.is_empty() {
-            lack.send.append(&mut refused);
-            lack.send.sort_by(|a, b| a.name.cmp(&b.name));
+            send.append(&mut refused);
+            send.sort_by(|a, b| a.name.cmp(&b.name));
         }
+        lack.send = shared(send, now, difference);
         lack
     }
 
@@ -187,13 +232,16 @@ impl Holding {
                 }
             }
         }
-        for name in lack.send.iter().map(|one| &one.name).chain(&lack.unknown) {
-            self.except.remove(name);
-            self.kept.remove(name);
+        if !self.except.is_empty() || !self.kept.is_empty() {
+            for name in lack.send.iter().map(|one| &one.name).chain(&lack.unknown) {
+                self.except.remove(name);
+                self.kept.remove(name);
+            }
         }
         // A version the client told of needs no note once `now` has it too.
         self.except.retain(|name, exception| match (exception, now.resources.get(name)) {
             (Exception::Has(version), Some(new)) => *new.version != **version,
+            (Exception::Lacks, None) => false,
             _ => true,
         });
         self.base = Some(now);
@@ -203,25 +251,25 @@ impl Holding {
     fn candidates<'a>(
         &'a self,
         subscription: &'a Subscription,
-        now: &'a Arc<TypeSnapshot>,
+        now: &'a TypeSnapshot,
+        difference: &'a Difference,
     ) -> Vec<&'a ResourceName> {
         let noted = self.except.keys().chain(self.kept.keys());
-        let noted = noted.filter(|name| subscription.covers(name));
-        let mut names: Vec<_> = match &self.base {
-            Some(base) if Arc::ptr_eq(base, now) => noted.collect(),
-            _ if !subscription.wildcard => return subscription.names.iter().collect(),
-            Some(base) => noted.chain(changed(base, now)).collect(),
-            None => noted.chain(now.resources.keys()).collect(),
+        let Some(_) = &self.base else {
+            return match subscription.wildcard {
+                true => sorted(noted.chain(now.resources.keys())),
+                false => subscription.names.iter().collect(),
+            };
         };
-        names.sort_unstable();
-        names.dedup();
-        names
+        let changed = difference.changed.iter().map(|one| &one.name).chain(&difference.gone);
+        sorted(noted.chain(changed).filter(|name| subscription.covers(name)))
     }
 
     fn held(&self, name: &ResourceName) -> Held<'_> {
         match self.except.get(name) {
             Some(Exception::Has(version)) => Held::Has(version),
             Some(Exception::Owed) => Held::Owed,
+            Some(Exception::Lacks) => Held::Nothing,
             Some(Exception::Refused(version)) => Held::Refused(version),
             None => match self.known(name) {
                 Some(served) => Held::Has(&served.version),
@@ -236,24 +284,23 @@ impl Holding {
     }
 }
 
-/// The names whose content differs between two snapshots of a type.
-fn changed<'a>(from: &'a TypeSnapshot, to: &'a TypeSnapshot) -> Vec<&'a ResourceName> {
-    let (mut old, mut new) = (from.resources.iter().peekable(), to.resources.iter().peekable());
-    let mut names = Vec::new();
-    loop {
-        let order = match (old.peek(), new.peek()) {
-            (None, None) => return names,
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (Some((a, _)), Some((b, _))) => a.cmp(b),
-        };
-        let before = if order.is_le() { old.next() } else { None };
-        let after = if order.is_ge() { new.next() } else { None };
-        let same = |(a, b): (&Arc<Served>, &Arc<Served>)| Arc::ptr_eq(a, b) || a.hash == b.hash;
-        if !before.zip(after).is_some_and(|((_, a), (_, b))| same((a, b))) {
-            names.extend(before.or(after).map(|(name, _)| name));
-        }
+/// `send` as a batch, the shared one if it is what other streams lack too.
+fn shared(send: Vec<Arc<Served>>, now: &TypeSnapshot, difference: &Difference) -> Batch {
+    let same = |shared: &Batch| {
+        shared.len() == send.len() && shared.iter().zip(&send).all(|(a, b)| Arc::ptr_eq(a, b))
+    };
+    if same(&difference.changed) {
+        return difference.changed.clone();
     }
+    // As many names as there are can only be all of them.
+    if send.len() == now.resources.len() { now.all() } else { send.into() }
+}
+
+fn sorted<'a>(names: impl Iterator<Item = &'a ResourceName>) -> Vec<&'a ResourceName> {
+    let mut names: Vec<_> = names.collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -106,7 +106,9 @@ impl Setup {
             dynamic["ads_config"] = self.transport.api();
         }
         json!({
-            "node": {"id": "node-1", "cluster": "web", "metadata": {"stage": "beta"}},
+            "node": {"id": "node-1", "cluster": "web", "metadata": {"stage": "beta"},
+                "client_features":
+                    ["xds.config.supports-resource-ttl", "xds.config.supports-resource-in-sotw"]},
             "admin": {"address": address(0_u16)},
             "dynamic_resources": dynamic,
             "layered_runtime": {"layers": layers},

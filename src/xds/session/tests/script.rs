@@ -11,6 +11,7 @@ use super::super::*;
 use crate::model::{FilePath, Place, Resource};
 use crate::snapshot::build;
 use crate::snapshot::testing::key;
+use crate::xds::TypeStatus;
 
 pub(super) use crate::model::ResourceKind as Kind;
 
