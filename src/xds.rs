@@ -15,6 +15,7 @@
 mod blame;
 mod codec;
 mod counters;
+mod features;
 mod fetch;
 mod hub;
 mod identity;

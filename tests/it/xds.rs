@@ -1,14 +1,17 @@
 //! xDS over real gRPC: independent clients, and real Envoys.
 
 mod envoys;
+mod fanout;
 mod grpc_client;
 mod kinds;
+mod lifetimes;
 mod mesh;
 mod on_demand;
 mod real;
 mod rename;
 mod rest;
 mod upstream;
+mod virtual_hosts;
 mod wire;
 
 use std::net::{Ipv4Addr, SocketAddr};
