@@ -400,6 +400,12 @@ impl Hub {
         counts.bytes.add(bytes as u64);
     }
 
+    /// A request that opened no stream is answered with so many resources.
+    pub(super) fn polled(&self, resources: usize) {
+        self.shared.counts.pushes.add(1);
+        self.shared.counts.resources.add(resources as u64);
+    }
+
     /// A stream was refused, or ended for a reason of ours.
     pub(super) fn refused(&self) {
         self.shared.counts.refused.add(1);

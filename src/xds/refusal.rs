@@ -9,9 +9,6 @@ pub(super) enum Refusal {
     /// There is no such method.
     #[error("no such method: {0}")]
     UnknownMethod(String),
-    /// The method exists in Envoy's interface, and not here.
-    #[error("{0} is not served; use the streaming method of the same service")]
-    NotServed(&'static str),
     /// No token, or a wrong one.
     #[error("a valid bearer token is required")]
     Unauthenticated,
@@ -55,6 +52,9 @@ pub(super) enum Refusal {
         /// The message's.
         given: String,
     },
+    /// Nothing is published for the client, or no rule says what it is served.
+    #[error("nothing is served to this node; is its stage active, and does a rule match it?")]
+    NothingServed,
     /// A message was compressed, which we never said we read.
     #[error("compressed messages are not read; send them with grpc-encoding: identity")]
     Compressed,
@@ -84,9 +84,7 @@ impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
         let text = refusal.to_string();
         match refusal {
-            Refusal::UnknownMethod(_) | Refusal::NotServed(_) | Refusal::Compressed => {
-                Self::unimplemented(text)
-            }
+            Refusal::UnknownMethod(_) | Refusal::Compressed => Self::unimplemented(text),
             Refusal::Unauthenticated
             | Refusal::UnknownCertificate(_)
             | Refusal::Distrusted
@@ -97,6 +95,7 @@ impl From<Refusal> for Status {
             | Refusal::NoType
             | Refusal::OtherType { .. }
             | Refusal::Malformed(_) => Self::invalid_argument(text),
+            Refusal::NothingServed => Self::not_found(text),
             Refusal::Silent(_) => Self::deadline_exceeded(text),
             Refusal::TooLarge { .. } | Refusal::TooManyTypes | Refusal::TooManyNames => {
                 Self::resource_exhausted(text)

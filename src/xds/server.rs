@@ -1,5 +1,5 @@
-//! The thin gRPC server: finds the method, checks the token, and hands the
-//! stream over. It decides nothing about resources.
+//! The thin server: checks the token, finds the method, and hands the stream,
+//! the fetch or the REST request over. It decides nothing about resources.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -26,10 +26,12 @@ use super::codec::Requests;
 use super::guard::{Caller, Guard};
 use super::method::Method;
 use super::peer::{Connection, Peer};
+use super::poll::Polls;
+use super::rest::{self, Rest};
 use super::session::Protocol;
 use super::stream::{Incoming, answer};
 use super::tls::Tls;
-use super::{Hub, Refusal, csds, lrs};
+use super::{Hub, Refusal, csds, fetch, lrs};
 
 /// What a gRPC response calls itself.
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
@@ -64,15 +66,24 @@ pub async fn serve(
 ) -> Result<(), XdsError> {
     let guard = guard.into();
     let stop = watch::Sender::new(false);
-    let state = Arc::new(State { hub, guard, stopping: stop.subscribe(), origin: Instant::now() });
+    let state = Arc::new(State {
+        polls: Polls::new(hub.clone()),
+        rest: Rest::default(),
+        hub,
+        guard,
+        stopping: stop.subscribe(),
+        origin: Instant::now(),
+    });
+    let sweeping = state.clone();
     let tls = state.guard.tls().cloned();
     let service = tower::service_fn(move |request: http::Request<Body>| {
         let (state, beside) = (state.clone(), beside.clone());
         async move {
             match beside {
+                _ if rest::wants(&request) => Ok(state.rest(request).await),
                 Some(beside) if !is_ours(request.uri().path()) => beside.oneshot(request).await,
                 _ if request.uri().path() == lrs::PATH => Ok(state.load(request).await),
-                _ => Ok::<_, Infallible>(state.call(request)),
+                _ => Ok::<_, Infallible>(state.call(request).await),
             }
         }
     });
@@ -88,6 +99,8 @@ pub async fn serve(
         tokio::time::sleep(GRACE).await;
     };
     let served = Server::builder()
+        // For REST; the first bytes of a connection tell which it speaks.
+        .accept_http1(true)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
@@ -95,6 +108,7 @@ pub async fn serve(
     tokio::select! {
         served = served => served.map_err(|error| XdsError(error.into())),
         () = keep_fresh(tls) => Ok(()),
+        () = sweeping.polls.sweep() => Ok(()),
         () = grace => {
             tracing::warn!("connections did not end in time and are dropped");
             Ok(())
@@ -136,14 +150,19 @@ fn is_ours(path: &str) -> bool {
 struct State {
     hub: Hub,
     guard: Guard,
+    polls: Polls,
+    rest: Rest,
     stopping: watch::Receiver<bool>,
     /// What every stream's pace is counted from.
     origin: Instant,
 }
 
 impl State {
-    fn call(&self, request: http::Request<Body>) -> http::Response<Body> {
+    async fn call(&self, request: http::Request<Body>) -> http::Response<Body> {
         match self.admit(&request) {
+            Ok((method, caller)) if method.once => {
+                fetch::answer(&self.polls, &method, &caller, request).await
+            }
             Ok((method, caller)) => match method.protocol {
                 Protocol::Sotw => self.stream::<DiscoveryRequest>(method, caller, request),
                 Protocol::Delta => self.stream::<DeltaDiscoveryRequest>(method, caller, request),
@@ -176,6 +195,17 @@ impl State {
     fn caller(&self, request: &http::Request<Body>) -> Result<Caller, Refusal> {
         let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
         self.guard.admit(request.headers(), &peer)
+    }
+
+    /// A request over plain HTTP.
+    async fn rest(&self, request: http::Request<Body>) -> http::Response<Body> {
+        match self.caller(&request) {
+            Ok(caller) => self.rest.answer(&self.polls, &caller, request).await,
+            Err(refusal) => {
+                self.hub.refused();
+                rest::refuse(refusal)
+            }
+        }
     }
 
     fn stream<R: Incoming>(
