@@ -2,7 +2,6 @@
 //! hub sums it up. It steers nothing: the answer only asks for reports.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::service::load_stats::v3::load_reporting_service_server::{
@@ -13,10 +12,12 @@ use envoy_types::pb::google::protobuf::Duration as Seconds;
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 use tonic::body::Body;
 use tonic::{Request, Response, Status, Streaming};
 use tower::Service as _;
 
+use super::guard::Caller;
 use super::identity::identity;
 use super::load::UnderWay;
 use super::{Hub, Refusal};
@@ -31,24 +32,21 @@ const MAX_REPORT_BYTES: usize = 16 << 20;
 /// How long a stream may be silent: several intervals.
 const SILENCE: Duration = Duration::from_secs(120);
 
-/// Whether a caller may say that it is this node.
-pub(super) type MayBe = Arc<dyn Fn(&NodeIdentity) -> Result<(), Refusal> + Send + Sync>;
-
 /// Answers a call of [`PATH`] by somebody who was let in.
 pub(super) async fn answer(
     hub: Hub,
-    may_be: MayBe,
+    caller: Caller,
     stopping: watch::Receiver<bool>,
     request: http::Request<Body>,
 ) -> http::Response<Body> {
-    let service = LoadReportingServiceServer::new(Lrs { hub, may_be, stopping });
+    let service = LoadReportingServiceServer::new(Lrs { hub, caller, stopping });
     let answered = service.max_decoding_message_size(MAX_REPORT_BYTES).call(request).await;
     answered.unwrap_or_else(|never| match never {})
 }
 
 struct Lrs {
     hub: Hub,
-    may_be: MayBe,
+    caller: Caller,
     stopping: watch::Receiver<bool>,
 }
 
@@ -63,7 +61,7 @@ impl LoadReportingService for Lrs {
     ) -> Result<Response<Self::StreamLoadStatsStream>, Status> {
         let reporter = Reporter {
             hub: self.hub.clone(),
-            may_be: self.may_be.clone(),
+            caller: self.caller.clone(),
             incoming: request.into_inner(),
             stopping: self.stopping.clone(),
             node: None,
@@ -84,7 +82,7 @@ impl LoadReportingService for Lrs {
 /// One stream of reports. What its node said to be under way goes with it.
 struct Reporter {
     hub: Hub,
-    may_be: MayBe,
+    caller: Caller,
     incoming: Streaming<LoadStatsRequest>,
     stopping: watch::Receiver<bool>,
     node: Option<NodeIdentity>,
@@ -104,7 +102,7 @@ impl Reporter {
             let begins = self.node.is_none();
             if begins {
                 let node = report.node.clone().and_then(identity).ok_or(Refusal::NoNode)?;
-                (self.may_be)(&node)?;
+                self.caller.check(&node, None)?;
                 tracing::debug!(node.id = %node.id, "load reports begin");
                 self.node = Some(node);
             }
@@ -117,10 +115,20 @@ impl Reporter {
     }
 
     async fn message(&mut self) -> Result<Option<LoadStatsRequest>, Refusal> {
-        tokio::select! {
-            _ = self.stopping.wait_for(|stopping| *stopping) => Err(Refusal::Stopping),
-            message = self.incoming.message() => Ok(message.unwrap_or_default()),
-            () = tokio::time::sleep(SILENCE) => Err(Refusal::Silent(SILENCE.as_secs())),
+        let silent = Instant::now() + SILENCE;
+        loop {
+            let deadline = self.caller.deadline().map_or(silent, |end| end.min(silent));
+            tokio::select! {
+                _ = self.stopping.wait_for(|stopping| *stopping) => return Err(Refusal::Stopping),
+                message = self.incoming.message() => return Ok(message.unwrap_or_default()),
+                () = self.caller.changed() => {}
+                () = sleep_until(deadline) => {}
+            }
+            if Instant::now() >= silent {
+                return Err(Refusal::Silent(SILENCE.as_secs()));
+            }
+            self.caller.renew()?;
+            self.node.as_ref().map_or(Ok(()), |node| self.caller.check(node, None))?;
         }
     }
 

@@ -183,8 +183,7 @@ impl State {
                 return Status::from(refusal).into_http();
             }
         };
-        let may_be: lrs::MayBe = Arc::new(move |node| caller.check(node, None));
-        lrs::answer(self.hub.clone(), may_be, self.stopping.clone(), request).await
+        lrs::answer(self.hub.clone(), caller, self.stopping.clone(), request).await
     }
 
     fn admit(&self, request: &http::Request<Body>) -> Result<(Method, Caller), Refusal> {

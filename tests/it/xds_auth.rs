@@ -298,6 +298,30 @@ async fn a_certificate_that_is_revoked_or_trusted_no_more_ends_its_streams() {
     assert_eq!(ended(&mut two).await.0, Code::Unauthenticated);
 }
 
+#[tokio::test]
+async fn polls_are_let_in_and_scoped_like_streams() {
+    let server = Server::start(false, token("one", &scope("web-*", "beta", "web"))).await;
+    let ca = std::fs::read(server.pki.ca()).unwrap();
+    let ca = reqwest::Certificate::from_pem(&ca).unwrap();
+    let http = reqwest::Client::builder().tls_certs_only([ca]).build().unwrap();
+    let url = format!("https://{}/v3/discovery:secrets", server.address);
+    let ask = async |token: &str, id: &str, stage: &str| {
+        let body = serde_json::json!({
+            "node": { "id": id, "metadata": { "stage": stage } },
+            "resource_names": ["api"],
+        });
+        let request = http.post(&url).header("content-type", "application/json");
+        let answer = request.bearer_auth(token).body(body.to_string()).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (status, text) = ask("one", "web-1", "beta").await;
+    assert!(status == 200 && !text.contains("api"), "{status} {text}");
+    assert_eq!(ask("two", "web-1", "beta").await.0, 401);
+    let (status, text) = ask("one", "api-1", "beta").await;
+    assert!(status == 403 && text.contains("`nodes` (web-*)"), "{status} {text}");
+    assert_eq!(ask("one", "web-1", "release").await.0, 403);
+}
+
 #[test]
 fn files_that_can_not_be_used_are_named_with_the_reason() {
     convoy::app::choose_crypto();
