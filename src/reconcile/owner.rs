@@ -235,13 +235,13 @@ impl Owner {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut stopping = std::pin::pin!(self.parts.tasks.stopping());
-        let mut look: Option<Instant> = None;
+        let (mut look, mut gather): (Option<Instant>, Duration) = (None, GATHER);
         loop {
             let event = tokio::select! {
                 () = &mut stopping => return self.finish(inbox).await,
                 Some(event) = inbox.recv() => event,
                 Some(_) = self.parts.reports.recv(), if look.is_none() => {
-                    look = Some(Instant::now() + GATHER);
+                    look = Some(Instant::now() + gather);
                     continue;
                 }
                 () = sleep_until(look) => {
@@ -253,7 +253,13 @@ impl Owner {
                 _ = tick.tick() => Event::Tick,
                 else => return,
             };
-            if let Err(error) = self.handle(event).await {
+            let (looks, began) = (matches!(event, Event::Fleet), Instant::now());
+            let handled = self.handle(event).await;
+            if looks {
+                // The larger the fleet, the rarer the look: a tenth of the time.
+                gather = GATHER.max(began.elapsed() * 10).min(TICK);
+            }
+            if let Err(error) = handled {
                 tracing::error!(error = %chain(&error), "a decision could not be recorded");
                 if matches!(error, RecordError::Store(StoreError::Halted)) {
                     self.parts.tasks.fail("the journal can't be written; restart to recover");

@@ -25,15 +25,18 @@ use futures_util::Stream;
 use futures_util::stream::unfold;
 use jiff::Timestamp;
 use prost::Message as _;
+use tokio::sync::Semaphore;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use self::matching::matches;
-use super::{Hub, NodeStatus, ResourceState, ResourceStatus, TypeStatus};
+use super::{Hub, NodeStatus, Refusal, ResourceState, ResourceStatus, TypeStatus};
 use crate::model::{NodeIdentity, ResourceKind};
 
 /// What every method of the service begins with.
 pub(super) const PATHS: &str = "/envoy.service.status.v3.";
+/// Answers that are put together at once.
+const AT_ONCE_MAX: usize = 2;
 /// The largest answer.
 const MAX_ANSWER_BYTES: usize = 32 << 20;
 
@@ -42,7 +45,8 @@ pub type MayLook = Arc<dyn Fn(&MetadataMap) -> Result<(), Status> + Send + Sync>
 
 /// The service, to be served beside xDS.
 pub fn client_status(hub: Hub, may_look: MayLook) -> ClientStatusDiscoveryServiceServer<Csds> {
-    ClientStatusDiscoveryServiceServer::new(Csds { hub, may_look })
+    let turns = Arc::new(Semaphore::new(AT_ONCE_MAX));
+    ClientStatusDiscoveryServiceServer::new(Csds { hub, may_look, turns })
         .max_encoding_message_size(MAX_ANSWER_BYTES + (1 << 20))
 }
 
@@ -51,6 +55,8 @@ pub fn client_status(hub: Hub, may_look: MayLook) -> ClientStatusDiscoveryServic
 pub struct Csds {
     hub: Hub,
     may_look: MayLook,
+    /// An answer about a whole fleet is work.
+    turns: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for Csds {
@@ -75,8 +81,10 @@ impl ClientStatusDiscoveryService for Csds {
             let (service, metadata, mut incoming) = state?;
             let asked = incoming.message().await.transpose()?;
             // Who may not look any more is told so at the next question.
-            let answer =
-                (service.may_look)(&metadata).and(asked).and_then(|asked| service.show(&asked));
+            let answer = match (service.may_look)(&metadata).and(asked) {
+                Ok(asked) => service.answer(asked).await,
+                Err(status) => Err(status),
+            };
             let rest = answer.is_ok().then_some((service, metadata, incoming));
             Some((answer, rest))
         });
@@ -88,11 +96,20 @@ impl ClientStatusDiscoveryService for Csds {
         request: Request<ClientStatusRequest>,
     ) -> Result<Response<ClientStatusResponse>, Status> {
         (self.may_look)(request.metadata())?;
-        self.show(request.get_ref()).map(Response::new)
+        self.answer(request.into_inner()).await.map(Response::new)
     }
 }
 
 impl Csds {
+    /// Answers where it may take a while.
+    async fn answer(&self, asked: ClientStatusRequest) -> Result<ClientStatusResponse, Status> {
+        let turn = self.turns.clone().acquire_owned().await;
+        let _turn = turn.map_err(|_| Status::from(Refusal::Stopping))?;
+        let service = self.clone();
+        let shown = tokio::task::spawn_blocking(move || service.show(&asked)).await;
+        shown.map_err(|_| Status::internal("the answer could not be put together"))?
+    }
+
     fn show(&self, asked: &ClientStatusRequest) -> Result<ClientStatusResponse, Status> {
         matching::check(&asked.node_matchers).map_err(Status::invalid_argument)?;
         let (mut config, mut size) = (Vec::new(), 0);

@@ -88,16 +88,16 @@ fn type_statuses(stream: &Standing) -> Vec<TypeStatus> {
     let seat = stream.seat().clone();
     let Some(line) = &seat.line else { return types };
     for one in &mut types {
-        let origin = |version: &str| line.origin(&one.type_url, version);
+        let origin = |version: &Arc<str>| line.origin(&one.type_url, version);
         let due = serves.as_ref().and_then(|serves| serves.types.get(&one.type_url));
         let due = due.map(|of_type| &of_type.version);
         // Who sees a part of a snapshot has versions of its own, which lead
         // nowhere: then what the whole stream took last is the word.
-        let took = one.acked.as_deref().map(|acked| origin(acked).and_then(|one| one.release));
+        let took = one.acked.as_ref().map(|acked| origin(acked).and_then(|one| one.release));
         let release = took.and_then(|took| took.or_else(|| seat.release()));
         let asks = one.wildcard || one.names > 0;
         let behind = asks && due.is_some() && due != one.acked.as_ref();
-        let since = || due.and_then(|due| origin(due)).map(|origin| origin.since);
+        let since = || due.and_then(origin).map(|origin| origin.since);
         let published = || line.latest().map(|newest| newest.at);
         one.behind_since = if behind { since().or_else(published) } else { None };
         one.release = release;

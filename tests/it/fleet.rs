@@ -48,8 +48,7 @@ impl Bed {
         let convoy = Convoy::with().upstream(upstream.url(), "1s").people().start();
         let hook = format!("{}/hooks/github", convoy.url());
         let upstream = upstream.with_webhook(&hook, "hook-secret");
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all();
-        Self { upstream, convoy, runtime: runtime.build().unwrap() }
+        Self { upstream, convoy, runtime: Runtime::new().unwrap() }
     }
 
     /// Pushes the clusters `api` and `web`; the first one's timeout is `seconds`.
@@ -131,8 +130,8 @@ struct Client<'a> {
 
 impl Client<'_> {
     fn next(&mut self) -> DeltaDiscoveryResponse {
-        let next = tokio::time::timeout(PATIENCE, self.responses.message());
-        let next = self.bed.runtime.block_on(async { next.await });
+        let next = async { tokio::time::timeout(PATIENCE, self.responses.message()).await };
+        let next = self.bed.runtime.block_on(next);
         next.expect("a response comes").unwrap().expect("the stream goes on")
     }
 
@@ -366,7 +365,7 @@ fn client_status_is_for_operators_only() {
         hash("edge")
     );
     let convoy = setup.config(&config).start();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let runtime = Runtime::new().unwrap();
     let address = format!("http://{}", convoy.xds_address());
     let channel = runtime.block_on(Channel::from_shared(address).unwrap().connect()).unwrap();
     let mut service = ClientStatusDiscoveryServiceClient::new(channel);

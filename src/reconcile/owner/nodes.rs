@@ -48,7 +48,11 @@ impl Owner {
             refused: doubt.refused,
             at: now,
         };
-        let over = |key: &&SnapshotKey| !known.iter().any(|doubt| doubt.key == **key);
+        // What can't be served for now is not over.
+        let unserved =
+            |key: &SnapshotKey| self.unserved.contains(&(key.repo.clone(), key.stage.clone()));
+        let over =
+            |key: &&SnapshotKey| !unserved(key) && !known.iter().any(|doubt| doubt.key == **key);
         for key in self.doubts.keys().filter(over).cloned().collect::<Vec<_>>() {
             tracing::info!(key = %key, "its nodes no longer refuse what is served");
             self.records.write_doubt(&key, None, now).await?;
