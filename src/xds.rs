@@ -13,15 +13,19 @@
 //! holds one pointer to the latest snapshot, never a queue.
 
 mod blame;
+mod certificate;
 mod codec;
 mod counters;
+mod credential;
 mod features;
 mod fetch;
+mod guard;
 mod hub;
 mod identity;
 mod line;
 mod method;
 mod pace;
+mod peer;
 mod poll;
 mod private;
 mod pulse;
@@ -33,10 +37,13 @@ mod session;
 mod standing;
 mod status;
 mod stream;
-mod tokens;
+mod tls;
+mod views;
 mod words;
 
 pub use counters::{HubCounters, Lags};
+pub use credential::{Credential, Credentials};
+pub use guard::Guard;
 pub use hub::{Hub, Report};
 pub use line::Release;
 pub use method::services;
@@ -44,3 +51,4 @@ pub use private::{Private, listen_private};
 use refusal::Refusal;
 pub use server::{XdsError, serve};
 pub use status::{Doubt, Nack, NodeStatus, ResourceState, ResourceStatus, Tally, TypeStatus};
+pub use tls::{Tls, TlsError, TlsFiles};

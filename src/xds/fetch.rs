@@ -8,6 +8,7 @@ use tonic::body::Body;
 use tonic::server::Grpc;
 
 use super::codec::MAX_REQUEST_BYTES;
+use super::guard::Caller;
 use super::method::Method;
 use super::poll::{Poll, Polls};
 
@@ -15,11 +16,12 @@ use super::poll::{Poll, Polls};
 pub(super) async fn answer(
     polls: &Polls,
     method: &Method,
+    caller: &Caller,
     request: Request<Body>,
 ) -> Response<Body> {
     let once = tower::service_fn(|request: tonic::Request<DiscoveryRequest>| {
         let poll = Poll::read(method, request.into_inner());
-        std::future::ready(match poll.and_then(|poll| polls.answer_always(&poll)) {
+        std::future::ready(match poll.and_then(|poll| polls.answer_always(&poll, caller)) {
             Ok(response) => Ok(tonic::Response::new(response)),
             Err(refusal) => Err(Status::from(refusal)),
         })

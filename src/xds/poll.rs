@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use self::visits::{Visits, Whose};
 use super::codec::IDENTIFIER;
+use super::guard::Caller;
 use super::identity::identity;
 use super::method::Method;
 use super::session::MAX_NAMES;
@@ -102,9 +103,13 @@ impl Poll {
         self.version == version || (self.error.is_some() && self.nonce == version)
     }
 
-    fn whose(&self) -> Whose {
-        let names = ContentHash::of_parts(self.names.iter().map(|name| name.0.as_bytes()));
-        Whose { node: self.identity.id.clone(), type_url: self.type_url.clone(), names }
+    fn whose(&self, caller: &Caller) -> Whose {
+        Whose {
+            node: self.identity.id.clone(),
+            credential: caller.name().cloned(),
+            type_url: self.type_url.clone(),
+            names: ContentHash::of_parts(self.names.iter().map(|name| name.0.as_bytes())),
+        }
     }
 }
 
@@ -113,9 +118,9 @@ impl Polls {
         Self { hub, visits: Mutex::default() }
     }
 
-    /// Answers `poll`.
-    pub(super) fn answer(&self, poll: &Poll) -> Result<Reply, Refusal> {
-        let part = self.part(poll)?;
+    /// Answers `poll` with what `caller`, who was let in for it, may see.
+    pub(super) fn answer(&self, poll: &Poll, caller: &Caller) -> Result<Reply, Refusal> {
+        let part = self.part(poll, caller)?;
         if poll.knows(&part.version) {
             return Ok(Reply::Unchanged);
         }
@@ -124,26 +129,31 @@ impl Polls {
     }
 
     /// Answers `poll` with everything, even if the client has it already.
-    pub(super) fn answer_always(&self, poll: &Poll) -> Result<DiscoveryResponse, Refusal> {
-        let part = self.part(poll)?;
+    pub(super) fn answer_always(
+        &self,
+        poll: &Poll,
+        caller: &Caller,
+    ) -> Result<DiscoveryResponse, Refusal> {
+        let part = self.part(poll, caller)?;
         self.hub.polled(part.resources().count());
         Ok(part.to_response())
     }
 
     /// What there is for `poll`, whose visit is noted.
-    fn part(&self, poll: &Poll) -> Result<Part, Refusal> {
+    fn part(&self, poll: &Poll, caller: &Caller) -> Result<Part, Refusal> {
         let key = self.hub.assign(&poll.identity);
-        let visit = self.visits().at(poll, &self.hub);
+        caller.check(&poll.identity, key.as_ref()).inspect_err(|_| self.hub.refused())?;
+        let visit = self.visits().at(poll, caller, &self.hub);
         let part = match visit {
             Some(visit) => {
                 let mut visit = visit.lock().unwrap_or_else(PoisonError::into_inner);
-                visit.poll(poll, key, &self.hub)
+                visit.poll(poll, caller, key, &self.hub)
             }
             None => {
                 let node = &poll.identity.id;
                 tracing::warn!(node.id = %node, "too many clients poll; one is answered, not shown");
                 key.and_then(|key| self.hub.snapshot(&key))
-                    .map(|snapshot| Part::of(&snapshot, poll))
+                    .map(|snapshot| Part::of(&caller.view(&snapshot), poll))
             }
         };
         part.ok_or(Refusal::NothingServed)

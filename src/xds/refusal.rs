@@ -12,6 +12,29 @@ pub(super) enum Refusal {
     /// No token, or a wrong one.
     #[error("a valid bearer token is required")]
     Unauthenticated,
+    /// The certificate is good, and nobody's.
+    #[error(
+        "no node comes with a certificate of `{0}`; name it in `auth.certificates` or issue a \
+         token with that certificate"
+    )]
+    UnknownCertificate(String),
+    /// The certificate is trusted no more, or has ended.
+    #[error("the client's certificate has ended, is revoked, or is trusted no more")]
+    Distrusted,
+    /// What the stream was opened with is good no more.
+    #[error("the {0} was revoked or has ended")]
+    Withdrawn(String),
+    /// What the client says it is, or is served from, is not for it.
+    #[error("the {who} does not allow this: {rule}")]
+    Outside {
+        /// The token or certificate.
+        who: String,
+        /// What it says.
+        rule: String,
+    },
+    /// Less may be seen now, and messages wait that hold more.
+    #[error("what this node may see was narrowed while messages waited; open the stream again")]
+    Narrowed,
     /// The first message did not say who the client is.
     #[error("the first message of a stream must carry node.id")]
     NoNode,
@@ -62,7 +85,12 @@ impl From<Refusal> for Status {
         let text = refusal.to_string();
         match refusal {
             Refusal::UnknownMethod(_) | Refusal::Compressed => Self::unimplemented(text),
-            Refusal::Unauthenticated => Self::unauthenticated(text),
+            Refusal::Unauthenticated
+            | Refusal::UnknownCertificate(_)
+            | Refusal::Distrusted
+            | Refusal::Withdrawn(_) => Self::unauthenticated(text),
+            Refusal::Outside { .. } => Self::permission_denied(text),
+            Refusal::Narrowed => Self::aborted(text),
             Refusal::NoNode
             | Refusal::NoType
             | Refusal::OtherType { .. }

@@ -21,6 +21,7 @@ use tonic::{Code, Status};
 
 use self::memo::Memo;
 use super::Refusal;
+use super::guard::Caller;
 use super::method::Method;
 use super::poll::{Poll, Polls, Reply};
 use crate::model::ResourceKind;
@@ -62,15 +63,25 @@ pub(super) fn refuse(refusal: Refusal) -> Response<Body> {
 
 impl Rest {
     /// Answers `request`, which `polls` knows the answer to.
-    pub(super) async fn answer(&self, polls: &Polls, request: Request<Body>) -> Response<Body> {
-        match self.reply(polls, request).await {
+    pub(super) async fn answer(
+        &self,
+        polls: &Polls,
+        caller: &Caller,
+        request: Request<Body>,
+    ) -> Response<Body> {
+        match self.reply(polls, caller, request).await {
             Ok(Some(body)) => json(StatusCode::OK, body),
             Ok(None) => status(StatusCode::NOT_MODIFIED),
             Err(fault) => fault.into_response(),
         }
     }
 
-    async fn reply(&self, polls: &Polls, request: Request<Body>) -> Result<Option<Bytes>, Fault> {
+    async fn reply(
+        &self,
+        polls: &Polls,
+        caller: &Caller,
+        request: Request<Body>,
+    ) -> Result<Option<Bytes>, Fault> {
         let method = method(&request)?;
         let body = read(request.into_body()).await?;
         let asked = request::parse(&body).map_err(|error| {
@@ -80,7 +91,7 @@ impl Rest {
             )
         })?;
         let poll = Poll::read(&method, asked)?;
-        match polls.answer(&poll)? {
+        match polls.answer(&poll, caller)? {
             Reply::Unchanged => Ok(None),
             Reply::Full(part) => self.memo.body(part).await.map(Some).map_err(|error| {
                 let text = format!("{error}; ask for it over gRPC");

@@ -3,10 +3,12 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
+use futures_util::{Stream, StreamExt as _};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use http_body_util::StreamBody;
@@ -21,12 +23,14 @@ use tonic::transport::server::TcpIncoming;
 use tower::ServiceExt as _;
 
 use super::codec::Requests;
+use super::guard::{Caller, Guard};
 use super::method::Method;
+use super::peer::{Connection, Peer};
 use super::poll::Polls;
 use super::rest::{self, Rest};
 use super::session::Protocol;
 use super::stream::{Incoming, answer};
-use super::tokens::Tokens;
+use super::tls::Tls;
 use super::{Hub, Refusal, fetch};
 
 /// What a gRPC response calls itself.
@@ -48,29 +52,30 @@ const GRACE: Duration = Duration::from_secs(5);
 pub struct XdsError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
 /// Serves xDS on `listener` until `shutdown`, then closes streams in order.
-/// With `tokens`, a stream must carry one of them (hashed with SHA-256) as
-/// `authorization: Bearer …`. What is not xDS goes to `beside`, whose services
-/// check for themselves who calls.
+/// `guard` says who may open a stream and what it is served. What is not xDS
+/// goes to `beside`, whose services check for themselves who calls.
 ///
 /// # Errors
 /// The server could not go on accepting connections.
 pub async fn serve(
     listener: TcpListener,
     hub: Hub,
-    tokens: Vec<crate::model::ContentHash>,
+    guard: impl Into<Guard>,
     beside: Option<Routes>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), XdsError> {
+    let guard = guard.into();
     let stop = watch::Sender::new(false);
     let state = Arc::new(State {
         polls: Polls::new(hub.clone()),
         rest: Rest::default(),
         hub,
-        tokens: Tokens::new(tokens),
+        guard,
         stopping: stop.subscribe(),
         origin: Instant::now(),
     });
     let sweeping = state.clone();
+    let tls = state.guard.tls().cloned();
     let service = tower::service_fn(move |request: http::Request<Body>| {
         let (state, beside) = (state.clone(), beside.clone());
         async move {
@@ -83,7 +88,7 @@ pub async fn serve(
             }
         }
     });
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let incoming = connections(listener, tls.clone());
     let signal = async {
         shutdown.await;
         // Streams end first; then the connections say goodbye and close.
@@ -104,6 +109,7 @@ pub async fn serve(
     tokio::select! {
         served = served => served.map_err(|error| XdsError(error.into())),
         () = sweeping.polls.sweep() => Ok(()),
+        () = keep_fresh(tls) => Ok(()),
         () = grace => {
             tracing::warn!("connections did not end in time and are dropped");
             Ok(())
@@ -111,12 +117,36 @@ pub async fn serve(
     }
 }
 
+/// What is accepted, secured where there is TLS.
+fn connections(
+    listener: TcpListener,
+    tls: Option<Tls>,
+) -> impl Stream<Item = io::Result<Connection>> {
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    incoming.then(move |accepted| {
+        let tls = tls.clone();
+        async move {
+            if let Some(tls) = &tls {
+                tls.refresh().await;
+            }
+            Ok(Connection::new(accepted?, tls.map(|tls| tls.acceptor()).as_ref()))
+        }
+    })
+}
+
+async fn keep_fresh(tls: Option<Tls>) {
+    match tls {
+        Some(tls) => tls.keep_fresh().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// What every request sees.
 struct State {
     hub: Hub,
+    guard: Guard,
     polls: Polls,
     rest: Rest,
-    tokens: Tokens,
     stopping: watch::Receiver<bool>,
     /// What every stream's pace is counted from.
     origin: Instant,
@@ -125,10 +155,12 @@ struct State {
 impl State {
     async fn call(&self, request: http::Request<Body>) -> http::Response<Body> {
         match self.admit(&request) {
-            Ok(method) if method.once => fetch::answer(&self.polls, &method, request).await,
-            Ok(method) => match method.protocol {
-                Protocol::Sotw => self.stream::<DiscoveryRequest>(method, request),
-                Protocol::Delta => self.stream::<DeltaDiscoveryRequest>(method, request),
+            Ok((method, caller)) if method.once => {
+                fetch::answer(&self.polls, &method, &caller, request).await
+            }
+            Ok((method, caller)) => match method.protocol {
+                Protocol::Sotw => self.stream::<DiscoveryRequest>(method, caller, request),
+                Protocol::Delta => self.stream::<DeltaDiscoveryRequest>(method, caller, request),
             },
             Err(refusal) => {
                 self.hub.refused();
@@ -137,30 +169,36 @@ impl State {
         }
     }
 
-    fn admit(&self, request: &http::Request<Body>) -> Result<Method, Refusal> {
-        if !self.tokens.allow(request.headers()) {
-            return Err(Refusal::Unauthenticated);
-        }
-        Method::at(request.uri().path())
+    fn admit(&self, request: &http::Request<Body>) -> Result<(Method, Caller), Refusal> {
+        let caller = self.caller(request)?;
+        Ok((Method::at(request.uri().path())?, caller))
+    }
+
+    fn caller(&self, request: &http::Request<Body>) -> Result<Caller, Refusal> {
+        let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
+        self.guard.admit(request.headers(), &peer)
     }
 
     /// A request over plain HTTP.
     async fn rest(&self, request: http::Request<Body>) -> http::Response<Body> {
-        if !self.tokens.allow(request.headers()) {
-            self.hub.refused();
-            return rest::refuse(Refusal::Unauthenticated);
+        match self.caller(&request) {
+            Ok(caller) => self.rest.answer(&self.polls, &caller, request).await,
+            Err(refusal) => {
+                self.hub.refused();
+                rest::refuse(refusal)
+            }
         }
-        self.rest.answer(&self.polls, request).await
     }
 
     fn stream<R: Incoming>(
         &self,
         method: Method,
+        caller: Caller,
         request: http::Request<Body>,
     ) -> http::Response<Body> {
         let requests = Requests::<R>::new(request.into_body());
         let (hub, stopping) = (self.hub.clone(), self.stopping.clone());
-        let pieces = answer(hub, method, requests, stopping, self.origin);
+        let pieces = answer(hub, method, caller, requests, stopping, self.origin);
         let mut response = http::Response::new(Body::new(StreamBody::new(pieces)));
         response.headers_mut().insert(CONTENT_TYPE, GRPC);
         response

@@ -34,3 +34,4 @@ mod watching;
 mod web;
 mod writing;
 mod xds;
+mod xds_auth;

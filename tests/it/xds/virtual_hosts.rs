@@ -15,8 +15,11 @@ use crate::harness::convoy::{free_port, wait_for};
 /// A virtual host of route configuration `r`, which answers with its own name.
 fn host(name: &str, domain: &str) -> Arc<Resource> {
     let answer = json!({"status": 200, "body": {"inline_string": name}});
-    resource(ResourceKind::VirtualHosts, &json!({"name": format!("r/{name}"), "domains": [domain],
-        "routes": [{"match": {"prefix": "/"}, "direct_response": answer}]}))
+    resource(
+        ResourceKind::VirtualHosts,
+        &json!({"name": format!("r/{name}"), "domains": [domain],
+        "routes": [{"match": {"prefix": "/"}, "direct_response": answer}]}),
+    )
 }
 
 /// A listener whose routes have no virtual host but those that are asked for.
