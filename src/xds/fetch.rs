@@ -20,8 +20,8 @@ pub(super) async fn answer(
     request: Request<Body>,
 ) -> Response<Body> {
     let once = tower::service_fn(|request: tonic::Request<DiscoveryRequest>| {
-        let poll = Poll::read(method, caller.clone(), request.into_inner());
-        std::future::ready(match poll.and_then(|poll| polls.answer_always(&poll)) {
+        let poll = Poll::read(method, request.into_inner());
+        std::future::ready(match poll.and_then(|poll| polls.answer_always(&poll, caller)) {
             Ok(response) => Ok(tonic::Response::new(response)),
             Err(refusal) => Err(Status::from(refusal)),
         })

@@ -140,12 +140,6 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// Somebody whom an open server let in.
-    #[cfg(test)]
-    pub(super) fn anybody() -> Self {
-        Guard::open().admit(&HeaderMap::new(), &Peer::default()).unwrap()
-    }
-
     /// The name of the token or certificate; `None` where anybody is served.
     pub(super) fn name(&self) -> Option<&Arc<str>> {
         self.grant.credential.as_ref().map(|credential| &credential.name)

@@ -44,8 +44,6 @@ pub(super) struct Polls {
 /// One poll, read.
 #[derive(Debug, Clone)]
 pub(super) struct Poll {
-    /// Who asks; what they may not see is not there.
-    pub(super) caller: Caller,
     pub(super) identity: NodeIdentity,
     pub(super) type_url: TypeUrl,
     /// Empty where all are asked for.
@@ -79,11 +77,7 @@ pub(super) struct Part {
 
 impl Poll {
     /// Reads a request to `method`.
-    pub(super) fn read(
-        method: &Method,
-        caller: Caller,
-        request: DiscoveryRequest,
-    ) -> Result<Self, Refusal> {
+    pub(super) fn read(method: &Method, request: DiscoveryRequest) -> Result<Self, Refusal> {
         let identity = request.node.and_then(identity).ok_or(Refusal::NoNode)?;
         let type_url = method.resolve(request.type_url)?;
         // A locator without parameters is a name.
@@ -95,7 +89,6 @@ impl Poll {
         }
         let all = names.iter().any(|name| &*name.0 == "*");
         Ok(Self {
-            caller,
             identity,
             type_url,
             names: if all { BTreeSet::new() } else { names },
@@ -110,9 +103,13 @@ impl Poll {
         self.version == version || (self.error.is_some() && self.nonce == version)
     }
 
-    fn whose(&self) -> Whose {
-        let names = ContentHash::of_parts(self.names.iter().map(|name| name.0.as_bytes()));
-        Whose { node: self.identity.id.clone(), type_url: self.type_url.clone(), names }
+    fn whose(&self, caller: &Caller) -> Whose {
+        Whose {
+            node: self.identity.id.clone(),
+            credential: caller.name().cloned(),
+            type_url: self.type_url.clone(),
+            names: ContentHash::of_parts(self.names.iter().map(|name| name.0.as_bytes())),
+        }
     }
 }
 
@@ -121,9 +118,9 @@ impl Polls {
         Self { hub, visits: Mutex::default() }
     }
 
-    /// Answers `poll`.
-    pub(super) fn answer(&self, poll: &Poll) -> Result<Reply, Refusal> {
-        let part = self.part(poll)?;
+    /// Answers `poll` with what `caller`, who was let in for it, may see.
+    pub(super) fn answer(&self, poll: &Poll, caller: &Caller) -> Result<Reply, Refusal> {
+        let part = self.part(poll, caller)?;
         if poll.knows(&part.version) {
             return Ok(Reply::Unchanged);
         }
@@ -132,27 +129,31 @@ impl Polls {
     }
 
     /// Answers `poll` with everything, even if the client has it already.
-    pub(super) fn answer_always(&self, poll: &Poll) -> Result<DiscoveryResponse, Refusal> {
-        let part = self.part(poll)?;
+    pub(super) fn answer_always(
+        &self,
+        poll: &Poll,
+        caller: &Caller,
+    ) -> Result<DiscoveryResponse, Refusal> {
+        let part = self.part(poll, caller)?;
         self.hub.polled(part.resources().count());
         Ok(part.to_response())
     }
 
     /// What there is for `poll`, whose visit is noted.
-    fn part(&self, poll: &Poll) -> Result<Part, Refusal> {
+    fn part(&self, poll: &Poll, caller: &Caller) -> Result<Part, Refusal> {
         let key = self.hub.assign(&poll.identity);
-        poll.caller.check(&poll.identity, key.as_ref())?;
-        let visit = self.visits().at(poll, &self.hub);
+        caller.check(&poll.identity, key.as_ref()).inspect_err(|_| self.hub.refused())?;
+        let visit = self.visits().at(poll, caller, &self.hub);
         let part = match visit {
             Some(visit) => {
                 let mut visit = visit.lock().unwrap_or_else(PoisonError::into_inner);
-                visit.poll(poll, key, &self.hub)
+                visit.poll(poll, caller, key, &self.hub)
             }
             None => {
                 let node = &poll.identity.id;
                 tracing::warn!(node.id = %node, "too many clients poll; one is answered, not shown");
                 key.and_then(|key| self.hub.snapshot(&key))
-                    .map(|snapshot| Part::of(&poll.caller.view(&snapshot), poll))
+                    .map(|snapshot| Part::of(&caller.view(&snapshot), poll))
             }
         };
         part.ok_or(Refusal::NothingServed)

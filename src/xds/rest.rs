@@ -90,8 +90,8 @@ impl Rest {
                 format!("the body is no discovery request: {error}"),
             )
         })?;
-        let poll = Poll::read(&method, caller.clone(), asked)?;
-        match polls.answer(&poll)? {
+        let poll = Poll::read(&method, asked)?;
+        match polls.answer(&poll, caller)? {
             Reply::Unchanged => Ok(None),
             Reply::Full(part) => self.memo.body(part).await.map(Some).map_err(|error| {
                 let text = format!("{error}; ask for it over gRPC");

@@ -8,7 +8,13 @@ use super::*;
 use crate::model::ResourceKind;
 use crate::snapshot::build;
 use crate::snapshot::testing::{cluster, key};
+use crate::xds::Guard;
+use crate::xds::peer::Peer;
 use crate::xds::{Report, TypeStatus};
+
+fn anybody() -> Caller {
+    Guard::open().admit(&http::HeaderMap::new(), &Peer::default()).unwrap()
+}
 
 struct Bed {
     hub: Hub,
@@ -44,8 +50,7 @@ impl Bed {
     /// The version and the names that are answered; `None` where unchanged.
     fn poll(&self, request: DiscoveryRequest) -> Option<(String, Vec<String>)> {
         let method = Method::fetching(ResourceKind::Clusters);
-        match self.polls.answer(&Poll::read(&method, Caller::anybody(), request).unwrap()).unwrap()
-        {
+        match self.polls.answer(&Poll::read(&method, request).unwrap(), &anybody()).unwrap() {
             Reply::Unchanged => None,
             Reply::Full(part) => {
                 let names = part.resources().map(|one| one.name.to_string()).collect();
@@ -137,15 +142,12 @@ fn without_a_node_or_a_snapshot_there_is_no_answer() {
     let (sender, _) = mpsc::channel(1);
     let polls = Polls::new(Hub::new(sender));
     let method = Method::fetching(ResourceKind::Clusters);
-    let poll = Poll::read(&method, Caller::anybody(), request(&[], "")).unwrap();
-    assert_eq!(polls.answer(&poll).unwrap_err(), Refusal::NothingServed);
+    let poll = Poll::read(&method, request(&[], "")).unwrap();
+    assert_eq!(polls.answer(&poll, &anybody()).unwrap_err(), Refusal::NothingServed);
     let nobody = DiscoveryRequest { node: None, ..request(&[], "") };
-    assert_eq!(Poll::read(&method, Caller::anybody(), nobody).unwrap_err(), Refusal::NoNode);
+    assert_eq!(Poll::read(&method, nobody).unwrap_err(), Refusal::NoNode);
     let other = DiscoveryRequest { type_url: "x/y".into(), ..request(&[], "") };
-    assert!(matches!(
-        Poll::read(&method, Caller::anybody(), other),
-        Err(Refusal::OtherType { .. })
-    ));
+    assert!(matches!(Poll::read(&method, other), Err(Refusal::OtherType { .. })));
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,6 +16,7 @@ use crate::model::SnapshotKey;
 use crate::snapshot::Snapshot;
 use crate::telemetry::clock;
 use crate::xds::Hub;
+use crate::xds::guard::Caller;
 use crate::xds::line::Latest;
 use crate::xds::session::{Answer, Ask, Outgoing, Protocol, Request, Session};
 use crate::xds::standing::{SharedSession, Standing, lock};
@@ -53,11 +54,11 @@ struct Told {
 
 impl Visit {
     /// A client that comes for the first time.
-    pub(super) fn new(poll: &Poll, hub: &Hub) -> Self {
+    pub(super) fn new(poll: &Poll, caller: &Caller, hub: &Hub) -> Self {
         let session = Arc::new(Mutex::new(Session::new(Protocol::Sotw)));
         let standing = hub.joined(
             poll.identity.clone(),
-            poll.caller.name().cloned(),
+            caller.name().cloned(),
             (None, None),
             session.clone(),
         );
@@ -81,6 +82,7 @@ impl Visit {
     pub(super) fn poll(
         &mut self,
         poll: &Poll,
+        caller: &Caller,
         key: Option<SnapshotKey>,
         hub: &Hub,
     ) -> Option<Part> {
@@ -89,7 +91,7 @@ impl Visit {
         let said = self.said(poll);
         let mut news = said.is_some();
         hub.answered(&self.standing, self.latest.as_mut(), &poll.type_url, said);
-        let snapshot = poll.caller.view(&self.latest.as_mut()?.take()?);
+        let snapshot = caller.view(&self.latest.as_mut()?.take()?);
         let part = Part::of(&snapshot, poll);
         if self.told.as_ref().is_none_or(|told| !Arc::ptr_eq(&told.snapshot, &snapshot)) {
             news = true;

@@ -9,6 +9,7 @@ use super::Poll;
 use super::visit::Visit;
 use crate::model::{ContentHash, NodeId, TypeUrl};
 use crate::xds::Hub;
+use crate::xds::guard::Caller;
 use crate::xds::standing::Standing;
 
 /// How many visits are remembered: 1,000 nodes that poll for 60 things each.
@@ -24,6 +25,8 @@ pub(super) struct Visits {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Whose {
     pub(super) node: NodeId,
+    /// By which credential it came, by name.
+    pub(super) credential: Option<Arc<str>>,
     pub(super) type_url: TypeUrl,
     /// The hash of the names.
     pub(super) names: ContentHash,
@@ -32,15 +35,20 @@ pub(super) struct Whose {
 impl Visits {
     /// The visit that `poll` belongs to. `None` where the table is full and
     /// the client is not in it.
-    pub(super) fn at(&mut self, poll: &Poll, hub: &Hub) -> Option<Arc<Mutex<Visit>>> {
-        let whose = poll.whose();
+    pub(super) fn at(
+        &mut self,
+        poll: &Poll,
+        caller: &Caller,
+        hub: &Hub,
+    ) -> Option<Arc<Mutex<Visit>>> {
+        let whose = poll.whose(caller);
         if let Some(known) = self.by.get(&whose) {
             return Some(known.clone());
         }
         if self.by.len() >= MAX_VISITS {
             return None;
         }
-        let visit = Arc::new(Mutex::new(Visit::new(poll, hub)));
+        let visit = Arc::new(Mutex::new(Visit::new(poll, caller, hub)));
         self.by.insert(whose, visit.clone());
         Some(visit)
     }
