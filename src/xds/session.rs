@@ -45,7 +45,7 @@ const HOLD: Duration = Duration::from_secs(5);
 /// How many types one stream may ask for; Envoy knows nine.
 const MAX_TYPES: usize = 64;
 /// How many names one stream may ask for within a type.
-const MAX_NAMES: usize = 500_000;
+pub(super) const MAX_NAMES: usize = 500_000;
 
 /// Which of the two variants a stream speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
