@@ -1,7 +1,7 @@
 //! What is known of the fleet, over a real server: who has what, who refuses
 //! what and who wrote it, what a node gets that joins in bad times.
 
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use convoy::model::ResourceKind;
@@ -296,13 +296,12 @@ fn a_script_waits_until_the_nodes_have_a_revision() {
     edge.take();
     let now = bed.run("wait", &["--stage", "beta", "--revision", "r1", "--timeout", "30s"]);
     assert!(now.status.success(), "{}", String::from_utf8_lossy(&now.stderr));
-    let waiting = std::thread::scope(|scope| {
-        let arguments = ["--stage", "beta", "--revision", "2", "--ready", "95%", "--json"];
-        let waiting = scope.spawn(|| bed.run("wait", &arguments));
-        bed.push(2);
-        assert_eq!(edge.take(), 2);
-        waiting.join().unwrap()
-    });
+    let mut command = bed.convoy.command("wait");
+    command.args(["--stage", "beta", "--revision", "2", "--ready", "95%", "--json"]);
+    let waiting = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    bed.push(2);
+    assert_eq!(edge.take(), 2);
+    let waiting = waiting.wait_with_output().unwrap();
     assert!(waiting.status.success(), "{}", String::from_utf8_lossy(&waiting.stderr));
     let answer: Value = serde_json::from_slice(&waiting.stdout).unwrap();
     assert_eq!((&answer["ready"], &answer["reached"]), (&json!(1), &json!(true)));
