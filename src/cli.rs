@@ -11,6 +11,7 @@ mod audit;
 mod backup;
 mod bootstrap;
 mod client;
+mod conform;
 mod decide;
 mod diff;
 mod envoy;
@@ -37,6 +38,7 @@ mod team;
 mod token;
 mod validate;
 mod watch;
+mod xds;
 
 use clap::{Parser, Subcommand};
 
@@ -204,6 +206,9 @@ enum Command {
     /// Bring another server's projects, with their whole history, into a data folder
     #[command(subcommand)]
     Import(import::Args),
+    /// Try whether xDS servers keep the protocol
+    #[command(subcommand)]
+    Xds(xds::Args),
     /// Install and list Envoys for smoke runs
     #[command(subcommand)]
     Envoy(envoy::Args),
@@ -247,6 +252,7 @@ pub async fn run(cli: Cli) -> u8 {
         Command::Restore(args) => backup::restore(&args, &output),
         Command::Bootstrap(args) => bootstrap::run(&args, &output),
         Command::Import(args) => import::run(&args, &output).await,
+        Command::Xds(args) => xds::run(args, &output).await,
         Command::Envoy(args) => envoy::run(&args, &output).await,
     };
     match done {

@@ -53,7 +53,7 @@
 //! | 7 | `web`: HTTP: JSON API, Central Dogma's API, hooks, authentication, console pages; `rpc`: the same over gRPC |
 //! | 6 | `reconcile`: the single owner: one task, one closed list of events; records decisions; `mirroring`: repositories kept in step with other Git servers, both ways; `feed`: what followers of repositories are told |
 //! | 5 | `govern`: projects, people, teams, tokens, credentials: who there is and what they may do |
-//! | 4 | `store` `mirror` `smoke` `chat` `xds`: adapters; each knows one outside world |
+//! | 4 | `store` `mirror` `smoke` `chat` `xds` `conform`: adapters; each knows one outside world |
 //! | 3 | `config` `telemetry` `tasks` `retry`: helpers of everything above |
 //! | 2 | `render` `lint` `snapshot` `promote` `access`: pure; no clock, no disk, no tasks, no randomness |
 //! | 1 | `schema`: Envoy's message types, and the one canonical encoding; `content`: what files hold |
@@ -83,6 +83,8 @@
 //! - [`chat`]: Slack: signatures, grammar, cards, client.
 //! - [`xds`]: a pure session per stream, a hub of latest snapshots, a thin
 //!   server.
+//! - [`conform`]: whether any xDS server keeps the protocol: rules, and a
+//!   client that tries them from outside.
 //! - [`govern`]: the documents of who there is and what they may do, in
 //!   `@convoy/state`; tokens; removal and restoration of repositories.
 //! - [`mirroring`]: mirrors that are documents, many per project, each on its
@@ -119,6 +121,7 @@ pub mod app;
 pub mod chat;
 pub mod cli;
 pub mod config;
+pub mod conform;
 pub mod content;
 pub mod feed;
 pub mod govern;

@@ -9,6 +9,7 @@ mod build;
 mod changes;
 mod diff;
 mod index;
+pub mod parts;
 mod references;
 mod routing;
 #[cfg(test)]
@@ -16,7 +17,7 @@ pub(crate) mod testing;
 pub mod wire;
 
 pub use batch::{Batch, PART_BYTES};
-pub use build::{Served, Snapshot, TypeSnapshot, build, version_of};
+pub use build::{Served, Snapshot, TypeSnapshot, build, build_on, version_of};
 pub use changes::Difference;
 pub use diff::{ResourceChange, ResourceDiff, diff};
 pub use references::check;

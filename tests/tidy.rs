@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Modules by floor. A module imports only from lower floors, or from itself.
-const FLOORS: [(&str, u8); 26] = [
+const FLOORS: [(&str, u8); 27] = [
     ("model", 0),
     ("schema", 1),
     ("render", 2),
@@ -23,6 +23,7 @@ const FLOORS: [(&str, u8); 26] = [
     ("smoke", 4),
     ("chat", 4),
     ("xds", 4),
+    ("conform", 4),
     ("govern", 5),
     ("reconcile", 6),
     ("mirroring", 6),
@@ -41,12 +42,12 @@ const FLOORS: [(&str, u8); 26] = [
 
 /// Which modules may name an outside crate.
 const CRATES: [(&str, &[&str]); 9] = [
-    ("tonic", &["xds", "rpc", "app"]),
+    ("tonic", &["xds", "conform", "rpc", "app"]),
     ("axum", &["web", "app"]),
     ("gix", &["store", "mirror"]),
     ("sled", &["store", "smoke"]),
     ("slack_morphism", &["chat"]),
-    ("envoy_types", &["xds", "snapshot"]),
+    ("envoy_types", &["xds", "snapshot", "conform"]),
     ("granit_parser", &["render"]),
     ("clap", &["cli", "config", "main"]),
     ("anyhow", &["app", "main"]),
@@ -64,8 +65,10 @@ const IMPURE: [&str; 7] = [
 ];
 
 /// What starts another program, and who may.
-const SPAWNING: [(&str, &[&str]); 2] =
-    [("process::Command", &["smoke", "mirror"]), ("Command::new", &["smoke", "mirror"])];
+const SPAWNING: [(&str, &[&str]); 2] = [
+    ("process::Command", &["smoke", "mirror", "conform"]),
+    ("Command::new", &["smoke", "mirror", "conform"]),
+];
 
 struct Source {
     path: PathBuf,

@@ -118,9 +118,24 @@ impl Snapshot {
         key: SnapshotKey,
         types: BTreeMap<TypeUrl, BTreeMap<ResourceName, Arc<Served>>>,
     ) -> Self {
+        Self::on(None, key, types)
+    }
+
+    /// The snapshot that holds `types`, each as it is in `before` if it is the
+    /// same there.
+    fn on(
+        before: Option<&Self>,
+        key: SnapshotKey,
+        types: BTreeMap<TypeUrl, BTreeMap<ResourceName, Arc<Served>>>,
+    ) -> Self {
         let types: BTreeMap<_, _> = types
             .into_iter()
-            .map(|(type_url, resources)| (type_url, Arc::new(TypeSnapshot::new(resources))))
+            .map(|(type_url, resources)| {
+                let known = before.and_then(|before| before.types.get(&type_url));
+                let same = known.filter(|known| same(&known.resources, &resources)).cloned();
+                let own = same.unwrap_or_else(|| Arc::new(TypeSnapshot::new(resources)));
+                (type_url, own)
+            })
             .collect();
         let parts = types.iter().flat_map(|(url, one)| [url.0.as_bytes(), one.version.as_bytes()]);
         let version = ContentHash::of_parts(parts);
@@ -128,16 +143,42 @@ impl Snapshot {
     }
 }
 
+/// Whether both hold the very same resources.
+fn same(a: &BTreeMap<ResourceName, Arc<Served>>, b: &BTreeMap<ResourceName, Arc<Served>>) -> bool {
+    a.len() == b.len() && a.values().zip(b.values()).all(|(a, b)| Arc::ptr_eq(a, b))
+}
+
 /// Builds the snapshot of `key` from its resources, which have no name twice
 /// within a type (`render` reports that).
 pub fn build(key: SnapshotKey, resources: &[Arc<Resource>]) -> Snapshot {
+    build_on(None, key, resources)
+}
+
+/// Builds the same snapshot as [`build`], and takes over from `before` what did
+/// not change: resources with their wrapping, and types as a whole. So memory
+/// holds each content once, and a small change costs little.
+pub fn build_on(
+    before: Option<&Snapshot>,
+    key: SnapshotKey,
+    resources: &[Arc<Resource>],
+) -> Snapshot {
     let mut types: BTreeMap<TypeUrl, BTreeMap<ResourceName, Arc<Served>>> = BTreeMap::new();
     for one in resources {
-        let served = Served::of(one);
-        let same_type = types.entry(one.type_url.clone()).or_default();
-        same_type.insert(one.name.clone(), Arc::new(served));
+        let known =
+            before.and_then(|before| before.types.get(&one.type_url)?.resources.get(&one.name));
+        let served = match known.filter(|known| known.hash == one.hash) {
+            Some(known) => known.clone(),
+            None => Arc::new(Served::of(one)),
+        };
+        match types.get_mut(&one.type_url) {
+            Some(same_type) => drop(same_type.insert(served.name.clone(), served)),
+            None => {
+                let first = BTreeMap::from([(served.name.clone(), served)]);
+                types.insert(one.type_url.clone(), first);
+            }
+        }
     }
-    Snapshot::of(key, types)
+    Snapshot::on(before, key, types)
 }
 
 /// The two fields of a cluster that say which endpoints it asks for; a decoder
@@ -189,6 +230,20 @@ mod tests {
         assert_ne!(a.types[&cds].version, b.types[&cds].version);
         assert_eq!(a.types[&lds].version, b.types[&lds].version);
         assert_ne!(a.version, b.version);
+    }
+
+    #[test]
+    fn what_did_not_change_is_taken_over() {
+        let listener = resource(ResourceKind::Listeners, "l", b"1");
+        let before = build(key("beta"), &[cluster("a", 1), cluster("b", 1), listener.clone()]);
+        let now = [cluster("a", 1), cluster("b", 2), listener];
+        let built = build_on(Some(&before), key("beta"), &now);
+        assert_eq!(built, build(key("beta"), &now));
+        let (cds, lds) = (ResourceKind::Clusters.type_url(), ResourceKind::Listeners.type_url());
+        assert!(Arc::ptr_eq(&built.types[&lds], &before.types[&lds]));
+        let a = |of: &Snapshot| of.types[&cds].resources["a"].clone();
+        assert!(Arc::ptr_eq(&a(&built), &a(&before)));
+        assert!(!Arc::ptr_eq(&built.types[&cds], &before.types[&cds]));
     }
 
     #[test]

@@ -56,6 +56,13 @@ impl Snapshot {
         bytes.freeze()
     }
 
+    /// The part of the stored form that is no resource.
+    pub(super) fn version_bytes(&self) -> Bytes {
+        let mut bytes = BytesMut::new();
+        put_field(RESPONSE_VERSION, self.version.to_string().as_bytes(), &mut bytes);
+        bytes.freeze()
+    }
+
     /// Reads the stored form back, hashing every resource anew. The bodies are
     /// slices of `bytes`, not copies.
     ///

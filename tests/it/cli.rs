@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::harness::convoy::{Convoy, program};
 
 /// Every command that does something.
-const LEAVES: [&str; 47] = [
+const LEAVES: [&str; 48] = [
     "serve",
     "validate",
     "render",
@@ -24,6 +24,7 @@ const LEAVES: [&str; 47] = [
     "rollback",
     "adopt",
     "bootstrap",
+    "xds conform",
     "envoy install",
     "envoy list",
     "token create",

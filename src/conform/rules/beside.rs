@@ -1,0 +1,84 @@
+//! What operators expect beside xDS on the same port.
+
+use futures_util::StreamExt as _;
+use futures_util::stream::{once, pending};
+use tokio::time::timeout;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
+
+use super::super::bench::Bench;
+use super::super::rule::{Rule, Stop, ensure, fail};
+use super::super::transport::BESIDE;
+use super::Done;
+
+const SERVING: i32 = 1;
+
+pub(super) static RULES: &[Rule] = &[
+    Rule::new(
+        "beside.health",
+        BESIDE,
+        "the server says that it is SERVING",
+        "gRPC health checking protocol",
+        |b| Box::pin(health(b)),
+    )
+    .practice(),
+    Rule::new(
+        "beside.reflection",
+        BESIDE,
+        "reflection lists the discovery services",
+        "gRPC server reflection",
+        |b| Box::pin(reflection(b)),
+    )
+    .practice(),
+];
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct HealthCheck {
+    #[prost(string, tag = "1")]
+    service: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Health {
+    #[prost(int32, tag = "1")]
+    status: i32,
+}
+
+async fn health(bench: &Bench) -> Done {
+    let client = bench.client().await?;
+    let path = "/grpc.health.v1.Health/Check";
+    let answer = client.unary::<_, Health>(path, HealthCheck::default()).await;
+    bench.exchange.note(format!("{path}: {answer:?}"));
+    let status = answer.map_err(|status| fail(format!("{:?}", status.code())))?.status;
+    ensure(status == SERVING, || format!("the status is {status}"))
+}
+
+async fn reflection(bench: &Bench) -> Done {
+    let services = services(bench).await?;
+    bench.exchange.note(format!("{services:?}"));
+    let wanted = "envoy.service.discovery.v3.AggregatedDiscoveryService";
+    ensure(services.iter().any(|name| name == wanted), || format!("{wanted} is not listed"))
+}
+
+async fn services(bench: &Bench) -> Result<Vec<String>, Stop> {
+    let request = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+    let requests = once(async { request }).chain(pending()).boxed();
+    let client = bench.client().await?;
+    let answer = async {
+        let mut stream = client.stream::<_, ServerReflectionResponse>(path, requests).await?;
+        stream.message().await
+    };
+    let answer = timeout(bench.patience(), answer).await.map_err(|_| fail("no answer came"))?;
+    let answer = answer.map_err(|status| fail(format!("{:?}", status.code())))?;
+    match answer.and_then(|answer| answer.message_response) {
+        Some(MessageResponse::ListServicesResponse(list)) => {
+            Ok(list.service.into_iter().map(|one| one.name).collect())
+        }
+        _ => Err(fail("the answer is no list of services")),
+    }
+}

@@ -1,0 +1,235 @@
+//! Which response a request answers, and what follows from it.
+
+use super::super::bench::Bench;
+use super::super::item::{Item, endpoints};
+use super::super::rule::{Rule, ensure};
+use super::super::say::exactly;
+use super::super::transport::{DELTA, SOTW, STREAMS};
+use super::Done;
+use crate::model::ResourceKind as Kind;
+
+const EDS: Kind = Kind::Endpoints;
+const ACKS: &str = "xDS protocol, ACK/NACK and resource type instance version";
+const STALE: &str = "xDS protocol, knowing when a requested resource does not exist; resource updates: \
+                     a stale nonce";
+
+pub(super) static RULES: &[Rule] = &[
+    Rule::new(
+        "nonce.own",
+        STREAMS,
+        "every response has a nonce that no other on its stream has",
+        ACKS,
+        |b| Box::pin(own(b)),
+    ),
+    Rule::new("nonce.ack-silent", STREAMS, "an ACK is not answered", ACKS, |b| {
+        Box::pin(ack_silent(b))
+    }),
+    Rule::new(
+        "nonce.repeat-silent",
+        SOTW,
+        "a request that says again what is known is not answered",
+        ACKS,
+        |b| Box::pin(repeat_silent(b)),
+    ),
+    Rule::new(
+        "nonce.first-ignored",
+        STREAMS,
+        "the nonce in the first request of a type means nothing",
+        "xDS protocol: nonces are scoped to a stream; a client that returns may send an old one",
+        |b| Box::pin(first_ignored(b)),
+    ),
+    Rule::new(
+        "nonce.stale-unanswered",
+        SOTW,
+        "a request that answers an older response is not answered",
+        STALE,
+        |b| Box::pin(stale_unanswered(b)),
+    )
+    .driven(),
+    Rule::new(
+        "nonce.stale-subscribes",
+        DELTA,
+        "a request that answers an older response keeps what it subscribes to",
+        "xDS protocol, incremental: a stale nonce must not drop subscription changes",
+        |b| Box::pin(stale_subscribes(b)),
+    )
+    .driven(),
+    Rule::new(
+        "nonce.stale-unsubscribes",
+        DELTA,
+        "a request that answers an older response keeps what it unsubscribes from",
+        "xDS protocol, incremental: a stale nonce must not drop subscription changes",
+        |b| Box::pin(stale_unsubscribes(b)),
+    )
+    .driven(),
+    Rule::new(
+        "nonce.spontaneous",
+        DELTA,
+        "a request without a nonce changes the subscription while a response is unanswered",
+        "discovery.proto, DeltaDiscoveryRequest: spontaneous requests have no nonce",
+        |b| Box::pin(spontaneous(b)),
+    ),
+    Rule::new(
+        "nonce.ack-subscribes",
+        STREAMS,
+        "an ACK may change the subscription at the same time",
+        "discovery.proto, DeltaDiscoveryRequest; quilkin passes over it",
+        |b| Box::pin(ack_subscribes(b)),
+    ),
+    Rule::new(
+        "nonce.ack-unsubscribes",
+        DELTA,
+        "an ACK may unsubscribe at the same time",
+        "discovery.proto, DeltaDiscoveryRequest",
+        |b| Box::pin(ack_unsubscribes(b)),
+    )
+    .driven(),
+    Rule::new(
+        "nonce.two-requests",
+        SOTW,
+        "two requests under way at once lose no name",
+        "xDS protocol, resource updates: a later request supersedes an earlier one",
+        |b| Box::pin(two_requests(b)),
+    ),
+];
+
+/// Load assignments `a`, `b` of these revisions.
+fn ab(a: u32, b: u32) -> [Item; 2] {
+    [endpoints("a", a), endpoints("b", b)]
+}
+
+async fn own(bench: &Bench) -> Done {
+    let names = bench.some(EDS, 3)?;
+    let mut line = bench.line(EDS).await?;
+    let mut nonces = Vec::new();
+    for name in &names {
+        line.add(EDS, &[name]).await?;
+        let answer = line.take(EDS).await?;
+        ensure(!answer.nonce.is_empty(), || "a response has no nonce".into())?;
+        ensure(!nonces.contains(&answer.nonce), || format!("{:?} came twice", answer.nonce))?;
+        nonces.push(answer.nonce);
+    }
+    Ok(())
+}
+
+async fn ack_silent(bench: &Bench) -> Done {
+    let all = bench.all(Kind::Clusters);
+    let mut line = bench.line(Kind::Clusters).await?;
+    line.ask::<&str>(Kind::Clusters, &[]).await?;
+    line.gather(Kind::Clusters, &all).await?;
+    line.silent().await?;
+    let names = bench.some(EDS, 1)?;
+    let mut line = bench.line(EDS).await?;
+    line.ask(EDS, &names).await?;
+    line.gather(EDS, &names).await?;
+    line.silent().await
+}
+
+async fn repeat_silent(bench: &Bench) -> Done {
+    let names = bench.some(EDS, 1)?;
+    let mut line = bench.line(EDS).await?;
+    line.ask(EDS, &names).await?;
+    let answer = line.gather(EDS, &names).await?;
+    line.ack(EDS, &answer).await?;
+    line.ack(EDS, &answer).await?;
+    line.silent().await
+}
+
+async fn first_ignored(bench: &Bench) -> Done {
+    let names = bench.some(EDS, 1)?;
+    let mut line = bench.line(EDS).await?;
+    line.say(line.about(EDS).names(&names).nonce("left-over").version("left-over")).await?;
+    line.talk(EDS).names.extend(names.iter().cloned());
+    line.gather(EDS, &names).await?;
+    let all = bench.all(Kind::Clusters);
+    let mut line = bench.line(Kind::Clusters).await?;
+    line.say(line.about(Kind::Clusters).nonce("left-over").version("left-over")).await?;
+    line.gather(Kind::Clusters, &all).await.map(drop)
+}
+
+async fn stale_unanswered(bench: &Bench) -> Done {
+    bench.hold(&ab(1, 1)).await?;
+    let mut line = bench.line(EDS).await?;
+    line.ask(EDS, &["a"]).await?;
+    let old = line.gather(EDS, &["a"]).await?;
+    bench.hold(&ab(2, 1)).await?;
+    let new = line.next(EDS).await?;
+    let both = line.about(EDS).names(&["a", "b"]);
+    line.say(both.clone().version(&old.version).nonce(&old.nonce)).await?;
+    line.silent().await?;
+    line.say(both.version(&new.version).nonce(&new.nonce)).await?;
+    line.talk(EDS).names.insert("b".into());
+    line.gather(EDS, &["b"]).await.map(drop)
+}
+
+async fn stale_subscribes(bench: &Bench) -> Done {
+    bench.hold(&ab(1, 1)).await?;
+    let mut line = bench.line(EDS).await?;
+    line.ask(EDS, &["a"]).await?;
+    let old = line.gather(EDS, &["a"]).await?;
+    bench.hold(&ab(2, 1)).await?;
+    let new = line.next(EDS).await?;
+    line.say(line.about(EDS).names(&["b"]).nonce(&old.nonce)).await?;
+    line.ack(EDS, &new).await?;
+    line.gather(EDS, &["b"]).await.map(drop)
+}
+
+async fn stale_unsubscribes(bench: &Bench) -> Done {
+    bench.hold(&ab(1, 1)).await?;
+    let mut line = bench.line(EDS).await?;
+    line.ask(EDS, &["a", "b"]).await?;
+    let old = line.gather(EDS, &["a", "b"]).await?;
+    bench.hold(&ab(2, 1)).await?;
+    let new = line.next(EDS).await?;
+    line.say(line.about(EDS).without(&["b"]).nonce(&old.nonce)).await?;
+    line.ack(EDS, &new).await?;
+    line.drain(EDS).await?;
+    bench.hold(&ab(3, 2)).await?;
+    exactly(&line.gather(EDS, &["a"]).await?, &["a"])?;
+    line.never(EDS, "`b`", |answer| answer.get("b").is_some()).await
+}
+
+async fn spontaneous(bench: &Bench) -> Done {
+    let names = bench.some(EDS, 2)?;
+    let mut line = bench.line(EDS).await?;
+    line.ask(EDS, &names[..1]).await?;
+    let answer = line.next(EDS).await?;
+    line.add(EDS, &names[1..2]).await?;
+    line.ack(EDS, &answer).await?;
+    line.gather(EDS, &names[1..2]).await.map(drop)
+}
+
+async fn ack_subscribes(bench: &Bench) -> Done {
+    let names = bench.some(EDS, 2)?;
+    let mut line = bench.line(EDS).await?;
+    line.ask(EDS, &names[..1]).await?;
+    let answer = line.next(EDS).await?;
+    let wanted = if bench.transport.is_delta() { &names[1..2] } else { &names[..2] };
+    let message = line.taking(EDS, &answer).names(wanted);
+    line.talk(EDS).names.insert(names[1].clone());
+    line.say(message).await?;
+    line.gather(EDS, &names[1..2]).await.map(drop)
+}
+
+async fn ack_unsubscribes(bench: &Bench) -> Done {
+    bench.hold(&ab(1, 1)).await?;
+    let mut line = bench.line(EDS).await?;
+    line.ask(EDS, &["a", "b"]).await?;
+    let answer = line.next(EDS).await?;
+    let message = line.taking(EDS, &answer).without(&["b"]);
+    line.say(message).await?;
+    line.drain(EDS).await?;
+    bench.hold(&ab(2, 2)).await?;
+    exactly(&line.gather(EDS, &["a"]).await?, &["a"])?;
+    line.never(EDS, "`b`", |answer| answer.get("b").is_some()).await
+}
+
+async fn two_requests(bench: &Bench) -> Done {
+    let names = bench.some(EDS, 3)?;
+    let mut line = bench.line(EDS).await?;
+    line.ask(EDS, &names[..1]).await?;
+    line.gather(EDS, &names[..1]).await?;
+    line.ask(EDS, &names[..2]).await?;
+    line.ask(EDS, &names[..3]).await?;
+    line.gather(EDS, &names[1..3]).await.map(drop)
+}
