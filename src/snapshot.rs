@@ -8,14 +8,16 @@ mod batch;
 mod build;
 mod changes;
 mod diff;
+mod index;
+pub mod parts;
 mod references;
 mod routing;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod wire;
 
-pub use batch::Batch;
-pub use build::{Served, Snapshot, TypeSnapshot, build, version_of};
+pub use batch::{Batch, PART_BYTES};
+pub use build::{Served, Snapshot, TypeSnapshot, build, build_on, version_of};
 pub use changes::Difference;
 pub use diff::{ResourceChange, ResourceDiff, diff};
 pub use references::check;

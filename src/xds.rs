@@ -15,6 +15,7 @@
 mod blame;
 mod codec;
 mod counters;
+mod features;
 mod hub;
 mod identity;
 mod line;

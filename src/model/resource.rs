@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -143,17 +144,57 @@ pub struct Resource {
     /// The message (not wrapped in an `Any`), canonically encoded: fields by
     /// number, maps sorted, nested `Any`s re-encoded.
     pub body: Bytes,
-    /// The hash of `body`.
+    /// What is said about the message beside its content.
+    pub wrapping: Wrapping,
+    /// The hash of `body`, and of `wrapping` where it says anything.
     pub hash: ContentHash,
     /// Where it was written.
     pub place: Place,
 }
 
 impl Resource {
-    /// Wraps encoded bytes, hashing them.
+    /// Takes encoded bytes, hashing them.
     pub fn new(type_url: TypeUrl, name: ResourceName, body: Bytes, place: Place) -> Self {
-        let hash = ContentHash::of(&body);
-        Self { type_url, name, body, hash, place }
+        Self::wrapped(type_url, name, body, Wrapping::default(), place)
+    }
+
+    /// Takes encoded bytes and what is said about them, hashing both.
+    pub fn wrapped(
+        type_url: TypeUrl,
+        name: ResourceName,
+        body: Bytes,
+        wrapping: Wrapping,
+        place: Place,
+    ) -> Self {
+        let hash = wrapping.hash(&body);
+        Self { type_url, name, body, wrapping, hash, place }
+    }
+}
+
+/// What Envoy's `Resource` says around a message: nothing, for nearly all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wrapping {
+    /// How long a client keeps the resource without hearing of it again.
+    pub ttl: Option<Duration>,
+    /// Other names that the resource is found under, sorted, each once.
+    pub aliases: Vec<ResourceName>,
+}
+
+impl Wrapping {
+    /// Whether nothing is said.
+    pub fn is_empty(&self) -> bool {
+        self.ttl.is_none() && self.aliases.is_empty()
+    }
+
+    /// The hash of `body` so wrapped. A wrapping that says nothing leaves the
+    /// hash of the body alone.
+    pub fn hash(&self, body: &[u8]) -> ContentHash {
+        if self.is_empty() {
+            return ContentHash::of(body);
+        }
+        let ttl = self.ttl.unwrap_or_default().as_nanos().to_be_bytes();
+        let aliases = self.aliases.iter().map(|alias| alias.0.as_bytes());
+        ContentHash::of_parts([body, &ttl].into_iter().chain(aliases))
     }
 }
 

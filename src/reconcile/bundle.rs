@@ -14,7 +14,7 @@ use crate::model::{
 };
 use crate::promote::{BundleRecord, BundleStatus, DiffStat};
 use crate::smoke::Suite;
-use crate::snapshot::{self, Snapshot};
+use crate::snapshot::{self, Served, Snapshot, TypeSnapshot};
 
 /// A bundle's rendered content.
 #[derive(Debug, Clone)]
@@ -33,6 +33,12 @@ pub(super) struct PlaceRecord {
     pub(super) type_url: TypeUrl,
     pub(super) name: ResourceName,
     pub(super) place: Place,
+}
+
+impl PlaceRecord {
+    pub(super) fn of(((type_url, name), place): (&(TypeUrl, ResourceName), &Place)) -> Self {
+        Self { type_url: type_url.clone(), name: name.clone(), place: place.clone() }
+    }
 }
 
 impl Bundle {
@@ -59,6 +65,8 @@ pub(super) struct Source<'a> {
     /// The person behind a mail address.
     pub(super) person_of: &'a dyn Fn(&str) -> Option<Person>,
     pub(super) now: Timestamp,
+    /// The bundle before it, if it is at hand: what did not change is shared.
+    pub(super) before: Option<Arc<Bundle>>,
 }
 
 /// Makes the bundle of an assessed revision.
@@ -75,7 +83,7 @@ pub(super) fn make(source: Source<'_>, assessment: Assessment) -> Made {
         (true, true) => BundleStatus::Checking,
         (true, false) => BundleStatus::Eligible,
     };
-    let bundle = content(id.clone(), source.repo, &assessment);
+    let bundle = content(id.clone(), &source, &assessment);
     let record = BundleRecord {
         id,
         repo: source.repo.clone(),
@@ -123,15 +131,18 @@ fn authors(source: &Source<'_>) -> BTreeSet<Person> {
     mails.chain(here).collect()
 }
 
-fn content(id: BundleId, repo: &RepoName, assessment: &Assessment) -> Bundle {
+fn content(id: BundleId, source: &Source<'_>, assessment: &Assessment) -> Bundle {
     let mut snapshots = BTreeMap::new();
     let mut places = BTreeMap::new();
     for (stage, output) in &assessment.outputs {
         for (group, resources) in &output.resources.groups {
-            let key =
-                SnapshotKey { repo: repo.clone(), stage: stage.clone(), group: group.clone() };
-            let snapshot = Arc::new(snapshot::build(key, resources));
-            snapshots.insert((stage.clone(), group.clone()), snapshot);
+            let repo = source.repo.clone();
+            let key = SnapshotKey { repo, stage: stage.clone(), group: group.clone() };
+            let name = (stage.clone(), group.clone());
+            let before = source.before.as_ref().and_then(|before| before.snapshots.get(&name));
+            let before = before.map(|before| &**before);
+            let snapshot = Arc::new(snapshot::build_on(before, key, resources));
+            snapshots.insert(name, snapshot);
             for resource in resources {
                 let name = (resource.type_url.clone(), resource.name.clone());
                 places.entry(name).or_insert_with(|| resource.place.clone());
@@ -143,28 +154,27 @@ fn content(id: BundleId, repo: &RepoName, assessment: &Assessment) -> Bundle {
 
 /// How much `stage` changes from one bundle to another.
 pub(super) fn diff_stat(stage: &Stage, from: Option<&Bundle>, to: &Bundle) -> DiffStat {
-    let resources = |bundle: Option<&Bundle>| -> BTreeMap<_, ContentHash> {
+    let of = |bundle: Option<&Bundle>| -> BTreeMap<_, Arc<TypeSnapshot>> {
         let snapshots = bundle.into_iter().flat_map(|bundle| bundle.stage(stage));
-        snapshots
-            .flat_map(|snapshot| {
-                snapshot.types.iter().flat_map(|(type_url, of_type)| {
-                    let group = snapshot.key.group.clone();
-                    of_type.resources.values().map(move |served| {
-                        ((group.clone(), type_url.clone(), served.name.clone()), served.hash)
-                    })
-                })
-            })
-            .collect()
+        let types = snapshots.flat_map(|snapshot| {
+            let group = &snapshot.key.group;
+            snapshot.types.iter().map(move |(url, one)| ((group.clone(), url.clone()), one.clone()))
+        });
+        types.collect()
     };
-    let (old, new) = (resources(from), resources(Some(to)));
-    DiffStat {
-        added: new.keys().filter(|name| !old.contains_key(name)).count(),
-        removed: old.keys().filter(|name| !new.contains_key(name)).count(),
-        changed: new
-            .iter()
-            .filter(|(name, hash)| old.get(name).is_some_and(|h| h != *hash))
-            .count(),
+    let (old, new) = (of(from), of(Some(to)));
+    let mut stat = DiffStat::default();
+    let nothing = Arc::new(TypeSnapshot::default());
+    for name in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
+        let (old, new) = (old.get(name).unwrap_or(&nothing), new.get(name).unwrap_or(&nothing));
+        let difference = new.since(old);
+        let known = |one: &&Arc<Served>| old.resources.contains_key(&one.name);
+        let changed = difference.changed.iter().filter(known).count();
+        stat.changed += changed;
+        stat.added += difference.changed.len() - changed;
+        stat.removed += difference.gone.len();
     }
+    stat
 }
 
 #[cfg(test)]
@@ -203,6 +213,7 @@ mod tests {
             ],
             person_of: &person_of,
             now: Timestamp::UNIX_EPOCH,
+            before: None,
         };
         assert_eq!(authors(&source), ["ann", "bo", "cy", "dora"].map(person).into());
     }

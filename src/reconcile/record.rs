@@ -5,6 +5,8 @@
 //! bundles/<id>/bundle.json               what is known about it
 //! bundles/<id>/places.json               where each resource was written
 //! bundles/<id>/snapshots/<stage>/<group>.pb    a DeltaDiscoveryResponse
+//! bundles/<id>/places/<part>.json              the same two where they are
+//! bundles/<id>/snapshots/<stage>/<group>/<part>.pb   large: see `snapshot::parts`
 //! stages/<project>/<repository>/<stage>.json   what the stage serves
 //! promotions/<id>.json                   one promotion
 //! cards/<id>.json                        where its card stands
@@ -14,7 +16,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -26,6 +28,7 @@ use crate::model::{
     RepoName, Revision, SnapshotKey, Stage,
 };
 use crate::promote::{BundleRecord, Document, Promotion, StageSlot, State};
+use crate::snapshot::parts::{Cut, cut};
 use crate::snapshot::{Snapshot, WireError};
 use crate::store::{NewCommit, Store, StoreError};
 
@@ -85,7 +88,7 @@ impl Records {
         for (path, _) in self.store.list(&repo, revision, "")? {
             let text = path.as_str();
             let kind = text.split('/').next().unwrap_or("");
-            if !text.ends_with(".json") || text.ends_with("/places.json") {
+            if !text.ends_with(".json") || is_places(text) {
                 continue;
             }
             let bytes = self.store.read(&repo, revision, &path)?;
@@ -187,7 +190,8 @@ impl Records {
         self.hold(bundle);
     }
 
-    fn held(&self, id: &BundleId) -> Option<Arc<Bundle>> {
+    /// A bundle's content, if it is in memory.
+    pub(super) fn held(&self, id: &BundleId) -> Option<Arc<Bundle>> {
         let held = self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         held.iter().find(|bundle| &bundle.id == id).cloned()
     }
@@ -206,20 +210,23 @@ impl Records {
         let folder = format!("bundles/{id}");
         let mut bundle =
             Bundle { id: id.clone(), snapshots: BTreeMap::new(), places: BTreeMap::new() };
+        let mut stored: BTreeMap<(Stage, NodeGroup), BytesMut> = BTreeMap::new();
         for (path, _) in self.store.list(&repo, revision, &folder)? {
             let inner = path.as_str().strip_prefix(&folder).unwrap_or("").trim_start_matches('/');
-            if inner == "places.json" {
+            if is_places(path.as_str()) {
                 let bytes = self.store.read(&repo, revision, &path)?;
                 let places: Vec<PlaceRecord> = parse(path.as_str(), &bytes)?;
-                bundle.places =
-                    places.into_iter().map(|p| ((p.type_url, p.name), p.place)).collect();
-            } else if let Some((stage, group)) = snapshot_name(inner) {
+                let places = places.into_iter().map(|p| ((p.type_url, p.name), p.place));
+                bundle.places.extend(places);
+            } else if let Some(name) = snapshot_name(inner) {
                 let bytes = self.store.read(&repo, revision, &path)?;
-                let key =
-                    SnapshotKey { repo: of.clone(), stage: stage.clone(), group: group.clone() };
-                let snapshot = Snapshot::from_bytes(key, &bytes)?;
-                bundle.snapshots.insert((stage, group), Arc::new(snapshot));
+                stored.entry(name).or_default().extend_from_slice(&bytes);
             }
+        }
+        for ((stage, group), bytes) in stored {
+            let key = SnapshotKey { repo: of.clone(), stage: stage.clone(), group: group.clone() };
+            let snapshot = Snapshot::from_bytes(key, &bytes.freeze())?;
+            bundle.snapshots.insert((stage, group), Arc::new(snapshot));
         }
         Ok(bundle)
     }
@@ -279,9 +286,18 @@ fn is_pointed_at(state: &State, id: &BundleId) -> bool {
     pointers.any(|pointer| pointer == id) || open.any(|promotion| &promotion.bundle == id)
 }
 
+/// Whether a file says where resources were written: all of them, or a part.
+fn is_places(path: &str) -> bool {
+    let mut parts = path.split('/').skip(2);
+    let inner = (parts.next(), parts.next());
+    path.starts_with("bundles/") && matches!(inner, (Some("places.json" | "places"), _))
+}
+
+/// Whose snapshot a file is, or a part of.
 fn snapshot_name(inner: &str) -> Option<(Stage, NodeGroup)> {
-    let (stage, file) = inner.strip_prefix("snapshots/")?.split_once('/')?;
-    let group = file.strip_suffix(".pb")?;
+    let inner = inner.strip_prefix("snapshots/")?.strip_suffix(".pb")?;
+    let mut parts = inner.split('/');
+    let (stage, group) = (parts.next()?, parts.next()?);
     Some((Stage::new(stage).ok()?, NodeGroup::new(group).ok()?))
 }
 
@@ -310,23 +326,26 @@ fn pretty(value: &impl Serialize) -> Bytes {
 }
 
 fn content(bundle: &Bundle) -> Result<Vec<Change>, PathError> {
-    let mut changes = Vec::new();
+    let mut files = Vec::new();
+    let folder = format!("bundles/{}", bundle.id);
     for ((stage, group), snapshot) in &bundle.snapshots {
-        let path = format!("bundles/{}/snapshots/{stage}/{group}.pb", bundle.id);
-        changes.push(Change::Upsert(FilePath::new(&path)?, snapshot.to_bytes()));
+        let (first, parts) = snapshot.to_parts();
+        let name = format!("{folder}/snapshots/{stage}/{group}");
+        let parts = parts.into_iter().map(|(part, bytes)| (format!("{name}/{part:02x}.pb"), bytes));
+        files.extend(parts);
+        files.push((format!("{name}.pb"), first));
     }
-    let places: Vec<PlaceRecord> = bundle
-        .places
-        .iter()
-        .map(|((type_url, name), place)| PlaceRecord {
-            type_url: type_url.clone(),
-            name: name.clone(),
-            place: place.clone(),
-        })
-        .collect();
-    let path = FilePath::new(&format!("bundles/{}/places.json", bundle.id))?;
-    changes.push(Change::Upsert(path, pretty(&places)));
-    Ok(changes)
+    let all: Vec<_> = bundle.places.iter().map(PlaceRecord::of).collect();
+    match cut(all.into_iter(), |one| &one.name) {
+        Cut::Whole(all) => files.push((format!("{folder}/places.json"), pretty(&all))),
+        Cut::Parts(parts) => files.extend(
+            parts
+                .into_iter()
+                .map(|(part, of)| (format!("{folder}/places/{part:02x}.json"), pretty(&of))),
+        ),
+    }
+    let upsert = |(path, bytes): (String, Bytes)| Ok(Change::Upsert(FilePath::new(&path)?, bytes));
+    files.into_iter().map(upsert).collect()
 }
 
 fn parse<T: DeserializeOwned>(path: &str, bytes: &[u8]) -> Result<T, RecordError> {

@@ -18,6 +18,7 @@ mod message;
 mod rules;
 mod scalar;
 mod well_known;
+mod wrapper;
 
 use crate::model::{Problem, Resource};
 use crate::render::RenderedFile;

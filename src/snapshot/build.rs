@@ -11,8 +11,11 @@ use bytes::{Bytes, BytesMut};
 use prost::Message;
 
 use super::changes::Memory;
+use super::index::Index;
 use super::wire;
-use crate::model::{ContentHash, Resource, ResourceKind, ResourceName, SnapshotKey, TypeUrl};
+use crate::model::{
+    ContentHash, Resource, ResourceKind, ResourceName, SnapshotKey, TypeUrl, Wrapping,
+};
 
 /// One resource as it goes over the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +26,10 @@ pub struct Served {
     pub version: Arc<str>,
     /// The encoded `google.protobuf.Any` that holds it.
     pub any: Bytes,
-    /// The hash of the message inside.
+    /// The hash of the message inside and of its wrapping.
     pub hash: ContentHash,
+    /// Its time to live and its other names.
+    pub wrapping: Wrapping,
     /// For a cluster whose endpoints come by EDS: the name it asks for.
     pub endpoints: Option<ResourceName>,
 }
@@ -34,7 +39,14 @@ impl Served {
     pub fn new(type_url: &TypeUrl, name: ResourceName, body: &Bytes, hash: ContentHash) -> Self {
         let mut any = BytesMut::with_capacity(wire::any_len(type_url, body));
         wire::put_any(type_url, body, &mut any);
-        Self::wrapped(type_url, name, any.freeze(), body, hash)
+        Self::wrapped(type_url, name, any.freeze(), body, Wrapping::default(), hash)
+    }
+
+    /// Wraps a resource with all that is said around its message.
+    pub fn of(resource: &Resource) -> Self {
+        let Resource { type_url, name, body, wrapping, hash, .. } = resource;
+        let plain = Self::new(type_url, name.clone(), body, *hash);
+        Self { wrapping: wrapping.clone(), ..plain }
     }
 
     /// Takes a message that is wrapped already.
@@ -43,10 +55,11 @@ impl Served {
         name: ResourceName,
         any: Bytes,
         body: &Bytes,
+        wrapping: Wrapping,
         hash: ContentHash,
     ) -> Self {
         let endpoints = endpoints_of(type_url, &name, body);
-        Self { name, version: hash.short().into(), any, hash, endpoints }
+        Self { name, version: hash.short().into(), any, hash, wrapping, endpoints }
     }
 
     /// The message inside, without its `Any`; empty where `any` is damaged.
@@ -64,13 +77,14 @@ pub struct TypeSnapshot {
     /// By name.
     pub resources: BTreeMap<ResourceName, Arc<Served>>,
     pub(super) memory: Memory,
+    pub(super) index: Index,
 }
 
 impl TypeSnapshot {
     /// The snapshot of a type from its resources.
     pub fn new(resources: BTreeMap<ResourceName, Arc<Served>>) -> Self {
         let version = version_of(resources.values());
-        Self { version, resources, memory: Memory::default() }
+        Self { version, resources, memory: Memory::default(), index: Index::default() }
     }
 }
 
@@ -104,9 +118,24 @@ impl Snapshot {
         key: SnapshotKey,
         types: BTreeMap<TypeUrl, BTreeMap<ResourceName, Arc<Served>>>,
     ) -> Self {
+        Self::on(None, key, types)
+    }
+
+    /// The snapshot that holds `types`, each as it is in `before` if it is the
+    /// same there.
+    fn on(
+        before: Option<&Self>,
+        key: SnapshotKey,
+        types: BTreeMap<TypeUrl, BTreeMap<ResourceName, Arc<Served>>>,
+    ) -> Self {
         let types: BTreeMap<_, _> = types
             .into_iter()
-            .map(|(type_url, resources)| (type_url, Arc::new(TypeSnapshot::new(resources))))
+            .map(|(type_url, resources)| {
+                let known = before.and_then(|before| before.types.get(&type_url));
+                let same = known.filter(|known| same(&known.resources, &resources)).cloned();
+                let own = same.unwrap_or_else(|| Arc::new(TypeSnapshot::new(resources)));
+                (type_url, own)
+            })
             .collect();
         let parts = types.iter().flat_map(|(url, one)| [url.0.as_bytes(), one.version.as_bytes()]);
         let version = ContentHash::of_parts(parts);
@@ -114,16 +143,42 @@ impl Snapshot {
     }
 }
 
+/// Whether both hold the very same resources.
+fn same(a: &BTreeMap<ResourceName, Arc<Served>>, b: &BTreeMap<ResourceName, Arc<Served>>) -> bool {
+    a.len() == b.len() && a.values().zip(b.values()).all(|(a, b)| Arc::ptr_eq(a, b))
+}
+
 /// Builds the snapshot of `key` from its resources, which have no name twice
 /// within a type (`render` reports that).
 pub fn build(key: SnapshotKey, resources: &[Arc<Resource>]) -> Snapshot {
+    build_on(None, key, resources)
+}
+
+/// Builds the same snapshot as [`build`], and takes over from `before` what did
+/// not change: resources with their wrapping, and types as a whole. So memory
+/// holds each content once, and a small change costs little.
+pub fn build_on(
+    before: Option<&Snapshot>,
+    key: SnapshotKey,
+    resources: &[Arc<Resource>],
+) -> Snapshot {
     let mut types: BTreeMap<TypeUrl, BTreeMap<ResourceName, Arc<Served>>> = BTreeMap::new();
     for one in resources {
-        let served = Served::new(&one.type_url, one.name.clone(), &one.body, one.hash);
-        let same_type = types.entry(one.type_url.clone()).or_default();
-        same_type.insert(one.name.clone(), Arc::new(served));
+        let known =
+            before.and_then(|before| before.types.get(&one.type_url)?.resources.get(&one.name));
+        let served = match known.filter(|known| known.hash == one.hash) {
+            Some(known) => known.clone(),
+            None => Arc::new(Served::of(one)),
+        };
+        match types.get_mut(&one.type_url) {
+            Some(same_type) => drop(same_type.insert(served.name.clone(), served)),
+            None => {
+                let first = BTreeMap::from([(served.name.clone(), served)]);
+                types.insert(one.type_url.clone(), first);
+            }
+        }
     }
-    Snapshot::of(key, types)
+    Snapshot::on(before, key, types)
 }
 
 /// The two fields of a cluster that say which endpoints it asks for; a decoder
@@ -178,6 +233,20 @@ mod tests {
     }
 
     #[test]
+    fn what_did_not_change_is_taken_over() {
+        let listener = resource(ResourceKind::Listeners, "l", b"1");
+        let before = build(key("beta"), &[cluster("a", 1), cluster("b", 1), listener.clone()]);
+        let now = [cluster("a", 1), cluster("b", 2), listener];
+        let built = build_on(Some(&before), key("beta"), &now);
+        assert_eq!(built, build(key("beta"), &now));
+        let (cds, lds) = (ResourceKind::Clusters.type_url(), ResourceKind::Listeners.type_url());
+        assert!(Arc::ptr_eq(&built.types[&lds], &before.types[&lds]));
+        let a = |of: &Snapshot| of.types[&cds].resources["a"].clone();
+        assert!(Arc::ptr_eq(&a(&built), &a(&before)));
+        assert!(!Arc::ptr_eq(&built.types[&cds], &before.types[&cds]));
+    }
+
+    #[test]
     fn a_resource_is_wrapped_as_protobuf_says() {
         let snapshot = build(key("beta"), &[cluster("a", 7)]);
         let served = &snapshot.types[&ResourceKind::Clusters.type_url()].resources
@@ -201,7 +270,7 @@ mod tests {
         let asked = |cluster: &Cluster| {
             let body = cluster.encode_to_vec();
             let one = resource_of(ResourceKind::Clusters, "a", body);
-            Served::new(&one.type_url, one.name.clone(), &one.body, one.hash).endpoints
+            Served::of(&one).endpoints
         };
         assert_eq!(asked(&eds("")), Some(ResourceName("a".into())));
         assert_eq!(asked(&eds("other")), Some(ResourceName("other".into())));

@@ -40,11 +40,21 @@ pub struct ResourceDiff {
 
 /// Every resource that differs, by type then name. `None` is an empty snapshot.
 pub fn diff(schema: &Schema, from: Option<&Snapshot>, to: Option<&Snapshot>) -> Vec<ResourceDiff> {
-    let yaml = |type_url: &TypeUrl, served: &Served| match schema.decode(type_url, &served.body()) {
-        Ok(message) => schema.to_yaml(&message),
-        Err(error) => format!("# can't be shown: {error}\n"),
+    let yaml = |type_url: &TypeUrl, served: &Served| {
+        let text = match schema.decode(type_url, &served.body()) {
+            Ok(message) => schema.to_yaml(&message),
+            Err(error) => format!("# can't be shown: {error}\n"),
+        };
+        wrapping(served) + &text
     };
     diff_with(&yaml, from, to)
+}
+
+/// What is said around the message, as comments: it is no field of it.
+fn wrapping(served: &Served) -> String {
+    let ttl = served.wrapping.ttl.map(|ttl| format!("# ttl: {}s\n", ttl.as_secs_f64()));
+    let aliases = served.wrapping.aliases.iter().map(|alias| format!("# alias: {alias}\n"));
+    ttl.into_iter().chain(aliases).collect()
 }
 
 /// The comparison, apart from how a resource is shown.
@@ -97,8 +107,10 @@ fn unified(old: &str, new: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::model::ResourceKind;
+    use crate::model::{Resource, ResourceKind, Wrapping};
     use crate::snapshot::build;
     use crate::snapshot::testing::{cluster, key, resource};
 
@@ -141,6 +153,20 @@ mod tests {
         let lines = |changed: &str| format!("1\n2\n3\n4\n{changed}\n6\n7\n8\n9\n");
         let text = unified(&lines("5"), &lines("five"));
         assert_eq!(text, "@@ -2,7 +2,7 @@\n 2\n 3\n 4\n-5\n+five\n 6\n 7\n 8\n");
+    }
+
+    #[test]
+    fn a_changed_time_to_live_shows() {
+        let with = |seconds: u64| {
+            let mut one = Resource::clone(&cluster("a", 1));
+            let ttl = Some(Duration::from_secs(seconds));
+            one.wrapping = Wrapping { ttl, aliases: vec![ResourceName("b".into())] };
+            one.hash = one.wrapping.hash(&one.body);
+            build(key("beta"), &[Arc::new(one)])
+        };
+        let found = diff(&Schema::load(), Some(&with(30)), Some(&with(60)));
+        let expected = "@@ -1,4 +1,4 @@\n-# ttl: 30s\n+# ttl: 60s\n # alias: b\n name: a\n";
+        assert!(found[0].text.starts_with(expected), "{}", found[0].text);
     }
 
     #[test]

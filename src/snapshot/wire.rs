@@ -6,15 +6,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use prost::Message;
 use prost::encoding::{
     DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint,
     encoded_len_varint, key_len, skip_field,
 };
 
 use super::{Served, Snapshot};
-use crate::model::{ContentHash, ResourceName, SnapshotKey, TypeUrl};
+use crate::model::{ResourceName, SnapshotKey, TypeUrl, Wrapping};
 
 /// Why stored bytes are not a snapshot.
 #[derive(Debug, thiserror::Error)]
@@ -33,8 +35,13 @@ const RESPONSE_RESOURCES: u32 = 2;
 const RESOURCE_VERSION: u32 = 1;
 const RESOURCE_BODY: u32 = 2;
 const RESOURCE_NAME: u32 = 3;
+const RESOURCE_ALIASES: u32 = 4;
+const RESOURCE_TTL: u32 = 6;
 const ANY_TYPE_URL: u32 = 1;
 const ANY_VALUE: u32 = 2;
+
+/// The type URL of a `Resource`.
+const RESOURCE_TYPE: &str = "type.googleapis.com/envoy.service.discovery.v3.Resource";
 
 impl Snapshot {
     /// The snapshot's stored form; equal snapshots give equal bytes.
@@ -46,6 +53,13 @@ impl Snapshot {
         let mut bytes = BytesMut::with_capacity(len);
         put_field(RESPONSE_VERSION, version.as_bytes(), &mut bytes);
         resources().for_each(|one| put_entry(one, &mut bytes));
+        bytes.freeze()
+    }
+
+    /// The part of the stored form that is no resource.
+    pub(super) fn version_bytes(&self) -> Bytes {
+        let mut bytes = BytesMut::new();
+        put_field(RESPONSE_VERSION, self.version.to_string().as_bytes(), &mut bytes);
         bytes.freeze()
     }
 
@@ -94,21 +108,27 @@ fn read(bytes: &Bytes) -> Result<Stored, String> {
 
 fn read_entry(entry: &Bytes) -> Result<(TypeUrl, Served), String> {
     let (mut name, mut version, mut any) = (String::new(), String::new(), Bytes::new());
+    let mut wrapping = Wrapping::default();
     for field in Fields::of(entry) {
         match field? {
             (RESOURCE_NAME, value) => name = text(value)?,
             (RESOURCE_VERSION, value) => version = text(value)?,
             (RESOURCE_BODY, value) => any = value,
+            (RESOURCE_ALIASES, value) => {
+                wrapping.aliases.push(ResourceName(text(value)?.into()));
+            }
+            (RESOURCE_TTL, value) => wrapping.ttl = Some(Ttl::read(value)?),
             _ => {}
         }
     }
     let (type_url, body) = split_any(&any)?;
     let type_url = TypeUrl(text(type_url)?.into());
-    let hash = ContentHash::of(&body);
+    let hash = wrapping.hash(&body);
     if hash.short() != version {
         return Err(format!("{} `{name}` does not fit its version {version}", type_url.message()));
     }
-    let served = Served::wrapped(&type_url, ResourceName(name.into()), any, &body, hash);
+    let name = ResourceName(name.into());
+    let served = Served::wrapped(&type_url, name, any, &body, wrapping, hash);
     Ok((type_url, served))
 }
 
@@ -149,9 +169,35 @@ pub fn entry_len(served: &Served) -> usize {
 pub fn put_entry(served: &Served, to: &mut impl BufMut) {
     encode_key(RESPONSE_RESOURCES, WireType::LengthDelimited, to);
     encode_varint(resource_len(served) as u64, to);
+    put_resource(served, to);
+}
+
+/// `served` as an `Any` that holds a `Resource`: how a time to live reaches a
+/// state-of-the-world client.
+pub fn wrap(served: &Served) -> Bytes {
+    let mut resource = BytesMut::with_capacity(resource_len(served));
+    put_resource(served, &mut resource);
+    let len = field_len(ANY_TYPE_URL, RESOURCE_TYPE.len()) + field_len(ANY_VALUE, resource.len());
+    let mut any = BytesMut::with_capacity(len);
+    put_field(ANY_TYPE_URL, RESOURCE_TYPE.as_bytes(), &mut any);
+    put_field(ANY_VALUE, &resource, &mut any);
+    any.freeze()
+}
+
+/// Writes a `Resource`. One that has no body says that the resource stands as
+/// it is, or that there is none.
+fn put_resource(served: &Served, to: &mut impl BufMut) {
     put_field(RESOURCE_VERSION, served.version.as_bytes(), to);
-    put_field(RESOURCE_BODY, &served.any, to);
+    if !served.any.is_empty() {
+        put_field(RESOURCE_BODY, &served.any, to);
+    }
     put_field(RESOURCE_NAME, served.name.0.as_bytes(), to);
+    for alias in &served.wrapping.aliases {
+        put_field(RESOURCE_ALIASES, alias.0.as_bytes(), to);
+    }
+    if let Some(ttl) = served.wrapping.ttl {
+        put_field(RESOURCE_TTL, &Ttl::from(ttl).encode_to_vec(), to);
+    }
 }
 
 /// How many bytes [`put_any_field`] writes.
@@ -166,9 +212,41 @@ pub(super) fn put_any_field(served: &Served, to: &mut impl BufMut) {
 }
 
 fn resource_len(served: &Served) -> usize {
+    let body = (!served.any.is_empty()).then(|| field_len(RESOURCE_BODY, served.any.len()));
+    let aliases = served.wrapping.aliases.iter();
+    let aliases = aliases.map(|alias| field_len(RESOURCE_ALIASES, alias.0.len()));
+    let ttl = served.wrapping.ttl.map(|ttl| field_len(RESOURCE_TTL, Ttl::from(ttl).encoded_len()));
     field_len(RESOURCE_VERSION, served.version.len())
-        + field_len(RESOURCE_BODY, served.any.len())
+        + body.unwrap_or_default()
         + field_len(RESOURCE_NAME, served.name.0.len())
+        + aliases.sum::<usize>()
+        + ttl.unwrap_or_default()
+}
+
+/// `google.protobuf.Duration`.
+#[derive(Clone, PartialEq, Message)]
+struct Ttl {
+    #[prost(int64, tag = "1")]
+    seconds: i64,
+    #[prost(int32, tag = "2")]
+    nanos: i32,
+}
+
+impl From<Duration> for Ttl {
+    fn from(ttl: Duration) -> Self {
+        let seconds = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX);
+        Self { seconds, nanos: i32::try_from(ttl.subsec_nanos()).unwrap_or_default() }
+    }
+}
+
+impl Ttl {
+    fn read(bytes: Bytes) -> Result<Duration, String> {
+        let Self { seconds, nanos } = Self::decode(bytes).map_err(malformed)?;
+        match (u64::try_from(seconds), u32::try_from(nanos)) {
+            (Ok(seconds), Ok(nanos)) if nanos < 1_000_000_000 => Ok(Duration::new(seconds, nanos)),
+            _ => Err("a time to live in it is no duration".into()),
+        }
+    }
 }
 
 /// How many bytes [`put_field`] writes for `len` bytes of content.
@@ -231,17 +309,47 @@ impl Iterator for Fields {
 
 #[cfg(test)]
 mod tests {
-    use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryResponse;
-    use prost::Message;
+    use envoy_types::pb::envoy::service::discovery::v3::{
+        DeltaDiscoveryResponse, Resource as ProtoResource,
+    };
+    use envoy_types::pb::google::protobuf::Any as ProtoAny;
 
     use super::*;
-    use crate::model::ResourceKind;
+    use crate::model::{Resource, ResourceKind};
     use crate::snapshot::build;
     use crate::snapshot::testing::{cluster, key, resource};
 
     fn sample() -> Snapshot {
         let route = resource(ResourceKind::Routes, "r", b"route");
-        build(key("beta"), &[cluster("b", 2), route, cluster("a", 1)])
+        build(key("beta"), &[cluster("b", 2), route, cluster("a", 1), wrapped()])
+    }
+
+    fn wrapped() -> Arc<Resource> {
+        let plain = resource(ResourceKind::Runtime, "w", b"layer");
+        let Resource { type_url, name, body, place, .. } = Resource::clone(&plain);
+        let aliases = vec![ResourceName("x".into()), ResourceName("y".into())];
+        let wrapping = Wrapping { ttl: Some(Duration::from_millis(2500)), aliases };
+        Arc::new(Resource::wrapped(type_url, name, body, wrapping, place))
+    }
+
+    #[test]
+    fn a_wrapped_resource_reads_back_from_both_forms() {
+        let snapshot = build(key("beta"), &[wrapped()]);
+        let of_type = &snapshot.types[&ResourceKind::Runtime.type_url()];
+        let served = &of_type.resources[&ResourceName("w".into())];
+        let mut entry = Vec::new();
+        put_entry(served, &mut entry);
+        assert_eq!(entry.len(), entry_len(served));
+        let delta = DeltaDiscoveryResponse::decode(entry.as_slice()).unwrap().resources.remove(0);
+        let any = ProtoAny::decode(wrap(served)).unwrap();
+        assert_eq!(any.type_url, RESOURCE_TYPE);
+        assert_eq!(ProtoResource::decode(any.value.as_slice()).unwrap(), delta);
+        assert_eq!(delta.aliases, ["x", "y"]);
+        assert_eq!(delta.ttl.map(|ttl| (ttl.seconds, ttl.nanos)), Some((2, 500_000_000)));
+        let bodiless = Served { any: Bytes::new(), ..Served::clone(served) };
+        let any = ProtoAny::decode(wrap(&bodiless)).unwrap();
+        let heartbeat = ProtoResource::decode(any.value.as_slice()).unwrap();
+        assert_eq!(heartbeat, ProtoResource { resource: None, ..delta });
     }
 
     #[test]
@@ -260,7 +368,7 @@ mod tests {
         let read = DeltaDiscoveryResponse::decode(snapshot.to_bytes()).unwrap();
         assert_eq!(read.system_version_info, snapshot.version.to_string());
         let names: Vec<_> = read.resources.iter().map(|one| one.name.as_str()).collect();
-        assert_eq!(names, ["a", "b", "r"]);
+        assert_eq!(names, ["a", "b", "r", "w"]);
         assert_eq!(read.encode_to_vec(), snapshot.to_bytes());
     }
 

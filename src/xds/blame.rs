@@ -96,16 +96,11 @@ fn mentioned(message: &str, sent: &[Arc<Served>]) -> Vec<ResourceName> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
-    use crate::model::{ContentHash, ResourceKind};
+    use crate::snapshot::testing::cluster;
 
     fn sent(names: &[&str]) -> Vec<Arc<Served>> {
-        let body = Bytes::from_static(b"");
-        let (url, hash) = (ResourceKind::Clusters.type_url(), ContentHash::of(&body));
-        let one = |name: &&str| Served::new(&url, ResourceName((*name).into()), &body, hash);
-        names.iter().map(|name| Arc::new(one(name))).collect()
+        names.iter().map(|name| Arc::new(Served::of(&cluster(name, 1)))).collect()
     }
 
     fn check(message: &str, among: &[&str], expected: &[&str]) {

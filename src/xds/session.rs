@@ -15,10 +15,15 @@
 //! Waiting for one another ends after [`HOLD`], whatever the client does.
 
 mod channel;
+mod dress;
+mod flight;
+mod heartbeat;
 mod holding;
 mod order;
+mod reach;
 mod report;
 mod subscription;
+mod xdstp;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,6 +34,7 @@ use jiff::Timestamp;
 use self::channel::{Channel, Sending};
 use self::order::{Role, place, role};
 use super::Refusal;
+use super::features::Features;
 use crate::model::{ResourceKind, ResourceName, TypeUrl};
 use crate::snapshot::{Batch, Served, Snapshot, TypeSnapshot};
 
@@ -95,6 +101,7 @@ pub(super) enum Answer {
 #[derive(Debug)]
 pub(super) struct Session {
     protocol: Protocol,
+    features: Features,
     snapshot: Option<Arc<Snapshot>>,
     /// In sending order.
     channels: BTreeMap<(Option<ResourceKind>, TypeUrl), Channel>,
@@ -113,6 +120,7 @@ impl Session {
     pub(super) fn new(protocol: Protocol) -> Self {
         Self {
             protocol,
+            features: Features::default(),
             snapshot: None,
             channels: BTreeMap::new(),
             nonces: 0,
@@ -120,6 +128,11 @@ impl Session {
             awaited: BTreeSet::new(),
             nothing: Arc::default(),
         }
+    }
+
+    /// Notes what the client can read, before its first message.
+    pub(super) fn introduce(&mut self, features: Features) {
+        self.features = features;
     }
 
     /// Takes a client's message.
@@ -133,10 +146,11 @@ impl Session {
             return Err(Refusal::TooManyTypes);
         }
         let current = self.snapshot.as_ref().map(|_| self.current(&request.type_url));
-        let new = || Channel::new(request.type_url.clone(), self.protocol);
+        let legacy = self.legacy_hosts(&place);
+        let new = || Channel::new(request.type_url.clone(), self.protocol, self.features);
         let channel = self.channels.entry(place.clone()).or_insert_with(new);
-        let answer = channel.on_request(request, current.as_ref());
-        if channel.subscription.names.len() > MAX_NAMES {
+        let answer = channel.on_request(request, current.as_ref(), &legacy);
+        if channel.asked().names.len() > MAX_NAMES {
             return Err(Refusal::TooManyNames);
         }
         if place.0 == Some(ResourceKind::Endpoints) {
@@ -177,6 +191,7 @@ impl Session {
             return Vec::new();
         }
         let patient = self.held_since.is_none_or(|since| now < since + HOLD);
+        self.look_up();
         let mut out = Vec::new();
         let made = self.make(patient, now, &mut out);
         let broke = self.break_off(patient, now, &mut out);
@@ -184,7 +199,53 @@ impl Session {
             true => self.held_since.or(Some(now)),
             false => None,
         };
+        self.heartbeat(now, &mut out);
         out
+    }
+
+    /// Finds what the client's names stand for in the snapshot.
+    fn look_up(&mut self) {
+        for place in self.places() {
+            let (current, legacy) = (self.current(&place.1), self.legacy_hosts(&place));
+            if let Some(channel) = self.channels.get_mut(&place) {
+                channel.look_up(&current, &legacy);
+            }
+        }
+    }
+
+    /// What the legacy wildcard of virtual hosts means; see `reach`.
+    fn legacy_hosts(&self, place: &(Option<ResourceKind>, TypeUrl)) -> BTreeSet<ResourceName> {
+        let may_be = self.channels.get(place).is_none_or(Channel::is_legacy_hosts);
+        if place.0 != Some(ResourceKind::VirtualHosts) || !may_be {
+            return BTreeSet::new();
+        }
+        let listeners = self.current(&ResourceKind::Listeners.type_url());
+        let routes = (Some(ResourceKind::Routes), ResourceKind::Routes.type_url());
+        let asked = self.channels.get(&routes).map(|channel| &channel.subscription);
+        let of_interest = |route: &ResourceName| {
+            asked.is_none_or(|asked| asked.covers(route))
+                && !listeners.routes_on_demand().contains(route)
+        };
+        let all = self.current(&place.1);
+        let is_meant = |name: &&ResourceName| {
+            let route = name.0.rsplit_once('/').map(|(route, _)| ResourceName(route.into()));
+            route.is_some_and(|route| of_interest(&route))
+        };
+        all.resources.keys().filter(is_meant).cloned().collect()
+    }
+
+    /// Tells again of what has a time to live, where that is due.
+    fn heartbeat(&mut self, now: Duration, out: &mut Vec<Outgoing>) {
+        for place in self.places() {
+            let current = self.current(&place.1);
+            let Some(channel) = self.channels.get_mut(&place) else { continue };
+            let nonces = &mut self.nonces;
+            out.append(&mut channel.heartbeat(&current, || next(nonces), now));
+            // What can't be told without its content is told with it.
+            if channel.is_urgent() && !channel.is_busy() {
+                self.send(&place, &current, true, now, out);
+            }
+        }
     }
 
     /// Sends additions and changes, in order. True where something waits.
@@ -204,7 +265,7 @@ impl Session {
                 let hold = role == Role::Supplier && (hold_removals || only_removals);
                 self.send(&place, &current, hold, now, out);
             }
-            let busy = self.channels.get(&place).is_some_and(Channel::is_busy);
+            let busy = self.channels.get(&place).is_some_and(Channel::holds_users);
             suppliers_busy |= role == Role::Supplier && busy;
         }
         waits
@@ -243,15 +304,9 @@ impl Session {
     ) {
         let Some(channel) = self.channels.get_mut(place) else { return };
         let nonces = &mut self.nonces;
-        let nonce = || {
-            *nonces += 1;
-            format!("{nonces:x}")
-        };
-        let Some(Sending { outgoing, news }) = channel.next(current, hold_removals, nonce, now)
-        else {
-            return;
-        };
-        out.push(outgoing);
+        let sending = channel.next(current, hold_removals, || next(nonces), now);
+        let Some(Sending { mut parts, news }) = sending else { return };
+        out.append(&mut parts);
         if place.0 == Some(ResourceKind::Clusters) {
             self.owe_endpoints(&news);
         }
@@ -268,7 +323,9 @@ impl Session {
                     channel.holding.owe(name);
                 }
             }),
-            None if self.protocol == Protocol::Delta => self.awaited.extend(names.cloned()),
+            None if self.protocol == Protocol::Delta && self.awaited.len() < MAX_NAMES => {
+                self.awaited.extend(names.cloned());
+            }
             None => {}
         }
     }
@@ -299,6 +356,12 @@ impl Session {
         let types = self.snapshot.as_ref().map(|snapshot| &snapshot.types);
         types.and_then(|types| types.get(type_url)).unwrap_or(&self.nothing).clone()
     }
+}
+
+/// A nonce that the stream has not seen.
+fn next(nonces: &mut u64) -> String {
+    *nonces += 1;
+    format!("{nonces:x}")
 }
 
 #[cfg(test)]

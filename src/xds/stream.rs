@@ -23,6 +23,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::Status;
 
 use super::codec::Requests;
+use super::features::features;
 use super::identity::identity;
 use super::line::Latest;
 use super::method::Method;
@@ -248,6 +249,7 @@ impl<R: Incoming> Open<R> {
     fn on_request(&mut self, mut request: R) -> Result<(), Refusal> {
         let node = request.take_node();
         if self.client.is_none() {
+            self.session().introduce(node.as_ref().map(features).unwrap_or_default());
             let identity = node.and_then(identity).ok_or(Refusal::NoNode)?;
             self.introduce(identity);
         }

@@ -1,6 +1,7 @@
 //! xDS over real gRPC: independent clients, and real Envoys.
 
 mod envoys;
+mod fanout;
 mod mesh;
 mod wire;
 

@@ -1,12 +1,14 @@
 //! Makes a bundle of each repository's head, beside the owner, and records it.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use crate::govern::Govern;
 use crate::model::{Actor, RepoName, Revision};
 use crate::promote::{self};
 use crate::reconcile::assess::assess_next;
-use crate::reconcile::bundle::{self, Made, Source};
+use crate::reconcile::bundle::{self, Bundle, Made, Source};
 use crate::reconcile::event::Event;
 use crate::reconcile::record::RecordError;
 use crate::render::Renderer;
@@ -30,12 +32,14 @@ impl Owner {
         let (repo, revision) = (repo.clone(), head.revision);
         let (store, renderer) = (self.parts.store.clone(), self.parts.renderer.clone());
         let people = self.parts.govern.clone();
-        let before = self.state.newest(&repo).map(|bundle| bundle.commit.revision);
+        let newest = self.state.newest(&repo);
+        let before = newest.map(|bundle| bundle.commit.revision);
+        let held = newest.and_then(|bundle| self.records.held(&bundle.id));
         let events = self.events.clone();
         self.parts.tasks.spawn("render", async move {
             let name = repo.clone();
             let work = tokio::task::spawn_blocking(move || {
-                render(&store, &renderer, &people, &name, (before, revision))
+                render(&store, &renderer, &people, &name, (before, revision), held)
             });
             let event = match work.await {
                 Ok(Ok(made)) => Event::Rendered { repo, revision, made: made.map(Box::new) },
@@ -89,6 +93,7 @@ fn render(
     people: &Govern,
     repo: &RepoName,
     (before, revision): (Option<Revision>, Revision),
+    held: Option<Arc<Bundle>>,
 ) -> Result<Option<Made>, StoreError> {
     let began = Instant::now();
     let (tree, skipped) = match store.tree(repo, revision) {
@@ -106,7 +111,8 @@ fn render(
     };
     let made = assess_next(renderer, before.is_some(), &tree, &skipped).map(|assessment| {
         let person_of = |mail: &str| people.person_by_author(mail);
-        let source = Source { repo, commit, since, person_of: &person_of, now: clock::now() };
+        let now = clock::now();
+        let source = Source { repo, commit, since, person_of: &person_of, now, before: held };
         bundle::make(source, assessment)
     });
     let render_ms = began.elapsed().as_millis() as u64 - read_ms;

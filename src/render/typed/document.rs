@@ -4,6 +4,7 @@
 use prost_reflect::{DynamicMessage, MessageDescriptor};
 
 use super::message::At;
+use super::wrapper::is_wrapper;
 use super::{Mistake, Reader};
 use crate::model::{Resource, ResourceName, TypeUrl};
 use crate::render::yaml::{Data, Node};
@@ -22,9 +23,6 @@ const FILE_FORM: [&str; 10] = [
     "controlPlane",
     "resources",
 ];
-
-/// The wrapper that Envoy's file form may put around a resource.
-const WRAPPER: &str = "envoy.service.discovery.v3.Resource";
 
 /// The only prefix that Envoy resolves types under.
 pub(super) const TYPE_PREFIX: &str = "type.googleapis.com/";
@@ -73,13 +71,13 @@ impl Reader<'_> {
         }
     }
 
-    fn resource(&mut self, node: &Node, found: &mut Vec<Resource>) {
+    pub(super) fn resource(&mut self, node: &Node, found: &mut Vec<Resource>) {
         if node.entries().is_none() {
             let message = format!("a resource must be a mapping, not {}", node.describe());
             return self.mistake(node.span, Mistake::wrong_type(message));
         }
-        if let Some(inner) = wrapped(node) {
-            return self.resource(inner, found);
+        if is_wrapper(node) {
+            return self.wrapper(node, found);
         }
         let Some(descriptor) = self.type_of(node) else { return };
         let before = self.mistakes;
@@ -138,9 +136,4 @@ impl Reader<'_> {
         }
         None
     }
-}
-
-fn wrapped(node: &Node) -> Option<&Node> {
-    let declared = node.get("@type")?.as_str()?;
-    if declared.strip_prefix(TYPE_PREFIX) == Some(WRAPPER) { node.get("resource") } else { None }
 }

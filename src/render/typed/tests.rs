@@ -1,6 +1,6 @@
 //! What decodes, and every kind of mistake with its place.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::OnceLock;
 
 use super::*;
@@ -68,6 +68,57 @@ fn files_hold_documents_lists_and_envoys_file_form() {
     assert_eq!(check(ResourceKind::Endpoints, "cluster_name: web", &[]).len(), 1);
     assert!(cluster("# nothing\n", &[]).is_empty());
     assert!(cluster("resources:\n", &[]).is_empty());
+}
+
+/// A wrapped cluster `f` with `more` lines in the wrapper.
+fn wrapped(more: &str) -> String {
+    format!(
+        "'@type': type.googleapis.com/envoy.service.discovery.v3.Resource\n{more}resource: \
+         {{'@type': type.googleapis.com/envoy.config.cluster.v3.Cluster, name: f}}\n"
+    )
+}
+
+#[test]
+fn a_wrapper_gives_a_time_to_live_and_other_names() {
+    let plain = cluster("name: f\n", &[]).remove(0);
+    let bare = cluster(&wrapped("name: f\nversion: '7'\n"), &[]).remove(0);
+    assert_eq!((bare.hash, bare.wrapping.is_empty()), (plain.hash, true));
+    let text = wrapped("name: f\nttl: 1.5s\naliases: [z, a, z, f]\n");
+    let found = cluster(&text, &[]).remove(0);
+    assert_eq!(found.body, plain.body);
+    assert_eq!(found.wrapping.ttl, Some(std::time::Duration::from_millis(1500)));
+    let aliases: Vec<_> = found.wrapping.aliases.iter().map(|one| one.0.as_ref()).collect();
+    assert_eq!(aliases, ["a", "z"]);
+    let other = cluster(&wrapped("ttl: 2s\naliases: [z, a]\n"), &[]).remove(0);
+    let fewer = cluster(&wrapped("ttl: 1.5s\naliases: [a]\n"), &[]).remove(0);
+    let hashes = BTreeSet::from([plain.hash, found.hash, other.hash, fewer.hash]);
+    assert_eq!(hashes.len(), 4, "each is another content");
+}
+
+#[test]
+fn mistakes_in_a_wrapper_have_places() {
+    let check =
+        |more: &str, expected: &str| assert!(cluster(&wrapped(more), &[expected]).is_empty());
+    check(
+        "ttl: 0.5s\n",
+        "2:6 bad-ttl: `ttl` must be one second at least (every client is told again within half \
+         of it: 30s is short already)",
+    );
+    check(
+        "name: g\n",
+        "2:7 wrong-name: the wrapper is named `g`, and the resource in it `f` (give both the same \
+         name, or leave the wrapper's out)",
+    );
+    check(
+        "cache_control: {do_not_cache: true}\n",
+        "2:1 unknown-field: `cache_control` of a wrapper is not served (leave it out: name, ttl, \
+         aliases and resource are)",
+    );
+    check("aliases: ['']\n", "2:11 wrong-type: an alias must be a name, not the text \"\"");
+    let empty = "'@type': type.googleapis.com/envoy.service.discovery.v3.Resource\nname: f\n";
+    let expected = "1:1 missing-field: the wrapper has no `resource` (write the message that it \
+                    wraps under `resource`, with its `@type`)";
+    assert!(cluster(empty, &[expected]).is_empty());
 }
 
 #[test]

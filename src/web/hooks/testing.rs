@@ -20,7 +20,7 @@ use crate::chat::{
 };
 use crate::model::{
     Actor, BundleId, ContentHash, NodeGroup, Person, RepoName, ResourceName, Secret, SnapshotKey,
-    TypeUrl,
+    TypeUrl, Wrapping,
 };
 use crate::promote::{Promotion, Refusal, RefusalKind};
 use crate::reconcile::{Bundle, Command, Receipt, View};
@@ -102,8 +102,8 @@ pub(super) fn snapshot(stage: &str, group: &str, resources: &[(&str, &str)]) -> 
     let served = |(name, body): &(&str, &str)| {
         let name = ResourceName((*name).into());
         let (version, any) = ((*body).into(), body.as_bytes().to_vec().into());
-        let hash = ContentHash::of(body.as_bytes());
-        (name.clone(), Arc::new(Served { name, version, any, hash, endpoints: None }))
+        let (hash, wrapping) = (ContentHash::of(body.as_bytes()), Wrapping::default());
+        (name.clone(), Arc::new(Served { name, version, any, hash, wrapping, endpoints: None }))
     };
     let of_type = TypeSnapshot::new(resources.iter().map(served).collect());
     let type_url = TypeUrl("type.googleapis.com/envoy.config.cluster.v3.Cluster".into());

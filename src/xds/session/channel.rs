@@ -5,17 +5,23 @@
 //! a message of its type holds, never when other types have their turn: that
 //! is `session`'s.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::dress::{self, Wearer};
+use super::flight::{Flight, split};
+use super::heartbeat::Rhythm;
 use super::holding::{Holding, Lack};
+use super::reach::Reach;
 use super::subscription::{Change, Subscription};
-use super::{Answer, Ask, Outgoing, Protocol, Request};
+use super::{Answer, Ask, Outgoing, Protocol, Request, xdstp};
 use crate::model::{ResourceKind, ResourceName, TypeUrl};
-use crate::snapshot::{Batch, TypeSnapshot, version_of};
+use crate::snapshot::{Batch, Served, TypeSnapshot, version_of};
 use crate::xds::blame::blamed;
+use crate::xds::features::Features;
 use crate::xds::{Nack, TypeStatus};
 
 /// How long a response may go unanswered before the client is sent newer
@@ -29,8 +35,13 @@ pub(super) struct Channel {
     type_url: TypeUrl,
     kind: Option<ResourceKind>,
     protocol: Protocol,
+    features: Features,
+    /// In names of resources.
     pub(super) subscription: Subscription,
+    /// Where the client's own names are others.
+    reach: Option<Box<Reach>>,
     pub(super) holding: Holding,
+    rhythm: Rhythm,
     /// An answer is due even if there is nothing to say.
     due: bool,
     begun: bool,
@@ -38,15 +49,6 @@ pub(super) struct Channel {
     last_nonce: String,
     flight: Option<Flight>,
     status: Status,
-}
-
-/// A response that was not answered yet.
-#[derive(Debug)]
-struct Flight {
-    resources: Batch,
-    version: Arc<str>,
-    sent_at: Duration,
-    overdue: bool,
 }
 
 #[derive(Debug, Default)]
@@ -57,20 +59,26 @@ struct Status {
     nacked: Option<Nack>,
 }
 
-/// A message, and which of its resources are news to the client.
+/// A response, in parts where it is large, and which of its resources are news
+/// to the client.
 pub(super) struct Sending {
-    pub(super) outgoing: Outgoing,
+    pub(super) parts: Vec<Outgoing>,
     pub(super) news: Batch,
 }
 
 impl Channel {
-    pub(super) fn new(type_url: TypeUrl, protocol: Protocol) -> Self {
+    pub(super) fn new(type_url: TypeUrl, protocol: Protocol, features: Features) -> Self {
+        let kind = type_url.kind();
+        let hosts = kind == Some(ResourceKind::VirtualHosts);
         Self {
-            kind: type_url.kind(),
+            kind,
             type_url,
             protocol,
+            features,
             subscription: Subscription::default(),
+            reach: hosts.then(|| Box::new(Reach::new(Subscription::default(), hosts))),
             holding: Holding::default(),
+            rhythm: Rhythm::default(),
             due: false,
             begun: false,
             introduced: false,
@@ -80,27 +88,32 @@ impl Channel {
         }
     }
 
-    /// Takes a client's message. `current` is what it could be in step with.
+    /// Takes a client's message. `current` is what it could be in step with,
+    /// `legacy` what the legacy wildcard of virtual hosts means.
     pub(super) fn on_request(
         &mut self,
         request: Request,
         current: Option<&Arc<TypeSnapshot>>,
+        legacy: &BTreeSet<ResourceName>,
     ) -> Option<Answer> {
         // The first message may carry a nonce of an earlier stream, which
         // means nothing here.
         let first = !std::mem::replace(&mut self.begun, true);
         let known = first || request.nonce == self.last_nonce;
-        let answers = !first && known && !request.nonce.is_empty();
-        let answer = if answers { self.answered(&request) } else { None };
+        let answer = if first { None } else { self.answered(&request) };
         match request.ask {
             // A stale list of names is superseded by the one that will come
             // with the answer to our newest response.
             Ask::Sotw { .. } if !known => {}
-            Ask::Sotw { names, version } => self.ask_sotw(names, &version, current, first),
+            Ask::Sotw { names, version } => {
+                self.ask(|asked| asked.replace(names), current, legacy);
+                self.resume_sotw(&version, current, first);
+            }
+            // "A stale nonce does not invalidate the subscription changes":
+            // incremental lists are changes, which nobody will say again.
             Ask::Delta { subscribe, unsubscribe, initial } => {
-                let change = self.subscription.amend(subscribe, unsubscribe);
-                self.changed(&change);
-                if first {
+                self.ask(|asked| asked.amend(subscribe, unsubscribe), current, legacy);
+                if first && !initial.is_empty() {
                     self.holding.resume(initial, &self.subscription, current);
                 }
             }
@@ -108,15 +121,53 @@ impl Channel {
         answer
     }
 
-    fn ask_sotw(
+    /// Takes in what a message says of names.
+    fn ask(
         &mut self,
-        names: Vec<String>,
-        version: &str,
+        amend: impl FnOnce(&mut Subscription) -> Change,
         current: Option<&Arc<TypeSnapshot>>,
-        first: bool,
+        legacy: &BTreeSet<ResourceName>,
     ) {
-        let change = self.subscription.replace(names);
-        self.changed(&change);
+        let nothing = TypeSnapshot::default();
+        let current = current.map_or(&nothing, |current| current);
+        let change = match &mut self.reach {
+            Some(reach) => {
+                let change = amend(&mut reach.asked);
+                reach.subscribed(
+                    &change,
+                    current,
+                    legacy,
+                    &mut self.subscription,
+                    &mut self.holding,
+                );
+                change
+            }
+            None => {
+                let change = amend(&mut self.subscription);
+                self.holding.subscribed(&change, &self.subscription);
+                change
+            }
+        };
+        // A wildcard is answered even if there is nothing: the client waits.
+        self.due |= change.everything;
+        if change.added.iter().any(|name| xdstp::is_xdstp(&name.0)) {
+            self.reach_further();
+        }
+        if self.reach.is_some() {
+            self.look_up(current, legacy);
+            // Who asks by another name is told of the resource.
+            let reach = self.reach.as_ref();
+            let owed = change
+                .added
+                .iter()
+                .flat_map(|name| reach.into_iter().flat_map(|reach| reach.targets(name, current)));
+            owed.for_each(|name| self.holding.owe(&name));
+        }
+    }
+
+    /// A first message's version says that the client has all of it. That
+    /// counts for the wildcard alone: names may be new to the client.
+    fn resume_sotw(&mut self, version: &str, current: Option<&Arc<TypeSnapshot>>, first: bool) {
         self.due |= first && self.is_full();
         let current = current.filter(|current| *current.version == *version);
         if let (true, true, Some(current)) = (first, self.subscription.wildcard, current) {
@@ -125,24 +176,43 @@ impl Channel {
         }
     }
 
-    fn changed(&mut self, change: &Change) {
-        self.due |= change.everything;
-        self.holding.subscribed(change, &self.subscription);
+    /// Finds anew what the client's names stand for in `current`.
+    pub(super) fn look_up(&mut self, current: &TypeSnapshot, legacy: &BTreeSet<ResourceName>) {
+        if self.reach.is_none() && !current.aliases().is_empty() {
+            self.reach_further();
+        }
+        if let Some(reach) = self.reach.as_mut().filter(|one| !one.is_settled(current, legacy)) {
+            reach.resolve(current, legacy, &mut self.subscription, &mut self.holding);
+        }
     }
 
+    fn reach_further(&mut self) {
+        let asked = &self.subscription;
+        self.reach.get_or_insert_with(|| Box::new(Reach::new(asked.clone(), false)));
+    }
+
+    /// Whether virtual hosts are asked for in the way that names none.
+    pub(super) fn is_legacy_hosts(&self) -> bool {
+        self.reach.as_ref().is_some_and(|reach| reach.is_legacy_hosts())
+    }
+
+    /// Takes the answer to a part of the response under way. The answer is
+    /// complete with that to its last part; a refusal counts at once.
     fn answered(&mut self, request: &Request) -> Option<Answer> {
-        let flight = self.flight.take()?;
-        let version = flight.version;
+        let part = self.flight.as_mut()?.answered(&request.nonce)?;
+        let flight = self.flight.take_if(|flight| flight.is_answered());
         self.status.answered_at = Some(request.at);
         let Some(message) = request.error.clone() else {
+            let version = flight.filter(|flight| !flight.is_heartbeat)?.version;
             self.status.acked = Some(version.clone());
             if !self.holding.has_refusals() {
                 self.status.nacked = None;
             }
             return Some(Answer::Acked { version });
         };
-        self.holding.refused(&flight.resources, &self.subscription);
-        let resources = blamed(&message, &flight.resources);
+        self.holding.refused(&part.resources, &self.subscription);
+        self.holding.lingers(&part.removed, &self.subscription);
+        let (version, resources) = (part.version, blamed(&message, &part.resources));
         self.status.nacked = Some(Nack {
             version: version.clone(),
             message: message.clone(),
@@ -163,10 +233,23 @@ impl Channel {
         self.due || self.holding.owes()
     }
 
-    /// When the answer is overdue.
+    /// Whether users wait for the answer under way. A change of endpoints or
+    /// secrets that the client has already holds nobody up: endpoints change
+    /// so often that routes would never have a turn.
+    pub(super) fn holds_users(&self) -> bool {
+        self.is_busy()
+            && (!self.is_often() || self.flight.as_ref().is_some_and(|flight| flight.has_new))
+    }
+
+    fn is_often(&self) -> bool {
+        matches!(self.kind, Some(ResourceKind::Endpoints | ResourceKind::Secrets))
+    }
+
+    /// When the answer is overdue, or a heartbeat due.
     pub(super) fn timeout(&self) -> Option<Duration> {
-        let flight = self.flight.as_ref().filter(|flight| !flight.overdue)?;
-        Some(flight.sent_at + PATIENCE)
+        let flight = self.flight.as_ref().filter(|flight| !flight.overdue);
+        let overdue = flight.map(|flight| flight.sent_at + PATIENCE);
+        overdue.into_iter().chain(self.rhythm.due()).min()
     }
 
     /// Gives up on an answer that is overdue at `now`.
@@ -186,13 +269,13 @@ impl Channel {
         lack
     }
 
-    /// The next message, if one is needed; removals are left out of it, and
+    /// The next response, if one is needed; removals are left out of it, and
     /// kept in mind, while `hold_removals`.
     pub(super) fn next(
         &mut self,
         current: &Arc<TypeSnapshot>,
         hold_removals: bool,
-        nonce: impl FnOnce() -> String,
+        nonce: impl FnMut() -> String,
         now: Duration,
     ) -> Option<Sending> {
         let full_lack = self.holding.lack(&self.subscription, current);
@@ -200,20 +283,68 @@ impl Channel {
         let removals = !lack.gone.is_empty() && !hold_removals;
         let needed = self.due || removals || !lack.send.is_empty() || !lack.unknown.is_empty();
         let told_gone = !hold_removals || lack.gone.is_empty();
+        let is_new = |one: &Arc<Served>| !self.holding.holds(&one.name);
+        let has_new = self.is_often() && lack.send.iter().any(is_new);
         self.holding.sent(&full_lack, current.clone(), told_gone);
         if !needed {
             self.settle(current);
             return None;
         }
         let version = self.version(current);
-        let outgoing = self.compose(&lack, removals, &version, current, nonce());
+        let outgoing = self.compose(&lack, removals, &version, current);
+        let parts = split(outgoing, nonce);
         self.due = false;
-        self.introduced = true;
-        self.last_nonce.clone_from(&outgoing.nonce);
         self.status.sent = Some(version.clone());
-        let resources = outgoing.resources.clone();
-        self.flight = Some(Flight { resources, version, sent_at: now, overdue: false });
-        Some(Sending { outgoing, news: lack.send })
+        self.took_off(Flight::new(&parts, version, has_new, now));
+        Some(Sending { parts, news: lack.send })
+    }
+
+    /// Tells the client that what has a time to live stands, where that is
+    /// due. Resources are named without their content. A heartbeat is not held
+    /// up by a response under way: what it tells of would expire meanwhile.
+    pub(super) fn heartbeat(
+        &mut self,
+        current: &Arc<TypeSnapshot>,
+        nonce: impl FnMut() -> String,
+        now: Duration,
+    ) -> Vec<Outgoing> {
+        let held = |one: &&Arc<Served>| self.holding.is_in_step(&self.subscription, one);
+        let lasting: Vec<_> = match dress::knows_ttl(self.protocol, self.features) {
+            true => current.expiring().iter().filter(held).cloned().collect(),
+            false => Vec::new(),
+        };
+        let lives = lasting.iter().filter_map(|one| one.wrapping.ttl).collect();
+        self.rhythm.follow(&lives, now);
+        let due = self.rhythm.beat(now);
+        if due.is_empty() {
+            return Vec::new();
+        }
+        if self.is_full() {
+            // Absence means removal, and for Envoy what has no content is
+            // absent: everything is said again, which changes nothing there.
+            self.due = true;
+            return Vec::new();
+        }
+        let told = lasting.iter().filter(|one| one.wrapping.ttl.is_some_and(|t| due.contains(&t)));
+        let send = told.map(|one| dress::bodiless(one)).collect();
+        let version = self.version(current);
+        let lack = Lack { send, ..Lack::default() };
+        let parts = split(self.compose(&lack, false, &version, current), nonce);
+        let flight = Flight::new(&parts, version, false, now).heartbeat();
+        self.took_off(flight);
+        parts
+    }
+
+    /// Notes what is under way. A heartbeat beside a response is answered, but
+    /// nobody waits for that.
+    fn took_off(&mut self, flight: Flight) {
+        self.introduced = true;
+        if let Some(nonce) = flight.last_nonce() {
+            nonce.clone_into(&mut self.last_nonce);
+        }
+        if !(flight.is_heartbeat && self.is_busy()) {
+            self.flight = Some(flight);
+        }
     }
 
     fn compose(
@@ -222,7 +353,6 @@ impl Channel {
         removals: bool,
         version: &Arc<str>,
         current: &Arc<TypeSnapshot>,
-        nonce: String,
     ) -> Outgoing {
         let resources = match self.is_full() {
             true => self.visible(current),
@@ -232,19 +362,28 @@ impl Channel {
             (Protocol::Sotw, false) => self.version_of_named(current),
             _ => version.clone(),
         };
-        let removed = match self.protocol {
-            Protocol::Sotw => Vec::new(),
-            Protocol::Delta => {
-                let gone = lack.gone.iter().filter(|_| removals);
-                gone.chain(&lack.unknown).cloned().collect()
+        let mut removed = Vec::new();
+        let mut unknown: &[ResourceName] = &[];
+        if self.protocol == Protocol::Delta {
+            removed.extend(lack.gone.iter().filter(|_| removals).cloned());
+            match self.kind {
+                // Requests wait at Envoy for a host's virtual host, and only a
+                // resource of that name, without content, lets them go on.
+                Some(ResourceKind::VirtualHosts) => unknown = &lack.unknown,
+                _ => removed.extend(lack.unknown.iter().cloned()),
             }
+        }
+        let wearer = Wearer {
+            protocol: self.protocol,
+            features: self.features,
+            reach: self.reach.as_deref(),
         };
         Outgoing {
             protocol: self.protocol,
             type_url: self.type_url.clone(),
             version: version_info,
-            nonce,
-            resources,
+            nonce: String::new(),
+            resources: dress::dressed(resources, unknown, current, &wearer),
             removed,
             introduces: !self.introduced,
         }
@@ -300,8 +439,7 @@ impl Channel {
     /// it no reason for a message.
     fn settle(&mut self, current: &TypeSnapshot) {
         let idle = self.flight.is_none() && self.holding.kept().is_empty();
-        let asks = self.subscription.wildcard || !self.subscription.names.is_empty();
-        if idle && asks && !self.holding.has_refusals() {
+        if idle && self.subscription.asks() && !self.holding.has_refusals() {
             self.status.sent = Some(current.version.clone());
             self.status.acked = Some(current.version.clone());
         }
@@ -309,7 +447,7 @@ impl Channel {
 
     /// Whether the client took everything it asks for, up to `version`.
     pub(super) fn is_in_step(&self, version: &Arc<str>) -> bool {
-        let asks = self.subscription.wildcard || !self.subscription.names.is_empty();
+        let asks = self.subscription.asks();
         let took = self.flight.is_none() && self.status.acked.as_ref() == Some(version);
         !asks || (took && self.status.nacked.is_none())
     }
@@ -321,15 +459,20 @@ impl Channel {
 
     /// Whether `name` is in a response that was not answered yet.
     pub(super) fn is_under_way(&self, name: &ResourceName) -> bool {
-        self.flight.as_ref().is_some_and(|f| f.resources.iter().any(|one| one.name == *name))
+        self.flight.as_ref().is_some_and(|flight| flight.carries(name))
+    }
+
+    /// The subscription in the client's own names.
+    pub(super) fn asked(&self) -> &Subscription {
+        self.reach.as_ref().map_or(&self.subscription, |reach| &reach.asked)
     }
 
     /// The channel as people see it.
     pub(super) fn status(&self) -> TypeStatus {
         TypeStatus {
             type_url: self.type_url.clone(),
-            wildcard: self.subscription.wildcard,
-            names: self.subscription.names.len(),
+            wildcard: self.asked().wildcard,
+            names: self.asked().names.len(),
             sent: self.status.sent.clone(),
             acked: self.status.acked.clone(),
             release: None,

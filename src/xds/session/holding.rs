@@ -34,6 +34,8 @@ enum Exception {
     Lacks,
     /// It refused this version; what it has instead is its own affair.
     Refused(Arc<str>),
+    /// It refused the message that removed it, so it may have it still.
+    Lingers,
 }
 
 /// What the client lacks.
@@ -86,6 +88,28 @@ impl Holding {
         self.except.insert(name.clone(), Exception::Owed);
     }
 
+    /// Notes that the client has no `name`, though it may be in what was
+    /// compared with last.
+    pub(super) fn lacks(&mut self, name: &ResourceName) {
+        self.except.entry(name.clone()).or_insert(Exception::Lacks);
+    }
+
+    /// Takes back all that was noted about a name that is not asked for.
+    pub(super) fn forget(&mut self, name: &ResourceName) {
+        self.except.remove(name);
+        self.kept.remove(name);
+    }
+
+    /// Whether the client may hold some version of `name`.
+    pub(super) fn holds(&self, name: &ResourceName) -> bool {
+        matches!(self.held(name), Held::Has(_) | Held::Refused(_) | Held::Lingers)
+    }
+
+    /// Whether the client holds just this of what it asks for.
+    pub(super) fn is_in_step(&self, subscription: &Subscription, one: &Served) -> bool {
+        subscription.covers(&one.name) && self.held(&one.name) == Held::Has(&one.version)
+    }
+
     /// Takes a client's word that it has `versions` from an earlier stream.
     /// Where `now` is known, only what differs from it is noted, so that a
     /// thousand clients that come back in step cost a pointer each.
@@ -133,6 +157,13 @@ impl Holding {
         }
     }
 
+    /// Notes that the client refused the message that removed `names`.
+    pub(super) fn lingers(&mut self, names: &[ResourceName], subscription: &Subscription) {
+        for name in names.iter().filter(|name| subscription.covers(name)) {
+            self.except.entry(name.clone()).or_insert(Exception::Lingers);
+        }
+    }
+
     /// Whether something must be told whatever the versions say.
     pub(super) fn owes(&self) -> bool {
         self.except.values().any(|one| *one == Exception::Owed)
@@ -140,7 +171,7 @@ impl Holding {
 
     /// Whether the client refused something that still stands.
     pub(super) fn has_refusals(&self) -> bool {
-        self.except.values().any(|one| matches!(one, Exception::Refused(_)))
+        self.except.values().any(|one| matches!(one, Exception::Refused(_) | Exception::Lingers))
     }
 
     /// Every name of which something is known.
@@ -154,7 +185,7 @@ impl Holding {
         match self.except.get(name) {
             Some(Exception::Has(version)) => (Some(version.clone()), None),
             Some(Exception::Refused(version)) => (None, Some(version.clone())),
-            Some(Exception::Owed | Exception::Lacks) => (None, None),
+            Some(Exception::Owed | Exception::Lacks | Exception::Lingers) => (None, None),
             None => (self.known(name).map(|served| served.version.clone()), None),
         }
     }
@@ -193,6 +224,7 @@ impl Holding {
     ) -> Lack {
         let mut lack = Lack::default();
         let (mut send, mut refused, mut changed) = (Vec::new(), Vec::new(), false);
+        let mut lingering = Vec::new();
         for name in self.candidates(subscription, now, difference) {
             let held = self.held(name);
             match (now.resources.get(name), held) {
@@ -205,6 +237,7 @@ impl Holding {
                     send.push(new.clone());
                 }
                 (None, Held::Has(_) | Held::Refused(_)) => lack.gone.push(name.clone()),
+                (None, Held::Lingers) => lingering.push(name.clone()),
                 (None, Held::Owed) => lack.unknown.push(name.clone()),
                 (None, Held::Nothing) => {}
             }
@@ -212,6 +245,7 @@ impl Holding {
         if changed || !lack.gone.is_empty() {
             send.append(&mut refused);
             send.sort_by(|a, b| a.name.cmp(&b.name));
+            lack.gone.append(&mut lingering);
         }
         lack.send = shared(send, now, difference);
         lack
@@ -270,6 +304,7 @@ impl Holding {
             Some(Exception::Has(version)) => Held::Has(version),
             Some(Exception::Owed) => Held::Owed,
             Some(Exception::Lacks) => Held::Nothing,
+            Some(Exception::Lingers) => Held::Lingers,
             Some(Exception::Refused(version)) => Held::Refused(version),
             None => match self.known(name) {
                 Some(served) => Held::Has(&served.version),
@@ -309,4 +344,5 @@ enum Held<'a> {
     Refused(&'a str),
     Owed,
     Nothing,
+    Lingers,
 }

@@ -23,6 +23,8 @@ pub(super) struct Subscription {
     named: bool,
     /// Whether a message was seen.
     begun: bool,
+    /// Whether the wildcard is held without having been named.
+    legacy: bool,
 }
 
 /// What one message changed.
@@ -44,6 +46,16 @@ impl Subscription {
         self.wildcard || self.names.contains(name)
     }
 
+    /// Whether the wildcard is held because no name was given.
+    pub(super) fn is_legacy(&self) -> bool {
+        self.wildcard && self.legacy
+    }
+
+    /// Whether anything is asked for.
+    pub(super) fn asks(&self) -> bool {
+        self.wildcard || !self.names.is_empty()
+    }
+
     /// Takes the complete list of names that a state-of-the-world request is.
     pub(super) fn replace(&mut self, names: Vec<String>) -> Change {
         self.named |= !names.is_empty();
@@ -60,7 +72,7 @@ impl Subscription {
                 false => self.names.difference(&names).cloned().collect(),
             },
         };
-        *self = Self { wildcard, names, named: self.named, begun: true };
+        *self = Self { wildcard, names, named: self.named, begun: true, legacy: !star };
         change
     }
 
@@ -70,12 +82,13 @@ impl Subscription {
         let held = self.wildcard;
         if !self.begun && subscribe.is_empty() {
             self.wildcard = true;
+            self.legacy = true;
         }
         self.begun = true;
         let mut change = Change::default();
         for name in subscribe {
             if name == WILDCARD {
-                self.wildcard = true;
+                (self.wildcard, self.legacy) = (true, false);
             } else {
                 let name = own(name);
                 self.names.insert(name.clone());

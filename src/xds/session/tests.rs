@@ -1,7 +1,7 @@
 //! Each test is named after the assertion of the protocol that it holds.
 
 mod model;
-mod script;
+pub(super) mod script;
 
 use self::script::{Client, Kind, cla, eds_cluster, snapshot, static_cluster, thing};
 use super::*;

@@ -13,11 +13,11 @@ use crate::snapshot::build;
 use crate::snapshot::testing::key;
 use crate::xds::TypeStatus;
 
-pub(super) use crate::model::ResourceKind as Kind;
+pub(in super::super) use crate::model::ResourceKind as Kind;
 
 /// A resource of any kind whose content is only a number. (A field that no
 /// message has, so that it decodes as each of them.)
-pub(super) fn thing(kind: Kind, name: &str, version: i64) -> Arc<Resource> {
+pub(in super::super) fn thing(kind: Kind, name: &str, version: i64) -> Arc<Resource> {
     thing_of(&kind.type_url(), name, version)
 }
 
@@ -53,7 +53,9 @@ fn of(type_url: TypeUrl, name: &str, body: Vec<u8>) -> Arc<Resource> {
     Arc::new(Resource::new(type_url, ResourceName(name.into()), body.into(), place))
 }
 
-pub(super) fn snapshot(resources: impl IntoIterator<Item = Arc<Resource>>) -> Arc<Snapshot> {
+pub(in super::super) fn snapshot(
+    resources: impl IntoIterator<Item = Arc<Resource>>,
+) -> Arc<Snapshot> {
     Arc::new(build(key("beta"), &resources.into_iter().collect::<Vec<_>>()))
 }
 

@@ -1,0 +1,135 @@
+//! Which route configurations load their virtual hosts on demand: those of an
+//! HTTP connection manager that has Envoy's `on_demand` filter.
+//!
+//! Reads the few fields that say so, and skips all others.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use prost::Message;
+
+use crate::model::ResourceName;
+use crate::snapshot::Served;
+
+/// The type of the filter's configuration, as a type URL ends.
+const FILTER: &str = "/envoy.extensions.filters.http.on_demand.v3.OnDemand";
+/// The type of a connection manager, as a type URL ends.
+const MANAGER: &str =
+    "/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+
+#[derive(Clone, PartialEq, Message)]
+struct Listener {
+    #[prost(message, repeated, tag = "3")]
+    filter_chains: Vec<FilterChain>,
+    #[prost(message, optional, tag = "25")]
+    default_filter_chain: Option<FilterChain>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct FilterChain {
+    #[prost(message, repeated, tag = "3")]
+    filters: Vec<Filter>,
+}
+
+/// A network filter, or an HTTP filter: both have it in the same place.
+#[derive(Clone, PartialEq, Message)]
+struct Filter {
+    #[prost(message, optional, tag = "4")]
+    typed_config: Option<Any>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Any {
+    #[prost(string, tag = "1")]
+    type_url: String,
+    #[prost(bytes = "bytes", tag = "2")]
+    value: Bytes,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Manager {
+    #[prost(message, optional, tag = "3")]
+    rds: Option<Rds>,
+    #[prost(message, repeated, tag = "5")]
+    http_filters: Vec<Filter>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Rds {
+    #[prost(string, tag = "2")]
+    route_config_name: String,
+}
+
+/// The route configurations of `listeners` that are loaded so.
+pub(super) fn routes<'a>(
+    listeners: impl Iterator<Item = &'a Arc<Served>>,
+) -> BTreeSet<ResourceName> {
+    // What is no listener names no route.
+    let read = listeners.map(|one| Listener::decode(one.body()).unwrap_or_default());
+    let chains = read.flat_map(|one| one.filter_chains.into_iter().chain(one.default_filter_chain));
+    let filters = chains.flat_map(|chain| chain.filters);
+    let configs = filters.filter_map(|filter| filter.typed_config);
+    configs
+        .filter(|config| config.type_url.ends_with(MANAGER))
+        .filter_map(|config| Manager::decode(config.value).ok())
+        .filter(|manager| manager.http_filters.iter().any(is_on_demand))
+        .filter_map(|manager| manager.rds)
+        .map(|rds| ResourceName(rds.route_config_name.into()))
+        .collect()
+}
+
+fn is_on_demand(filter: &Filter) -> bool {
+    filter.typed_config.as_ref().is_some_and(|config| config.type_url.ends_with(FILTER))
+}
+
+#[cfg(test)]
+mod tests {
+    use envoy_types::pb::envoy::config::listener::v3 as listener;
+    use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as http;
+    use envoy_types::pb::google::protobuf::Any as ProtoAny;
+
+    use super::*;
+    use crate::model::ResourceKind;
+    use crate::snapshot::build;
+    use crate::snapshot::testing::{key, resource_of};
+
+    fn any(end: &str, value: Vec<u8>) -> ProtoAny {
+        ProtoAny { type_url: format!("type.googleapis.com{end}"), value }
+    }
+
+    /// A filter chain for `route` with the HTTP filters of the types `filters`.
+    fn chain(route: &str, filters: &[&str]) -> listener::FilterChain {
+        let filter = |end: &&str| http::HttpFilter {
+            config_type: Some(http::http_filter::ConfigType::TypedConfig(any(end, vec![]))),
+            ..Default::default()
+        };
+        let rds = http::Rds { route_config_name: route.into(), config_source: None };
+        let manager = http::HttpConnectionManager {
+            http_filters: filters.iter().map(filter).collect(),
+            route_specifier: Some(http::http_connection_manager::RouteSpecifier::Rds(rds)),
+            ..Default::default()
+        };
+        let config = any(MANAGER, manager.encode_to_vec());
+        let filter = listener::Filter {
+            config_type: Some(listener::filter::ConfigType::TypedConfig(config)),
+            ..Default::default()
+        };
+        listener::FilterChain { filters: vec![filter], ..Default::default() }
+    }
+
+    #[test]
+    fn routes_behind_the_on_demand_filter_are_found() {
+        let router = "/envoy.extensions.filters.http.router.v3.Router";
+        let message = listener::Listener {
+            filter_chains: vec![chain("a", &[FILTER, router]), chain("b", &[router])],
+            default_filter_chain: Some(chain("c", &[FILTER])),
+            ..Default::default()
+        };
+        let resource = resource_of(ResourceKind::Listeners, "l", message.encode_to_vec());
+        let snapshot = build(key("beta"), &[resource]);
+        let found = snapshot.types[&ResourceKind::Listeners.type_url()].routes_on_demand();
+        let names: Vec<_> = found.iter().map(|name| name.0.as_ref()).collect();
+        assert_eq!(names, ["a", "c"]);
+    }
+}
