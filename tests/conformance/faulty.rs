@@ -285,6 +285,8 @@ impl Tamper<DiscoveryRequest, DiscoveryResponse> for Wrong {
             _ => {}
         }
         if let Some(seen) = self.seen.get_mut(&q.type_url) {
+            let new = q.resource_names.iter().filter(|name| !seen.names.contains(name));
+            seen.asked.extend(new.cloned());
             seen.names.clone_from(&q.resource_names);
         }
         Out { up: vec![q], down }
@@ -314,16 +316,18 @@ impl Tamper<DiscoveryRequest, DiscoveryResponse> for Wrong {
                 a.resources.retain(|one| !old.contains(one));
             }
             Fault::SentTwice => a.resources.extend(a.resources.first().cloned()),
-            Fault::NonceConstant => self.disguise(&mut a.nonce, "1".into()),
+            Fault::NonceConstant => {
+                let same = a.type_url.clone();
+                self.disguise(&mut a.nonce, same);
+            }
             Fault::ServerAlwaysNamed => {
                 a.control_plane = Some(ControlPlane { identifier: "wrong".into() });
             }
             Fault::EndpointsOnce if a.type_url == url::<ClusterLoadAssignment>() => {
-                let has = |name: &String, body| seen.has.get(name) == Some(body);
-                let kept = |one: &envoy_types::pb::google::protobuf::Any| {
-                    !has(&name_of(&one.value), &one.value)
-                };
-                a.resources.retain(kept);
+                a.resources.retain(|one| {
+                    let name = name_of(&one.value);
+                    seen.asked.remove(&name) || seen.has.get(&name) != Some(&one.value)
+                });
                 for one in &a.resources {
                     seen.has.insert(name_of(&one.value), one.value.clone());
                 }
@@ -357,9 +361,7 @@ impl Tamper<DeltaDiscoveryRequest, DeltaDiscoveryResponse> for Wrong {
         let first = !std::mem::replace(&mut seen.begun, true);
         let stale = !first && !q.response_nonce.is_empty() && q.response_nonce != seen.nonce;
         let answers = !first && q.response_nonce == seen.nonce && !q.response_nonce.is_empty();
-        for name in q.initial_resource_versions.keys() {
-            seen.has.insert(name.clone(), Vec::new());
-        }
+        let told: Vec<_> = q.initial_resource_versions.keys().cloned().collect();
         let mut down = Vec::new();
         match self.fault {
             Fault::ResubscribedUnsent => {
@@ -389,6 +391,7 @@ impl Tamper<DeltaDiscoveryRequest, DeltaDiscoveryResponse> for Wrong {
             _ => {}
         }
         let seen = self.seen.entry(q.type_url.clone()).or_default();
+        seen.has.extend(told.into_iter().map(|name| (name, Vec::new())));
         seen.asked.extend(q.resource_names_subscribe.iter().cloned());
         q.resource_names_unsubscribe.iter().for_each(|name| drop(seen.has.remove(name)));
         Out { up: vec![q], down }
@@ -424,7 +427,8 @@ impl Tamper<DeltaDiscoveryRequest, DeltaDiscoveryResponse> for Wrong {
             Fault::AckUnawaited => up.push(ack),
             Fault::SentTwice => a.resources.extend(a.resources.first().cloned()),
             Fault::NonceConstant => {
-                self.nonces.insert("1".into(), std::mem::replace(&mut a.nonce, "1".into()));
+                let same = a.type_url.clone();
+                self.disguise(&mut a.nonce, same);
             }
             Fault::ServerAlwaysNamed => {
                 a.control_plane = Some(ControlPlane { identifier: "wrong".into() });
@@ -432,9 +436,8 @@ impl Tamper<DeltaDiscoveryRequest, DeltaDiscoveryResponse> for Wrong {
             Fault::EndpointsOnce if a.type_url == url::<ClusterLoadAssignment>() => {
                 a.resources.retain(|one| {
                     let same = seen.has.get(&one.name) == Some(&one.version.clone().into_bytes());
-                    seen.asked.contains(&one.name) || !same
+                    seen.asked.remove(&one.name) || !same
                 });
-                seen.asked.clear();
                 if a.resources.is_empty() && a.removed_resources.is_empty() {
                     return Out { up: vec![ack], down };
                 }
