@@ -11,6 +11,7 @@ mod audit;
 mod backup;
 mod bad_input;
 mod cli;
+mod conform;
 mod contents;
 mod dogma;
 mod faults;
