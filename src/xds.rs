@@ -5,7 +5,7 @@
 //! reconcile → Hub (latest snapshot per key, rules, who is connected)
 //!               ↓ watch                      ↑ answers
 //!             stream (one per gRPC stream) ⇄ Session (pure)
-//!               ↓ Outgoing: shared bytes + short tail
+//!               ↓ Outgoing: a short head + shared bytes
 //!             server (tonic)
 //! ```
 //!
