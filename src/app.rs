@@ -196,7 +196,7 @@ impl App {
             ready: ready.clone(),
             tasks,
         };
-        let rpc = rpc::routes(parts.rpc()).await;
+        let rpc = rpc::routes(parts.rpc(), hub.clone()).await;
         let rpc = rpc.map_err(anyhow::Error::from_boxed).context("gRPC can't be served")?;
         let router = parts.router(slack.map(|client| (client, links)))?;
         Ok(Self { store, hub, guard, router, rpc, ready })

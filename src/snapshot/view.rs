@@ -89,7 +89,7 @@ mod tests {
         let before = old.seen_by(only("x"), None);
         let after = new.seen_by(only("x"), Some(&before));
         assert_eq!(before.version, after.version);
-        assert!(Arc::ptr_eq(&after.types[&cds], &before.types[&cds]));
+        assert!(Arc::ptr_eq(&after.types[&cds], &new.types[&cds]));
         assert!(Arc::ptr_eq(&after.types[&sds], &before.types[&sds]));
         assert!(Arc::ptr_eq(&before.types[&cds], &old.types[&cds]));
         assert_eq!(before.types[&sds].resources.len(), 1);

@@ -3,6 +3,8 @@
 //! The chain was verified when the connection was made; it is kept so that it
 //! can be verified again when the trusted certificates change.
 
+use std::sync::{Mutex, PoisonError};
+
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -10,6 +12,7 @@ use rustls::pki_types::CertificateDer;
 use webpki::EndEntityCert;
 
 use crate::access::CertificateName;
+use crate::model::ContentHash;
 
 /// Names that are looked at; more are left out.
 const NAMES_MAX: usize = 64;
@@ -20,15 +23,18 @@ pub(super) struct Certificate {
     names: Vec<CertificateName>,
     ends: Option<Timestamp>,
     chain: Vec<CertificateDer<'static>>,
+    /// Under which trust it was verified last, and whether it held.
+    verified: Mutex<(ContentHash, bool)>,
 }
 
 impl Certificate {
-    /// Reads a chain, the holder's certificate first.
-    pub(super) fn read(chain: &[CertificateDer<'_>]) -> Self {
+    /// Reads a chain, the holder's certificate first, that was verified under
+    /// this trust.
+    pub(super) fn read(chain: &[CertificateDer<'_>], trust: ContentHash) -> Self {
         let names = chain.first().map(names).unwrap_or_default();
         let ends = chain.iter().filter_map(|one| end_of(one)).min();
         let chain = chain.iter().map(|one| one.clone().into_owned()).collect();
-        Self { names, ends, chain }
+        Self { names, ends, chain, verified: Mutex::new((trust, true)) }
     }
 
     /// Its alternative names: URIs first, then DNS names.
@@ -41,9 +47,19 @@ impl Certificate {
         self.ends
     }
 
-    /// The holder's certificate and those behind it.
-    pub(super) fn chain(&self) -> Option<(&CertificateDer<'static>, &[CertificateDer<'static>])> {
-        self.chain.split_first()
+    /// Whether it holds under a trust; `verify` is asked with the holder's
+    /// certificate and those behind it, once for all streams.
+    pub(super) fn holds(
+        &self,
+        trust: ContentHash,
+        verify: impl FnOnce(&CertificateDer<'static>, &[CertificateDer<'static>]) -> bool,
+    ) -> bool {
+        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        if verified.0 != trust {
+            let holds = self.chain.split_first().is_some_and(|(own, rest)| verify(own, rest));
+            *verified = (trust, holds);
+        }
+        verified.1
     }
 }
 
@@ -159,7 +175,7 @@ mod tests {
         let needed = whole.len() - 40;
         for cut in 0..needed {
             let damaged = CertificateDer::from(whole[..cut].to_vec());
-            let read = Certificate::read(&[damaged]);
+            let read = Certificate::read(&[damaged], ContentHash::of(b""));
             assert_eq!((read.ends(), read.names()), (None, &[][..]), "{cut}");
         }
     }

@@ -76,6 +76,7 @@ impl Guard {
             grant: Grant::default(),
             ends: None,
         };
+        caller.verify()?;
         caller.grant = caller.find(clock::now())?;
         caller.ends = caller.end(clock::now());
         Ok(caller)
@@ -216,12 +217,10 @@ impl Caller {
         Ok(news)
     }
 
-    /// Verifies the certificate again where what is trusted has changed.
+    /// Verifies the certificate again where what is trusted has changed since
+    /// the connection was made.
     fn verify(&mut self) -> Result<(), Refusal> {
         let Some(trust) = &mut self.trust else { return Ok(()) };
-        if !trust.has_changed().unwrap_or(false) {
-            return Ok(());
-        }
         let trust = trust.borrow_and_update().clone();
         match &self.proof {
             Proof::Certificate(certificate) if !trust.covers(certificate) => {

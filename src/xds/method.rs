@@ -38,9 +38,14 @@ const SERVICES: [Service; 10] = [
     ),
 ];
 
+/// The services that are no discovery.
+const BESIDE: [&str; 2] =
+    ["load_stats.v3.LoadReportingService", "status.v3.ClientStatusDiscoveryService"];
+
 /// The full names of the gRPC services of xDS that are served.
 pub fn services() -> Vec<String> {
-    SERVICES.iter().map(|(name, ..)| format!("{PACKAGE}{name}")).collect()
+    let discovery = SERVICES.iter().map(|(name, ..)| *name);
+    discovery.chain(BESIDE).map(|name| format!("{PACKAGE}{name}")).collect()
 }
 
 impl Method {

@@ -18,6 +18,7 @@ use tokio_rustls::{Accept, TlsAcceptor};
 use tonic::transport::server::Connected;
 
 use super::certificate::Certificate;
+use crate::model::ContentHash;
 
 /// How long a handshake may take.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
@@ -55,34 +56,34 @@ pub(super) struct Connection {
 
 enum Io {
     Plain(TcpStream),
-    Shaking(Pin<Box<Timeout<Accept<TcpStream>>>>),
+    Shaking(Pin<Box<Timeout<Accept<TcpStream>>>>, ContentHash),
     Tls(Box<TlsStream<TcpStream>>),
     Failed,
 }
 
 impl Connection {
     /// Takes what was accepted, to be secured by `tls`.
-    pub(super) fn new(stream: TcpStream, tls: Option<&TlsAcceptor>) -> Self {
+    pub(super) fn new(stream: TcpStream, tls: Option<&(TlsAcceptor, ContentHash)>) -> Self {
         let address = stream.peer_addr().ok();
         match tls {
             None => Self { peer: Peer { address, shaken: None }, io: Io::Plain(stream) },
-            Some(tls) => {
+            Some((tls, trust)) => {
                 let peer = Peer { address, shaken: Some(Arc::default()) };
                 let shaking = Box::pin(timeout(HANDSHAKE_MAX, tls.accept(stream)));
-                Self { peer, io: Io::Shaking(shaking) }
+                Self { peer, io: Io::Shaking(shaking, *trust) }
             }
         }
     }
 
     /// Carries the handshake on until it is done.
     fn poll_shaken(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Io::Shaking(shaking) = &mut self.io else { return Poll::Ready(Ok(())) };
+        let Io::Shaking(shaking, trust) = &mut self.io else { return Poll::Ready(Ok(())) };
         let done = ready!(shaking.as_mut().poll(cx));
         let late = || io::Error::new(io::ErrorKind::TimedOut, "the handshake took too long");
         match done.unwrap_or_else(|_| Err(late())) {
             Ok(stream) => {
                 let chain = stream.get_ref().1.peer_certificates();
-                let certificate = chain.map(|chain| Arc::new(Certificate::read(chain)));
+                let certificate = chain.map(|chain| Arc::new(Certificate::read(chain, *trust)));
                 if let Some(shaken) = &self.peer.shaken {
                     let _ = shaken.set(certificate);
                 }
@@ -127,7 +128,7 @@ macro_rules! with {
                 let $stream = boxed.as_mut();
                 $work
             }
-            Io::Shaking(_) | Io::Failed => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+            Io::Shaking(..) | Io::Failed => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }};
 }
@@ -162,7 +163,7 @@ impl AsyncWrite for Connection {
     fn is_write_vectored(&self) -> bool {
         match &self.io {
             Io::Plain(stream) => stream.is_write_vectored(),
-            Io::Tls(_) | Io::Shaking(_) => true,
+            Io::Tls(_) | Io::Shaking(..) => true,
             Io::Failed => false,
         }
     }
@@ -175,7 +176,7 @@ impl AsyncWrite for Connection {
         match &mut self.io {
             Io::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Io::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
-            Io::Shaking(_) | Io::Failed => Poll::Ready(Ok(())),
+            Io::Shaking(..) | Io::Failed => Poll::Ready(Ok(())),
         }
     }
 }

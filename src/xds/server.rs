@@ -31,7 +31,7 @@ use super::rest::{self, Rest};
 use super::session::Protocol;
 use super::stream::{Incoming, answer};
 use super::tls::Tls;
-use super::{Hub, Refusal, fetch};
+use super::{Hub, Refusal, csds, fetch, lrs};
 
 /// What a gRPC response calls itself.
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
@@ -81,9 +81,8 @@ pub async fn serve(
         async move {
             match beside {
                 _ if rest::wants(&request) => Ok(state.rest(request).await),
-                Some(beside) if !request.uri().path().starts_with(XDS_PATHS) => {
-                    beside.oneshot(request).await
-                }
+                Some(beside) if !is_ours(request.uri().path()) => beside.oneshot(request).await,
+                _ if request.uri().path() == lrs::PATH => Ok(state.load(request).await),
                 _ => Ok::<_, Infallible>(state.call(request).await),
             }
         }
@@ -108,8 +107,8 @@ pub async fn serve(
         .serve_with_incoming_shutdown(service, incoming, signal);
     tokio::select! {
         served = served => served.map_err(|error| XdsError(error.into())),
-        () = sweeping.polls.sweep() => Ok(()),
         () = keep_fresh(tls) => Ok(()),
+        () = sweeping.polls.sweep() => Ok(()),
         () = grace => {
             tracing::warn!("connections did not end in time and are dropped");
             Ok(())
@@ -141,6 +140,12 @@ async fn keep_fresh(tls: Option<Tls>) {
     }
 }
 
+/// Whether a path is xDS. What clients' states are belongs beside it, because
+/// people ask for it, not nodes.
+fn is_ours(path: &str) -> bool {
+    path.starts_with(XDS_PATHS) && !path.starts_with(csds::PATHS)
+}
+
 /// What every request sees.
 struct State {
     hub: Hub,
@@ -167,6 +172,18 @@ impl State {
                 Status::from(refusal).into_http()
             }
         }
+    }
+
+    /// Takes reports of load from whoever may open a stream.
+    async fn load(&self, request: http::Request<Body>) -> http::Response<Body> {
+        let caller = match self.caller(&request) {
+            Ok(caller) => caller,
+            Err(refusal) => {
+                self.hub.refused();
+                return Status::from(refusal).into_http();
+            }
+        };
+        lrs::answer(self.hub.clone(), caller, self.stopping.clone(), request).await
     }
 
     fn admit(&self, request: &http::Request<Body>) -> Result<(Method, Caller), Refusal> {

@@ -14,6 +14,7 @@
 //!
 //! Waiting for one another ends after [`HOLD`], whatever the client does.
 
+mod awaited;
 mod channel;
 mod dress;
 mod flight;
@@ -31,12 +32,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use self::awaited::Awaited;
 use self::channel::{Channel, Sending};
 use self::order::{Role, place, role};
 use super::Refusal;
 use super::features::Features;
 use crate::model::{ResourceKind, ResourceName, TypeUrl};
-use crate::snapshot::{Batch, Served, Snapshot, TypeSnapshot};
+use crate::snapshot::{Batch, Snapshot, TypeSnapshot};
 
 /// How long types wait for one another's answers.
 const HOLD: Duration = Duration::from_secs(5);
@@ -110,7 +112,7 @@ pub(super) struct Session {
     held_since: Option<Duration>,
     /// Endpoints of clusters that were sent before endpoints were asked for:
     /// a cluster that warms needs them even if the client has the version.
-    awaited: BTreeSet<ResourceName>,
+    awaited: Awaited,
     /// What a type without resources is compared with.
     nothing: Arc<TypeSnapshot>,
 }
@@ -125,7 +127,7 @@ impl Session {
             channels: BTreeMap::new(),
             nonces: 0,
             held_since: None,
-            awaited: BTreeSet::new(),
+            awaited: Awaited::default(),
             nothing: Arc::default(),
         }
     }
@@ -155,9 +157,12 @@ impl Session {
         }
         if place.0 == Some(ResourceKind::Endpoints) {
             let awaited = std::mem::take(&mut self.awaited);
-            awaited.iter().filter(|n| channel.subscription.covers(n)).for_each(|name| {
-                channel.holding.owe(name);
-            });
+            let asked = channel.subscription.names.iter();
+            let owed = match (channel.subscription.wildcard, &current) {
+                (true, Some(current)) => awaited.among(current.resources.keys()),
+                _ => awaited.among(asked),
+            };
+            owed.iter().for_each(|name| channel.holding.owe(name));
         }
         Ok((answer, self.pump(now)))
     }
@@ -317,7 +322,7 @@ impl Session {
 
     /// A cluster that was sent anew warms until its endpoints come, even if
     /// they did not change, and not every client asks for them again.
-    fn owe_endpoints(&mut self, clusters: &[Arc<Served>]) {
+    fn owe_endpoints(&mut self, clusters: &Batch) {
         let names = clusters.iter().filter_map(|cluster| cluster.endpoints.as_ref());
         let endpoints = (Some(ResourceKind::Endpoints), ResourceKind::Endpoints.type_url());
         match self.channels.get_mut(&endpoints) {
@@ -326,9 +331,7 @@ impl Session {
                     channel.holding.owe(name);
                 }
             }),
-            None if self.protocol == Protocol::Delta && self.awaited.len() < MAX_NAMES => {
-                self.awaited.extend(names.cloned());
-            }
+            None if self.protocol == Protocol::Delta => self.awaited.add(clusters),
             None => {}
         }
     }

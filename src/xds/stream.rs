@@ -228,8 +228,7 @@ impl<R: Incoming> Open<R> {
                 Event::Published if !self.pace.admits(Instant::now()) => continue,
                 Event::Published => self.take(),
                 Event::Routed => self.on_routed()?,
-                // Looked at above.
-                Event::Access => continue,
+                Event::Access => self.on_access()?,
                 Event::Timeout if self.caller.is_stale() => continue,
                 Event::Timeout => self.on_timeout()?,
                 Event::Stopping => return Err(Refusal::Stopping),

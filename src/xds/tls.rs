@@ -66,10 +66,13 @@ pub struct Tls {
 #[derive(Debug)]
 struct Inner {
     files: TlsFiles,
-    server: watch::Sender<Arc<ServerConfig>>,
+    server: watch::Sender<Secured>,
     trust: watch::Sender<Trust>,
     looked: Mutex<Looked>,
 }
+
+/// What connections are secured with, and under which trust.
+type Secured = (Arc<ServerConfig>, ContentHash);
 
 /// What was found at the last look.
 #[derive(Debug)]
@@ -90,7 +93,7 @@ impl Tls {
         let looked = Looked { at: Instant::now(), stamps: stamps(&files) };
         let (server, trust) = read_all(&files)?;
         let inner = Inner {
-            server: watch::Sender::new(server),
+            server: watch::Sender::new((server, trust.hash)),
             trust: watch::Sender::new(trust),
             looked: Mutex::new(looked),
             files,
@@ -98,9 +101,11 @@ impl Tls {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// What a connection that is made now is secured with.
-    pub(super) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(self.inner.server.borrow().clone())
+    /// What a connection that is made now is secured with, and under which
+    /// trust.
+    pub(super) fn acceptor(&self) -> (TlsAcceptor, ContentHash) {
+        let (server, trust) = self.inner.server.borrow().clone();
+        (TlsAcceptor::from(server), trust)
     }
 
     /// Whose certificates are trusted, to be followed.
@@ -157,7 +162,7 @@ impl Tls {
     }
 
     fn take(&self, server: Arc<ServerConfig>, trust: Trust) {
-        self.inner.server.send_replace(server);
+        self.inner.server.send_replace((server, trust.hash));
         self.inner.trust.send_if_modified(|known| {
             let news = known.hash != trust.hash;
             if news {
@@ -215,12 +220,12 @@ impl Trust {
 
     /// Whether a certificate is trusted now.
     pub(super) fn covers(&self, certificate: &Certificate) -> bool {
-        let Some((verifier, (own, rest))) = self.verifier.as_ref().zip(certificate.chain()) else {
-            return false;
-        };
-        let now = u64::try_from(clock::now().as_second()).unwrap_or_default();
-        let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
-        verifier.verify_client_cert(own, rest, now).is_ok()
+        certificate.holds(self.hash, |own, rest| {
+            let now = u64::try_from(clock::now().as_second()).unwrap_or_default();
+            let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
+            let verifier = self.verifier.as_ref();
+            verifier.is_some_and(|verifier| verifier.verify_client_cert(own, rest, now).is_ok())
+        })
     }
 }
 

@@ -164,7 +164,8 @@ async fn a_certificate_says_which_node_its_holder_is() {
 async fn certificates_that_are_foreign_ended_or_nobodys_are_turned_away() {
     let known = certificate("spiffe://mesh/web-*", &scope("*", "beta", ""));
     let server = Server::start(true, known).await;
-    let foreign = Pki::new().issue("web-1", "URI:spiffe://mesh/web-1", &[]);
+    let other = Pki::new();
+    let foreign = other.issue("web-1", "URI:spiffe://mesh/web-1", &[]);
     let old = ["-startdate", "20200101000000Z", "-enddate", "20200102000000Z"];
     let old = server.pki.issue("old", "URI:spiffe://mesh/web-1", &old);
     for turned in [Some(foreign), Some(old), None] {
@@ -204,7 +205,8 @@ async fn a_revoked_token_ends_its_open_streams_and_no_others() {
     );
     for stream in [&mut one, &mut two] {
         stream.ask("web-1", "beta", ResourceKind::Runtime, &["layer"]).await;
-        stream.next().await.unwrap();
+        let first = stream.next().await.unwrap();
+        stream.ack(&first).await;
     }
     server.knows(token("two", &scope("*", "*", "")));
     let (code, text) = ended(&mut one).await;
@@ -276,22 +278,51 @@ async fn a_certificate_that_is_revoked_or_trusted_no_more_ends_its_streams() {
     let bad = server.pki.issue("bad", "URI:spiffe://mesh/bad", &[]);
     let good = server.pki.issue("good", "URI:spiffe://mesh/good", &[]);
     let (bad_client, good_client) = (server.client().with(&bad), server.client().with(&good));
-    let (mut one, mut two) =
-        (bad_client.delta().await.unwrap(), good_client.delta().await.unwrap());
+    let channel = bad_client.channel().await.unwrap();
+    let mut one = bad_client.delta_over(channel.clone()).await.unwrap();
+    let mut two = good_client.delta().await.unwrap();
     for stream in [&mut one, &mut two] {
         stream.ask("n", "beta", ResourceKind::Runtime, &["layer"]).await;
-        stream.next().await.unwrap();
+        let first = stream.next().await.unwrap();
+        stream.ack(&first).await;
     }
     server.pki.revoke(&bad);
     let (code, text) = ended(&mut one).await;
     assert_eq!(code, Code::Unauthenticated);
     assert!(text.contains("revoked"), "{text}");
     assert!(bad_client.delta().await.is_err());
+    // Nor over the connection that was made before.
+    let status = bad_client.delta_over(channel).await.err().expect("it is revoked");
+    assert_eq!(status.code(), Code::Unauthenticated, "{status}");
     two.ask("", "", ResourceKind::Runtime, &["other"]).await;
     assert_eq!(two.next().await.unwrap().removed_resources, ["other"]);
 
     server.pki.trust_another();
     assert_eq!(ended(&mut two).await.0, Code::Unauthenticated);
+}
+
+#[tokio::test]
+async fn polls_are_let_in_and_scoped_like_streams() {
+    let server = Server::start(false, token("one", &scope("web-*", "beta", "web"))).await;
+    let ca = std::fs::read(server.pki.ca()).unwrap();
+    let ca = reqwest::Certificate::from_pem(&ca).unwrap();
+    let http = reqwest::Client::builder().tls_certs_only([ca]).build().unwrap();
+    let url = format!("https://{}/v3/discovery:secrets", server.address);
+    let ask = async |token: &str, id: &str, stage: &str| {
+        let body = serde_json::json!({
+            "node": { "id": id, "metadata": { "stage": stage } },
+            "resource_names": ["api"],
+        });
+        let request = http.post(&url).header("content-type", "application/json");
+        let answer = request.bearer_auth(token).body(body.to_string()).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (status, text) = ask("one", "web-1", "beta").await;
+    assert!(status == 200 && text.contains("\"resources\":[]"), "{status} {text}");
+    assert_eq!(ask("two", "web-1", "beta").await.0, 401);
+    let (status, text) = ask("one", "api-1", "beta").await;
+    assert!(status == 403 && text.contains("`nodes` (web-*)"), "{status} {text}");
+    assert_eq!(ask("one", "web-1", "release").await.0, 403);
 }
 
 #[test]

@@ -171,7 +171,7 @@ impl Holding {
 
     /// Whether the client refused something that still stands.
     pub(super) fn has_refusals(&self) -> bool {
-        self.except.values().any(|one| matches!(one, Exception::Refused(_) | Exception::Lingers))
+        self.except.values().any(|one| matches!(one, Exception::Refused(_)))
     }
 
     /// Every name of which something is known.

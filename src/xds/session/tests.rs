@@ -1,7 +1,9 @@
 //! Each test is named after the assertion of the protocol that it holds.
 
 mod model;
+mod names;
 pub(super) mod script;
+mod ttl;
 
 use self::script::{Client, Kind, cla, eds_cluster, snapshot, static_cluster, thing};
 use super::*;
@@ -105,8 +107,7 @@ fn full_state_types_send_everything_and_the_others_only_what_changed() {
     client.ask(Kind::Listeners, &[]);
     client.ask(Kind::Endpoints, &["a", "b"]);
     client.ack_all();
-    assert_eq!(client.publish(&at(2)), ["EDS b=2"]);
-    assert_eq!(client.ack(Kind::Endpoints), ["LDS a=1 b=2"]);
+    assert_eq!(client.publish(&at(2)), ["EDS b=2", "LDS a=1 b=2"]);
 }
 
 #[test]
@@ -281,6 +282,121 @@ fn versions_of_a_returning_client_are_no_subscriptions() {
     assert_eq!(client.resume(Kind::Routes, &["a"]), ["RDS a=2"]);
 }
 
+#[test]
+fn an_empty_list_of_names_after_names_asks_for_nothing() {
+    let mut client = Client::sotw(&snapshot([thing(Kind::Listeners, "l", 1)]));
+    client.ask(Kind::Listeners, &["l"]);
+    client.ack(Kind::Listeners);
+    assert_eq!(client.ask(Kind::Listeners, &[]), [""; 0]);
+    assert_eq!(client.publish(&snapshot([thing(Kind::Listeners, "l", 2)])), [""; 0]);
+}
+
+#[test]
+fn a_missing_name_beside_the_wildcard_is_told_at_once_too() {
+    let mut client = Client::delta(&snapshot([static_cluster("a", 1)]));
+    assert_eq!(client.subscribe(Kind::Clusters, &["*", "b"]), ["CDS a=1 -b"]);
+}
+
+#[test]
+fn leaving_the_wildcard_keeps_the_names_and_sends_nothing() {
+    let at = |a, b| snapshot([static_cluster("a", a), static_cluster("b", b)]);
+    let mut client = Client::delta(&at(1, 1));
+    client.subscribe(Kind::Clusters, &["*", "a"]);
+    client.ack(Kind::Clusters);
+    assert_eq!(client.unsubscribe(Kind::Clusters, &["*"]), [""; 0]);
+    assert_eq!(client.publish(&at(1, 2)), [""; 0]);
+    assert_eq!(client.publish(&at(2, 2)), ["CDS a=2"]);
+    client.ack(Kind::Clusters);
+    // Back to everything: whatever it kept of it is sent again.
+    assert_eq!(client.subscribe(Kind::Clusters, &["*"]), ["CDS a=2 b=2"]);
+}
+
+#[test]
+fn a_first_message_that_only_unsubscribes_is_the_legacy_wildcard() {
+    let mut client = Client::delta(&snapshot([static_cluster("a", 1)]));
+    assert_eq!(client.unsubscribe(Kind::Clusters, &["b"]), ["CDS a=1"]);
+}
+
+#[test]
+fn a_name_in_both_lists_is_not_subscribed() {
+    let mut client = Client::delta(&snapshot([thing(Kind::Routes, "r", 1)]));
+    assert_eq!(client.amend(Kind::Routes, &["r"], &["r"]), [""; 0]);
+    assert_eq!(client.publish(&snapshot([thing(Kind::Routes, "r", 2)])), [""; 0]);
+    assert_eq!(client.subscribe(Kind::Routes, &["r"]), ["RDS r=2"]);
+}
+
+#[test]
+fn a_name_twice_in_one_list_is_sent_once() {
+    let route = snapshot([thing(Kind::Routes, "r", 1)]);
+    assert_eq!(Client::delta(&route).subscribe(Kind::Routes, &["r", "r"]), ["RDS r=1"]);
+    assert_eq!(Client::sotw(&route).ask(Kind::Routes, &["r", "r"]), ["RDS r=1"]);
+}
+
+#[test]
+fn versions_of_a_returning_wildcard_client_that_went_are_removed() {
+    let mut client = Client::delta(&snapshot([thing(Kind::Listeners, "a", 1)]));
+    client.ask(Kind::Listeners, &[]);
+    client.ack(Kind::Listeners);
+    client.reconnect(&snapshot([]));
+    assert_eq!(client.resume(Kind::Listeners, &[]), ["LDS -a"]);
+    assert_eq!(client.ack(Kind::Listeners), [""; 0]);
+}
+
+#[test]
+fn a_returning_client_in_step_with_its_names_is_sent_nothing() {
+    let routes = snapshot([thing(Kind::Routes, "a", 1), thing(Kind::Routes, "b", 1)]);
+    let mut client = Client::delta(&routes);
+    client.subscribe(Kind::Routes, &["a", "b"]);
+    client.ack(Kind::Routes);
+    client.reconnect(&routes);
+    assert_eq!(client.resume(Kind::Routes, &["a", "b"]), [""; 0]);
+}
+
+#[test]
+fn a_returning_sotw_client_is_sent_its_names_once_although_their_version_is_known() {
+    let route = snapshot([thing(Kind::Routes, "r", 1)]);
+    let mut client = Client::sotw(&route);
+    client.ask(Kind::Routes, &["r"]);
+    client.ack(Kind::Routes);
+    client.reconnect(&route);
+    assert_eq!(client.ask(Kind::Routes, &["r"]), ["RDS r=1"]);
+    assert_eq!(client.ack(Kind::Routes), [""; 0]);
+}
+
+#[test]
+fn a_refused_removal_goes_along_with_the_next_change() {
+    let at = |names: &[&str], version| {
+        snapshot(names.iter().map(|name| thing(Kind::Listeners, name, version)))
+    };
+    let mut client = Client::delta(&at(&["a", "b"], 1));
+    client.ask(Kind::Listeners, &[]);
+    client.ack(Kind::Listeners);
+    assert_eq!(client.publish(&at(&["a"], 2)), ["LDS a=2 -b"]);
+    assert_eq!(client.nack(Kind::Listeners), [""; 0]);
+    assert_eq!(client.publish(&at(&["a"], 3)), ["LDS a=3 -b"]);
+    client.ack(Kind::Listeners);
+    assert_eq!(client.publish(&at(&["a"], 4)), ["LDS a=4"]);
+}
+
+#[test]
+fn a_refusal_with_a_stale_nonce_refuses_nothing() {
+    for mut client in Client::both(&snapshot([thing(Kind::Listeners, "l", 1)])) {
+        client.ask(Kind::Listeners, &[]);
+        assert_eq!(client.nack_with_nonce(Kind::Listeners, "stale"), [""; 0]);
+        assert_eq!(client.status(Kind::Listeners).nacked, None);
+        client.ack(Kind::Listeners);
+        assert!(client.status(Kind::Listeners).acked.is_some());
+    }
+}
+
+#[test]
+fn unknown_clusters_asked_for_on_demand_are_told_at_once() {
+    let mut client = Client::delta(&snapshot([static_cluster("a", 1)]));
+    assert_eq!(client.subscribe(Kind::Clusters, &["a", "b"]), ["CDS a=1 -b"]);
+    client.ack(Kind::Clusters);
+    assert_eq!(client.publish(&snapshot([static_cluster("b", 1)])), ["CDS b=1 -a"]);
+}
+
 // ---- flow ---------------------------------------------------------------
 
 #[test]
@@ -315,6 +431,74 @@ fn an_overdue_answer_is_not_waited_for_for_ever() {
         assert_eq!(client.ack(Kind::Listeners), [""; 0]);
         assert!(client.status(Kind::Listeners).acked.is_some());
     }
+}
+
+#[test]
+fn endpoints_that_keep_changing_do_not_hold_routes_up() {
+    let at = |endpoints, route| {
+        snapshot([thing(Kind::Endpoints, "e", endpoints), thing(Kind::Routes, "r", route)])
+    };
+    for mut client in Client::both(&at(1, 1)) {
+        client.ask(Kind::Endpoints, &["e"]);
+        client.subscribe_or_ask(Kind::Routes, &["r"]);
+        client.ack_all();
+        assert_eq!(client.publish(&at(2, 1)), ["EDS e=2"]);
+        assert_eq!(client.publish(&at(3, 2)), ["RDS r=2"]);
+    }
+}
+
+#[test]
+fn routes_wait_for_endpoints_that_the_client_never_had() {
+    let with = |names: &[&str], route| {
+        let all = names.iter().map(|name| thing(Kind::Endpoints, name, 1));
+        snapshot(all.chain([thing(Kind::Routes, "r", route)]))
+    };
+    for mut client in Client::both(&with(&["a"], 1)) {
+        client.ask(Kind::Endpoints, &["a", "b"]);
+        client.subscribe_or_ask(Kind::Routes, &["r"]);
+        client.ack_all();
+        assert_eq!(client.publish(&with(&["a", "b"], 2)), ["EDS b=1"]);
+        assert_eq!(client.ack(Kind::Endpoints), ["RDS r=2"]);
+    }
+}
+
+/// Listeners of half a megabyte each.
+fn large(count: usize) -> Arc<Snapshot> {
+    let name = |number| format!("l{number}");
+    snapshot((0..count).map(|number| script::large(Kind::Listeners, &name(number), 1 << 19)))
+}
+
+#[test]
+fn a_large_delta_response_goes_out_in_parts_and_is_one_response() {
+    let mut session = Session::new(Protocol::Delta);
+    session.on_snapshot(Some(large(9)), Duration::ZERO);
+    let answer = |nonce: &str, error: Option<&str>| Request {
+        type_url: Kind::Listeners.type_url(),
+        nonce: nonce.into(),
+        error: error.map(str::to_owned),
+        ask: Ask::Delta { subscribe: vec![], unsubscribe: vec![], initial: vec![] },
+        at: Timestamp::UNIX_EPOCH,
+    };
+    let (_, parts) = session.on_request(answer("", None), Duration::ZERO).unwrap();
+    let counts: Vec<_> = parts.iter().map(|part| part.resources.len()).collect();
+    assert_eq!(counts, [3, 3, 3]);
+    assert!(parts.iter().all(|part| part.resources.entries().len() <= crate::snapshot::PART_BYTES));
+    assert_eq!(parts.iter().map(|part| part.introduces).collect::<Vec<_>>(), [true, false, false]);
+    // What is newest waits for the answer to the last part.
+    assert_eq!(session.on_snapshot(Some(large(0)), Duration::ZERO), []);
+    let mut say = |nonce: &str, error| session.on_request(answer(nonce, error), Duration::ZERO);
+    assert_eq!(say(&parts[0].nonce, None).unwrap(), (None, vec![]));
+    let (refused, sent) = say(&parts[1].nonce, Some("no")).unwrap();
+    assert!(matches!(refused, Some(Answer::Nacked { .. })) && sent.is_empty());
+    let (_, sent) = say(&parts[2].nonce, None).unwrap();
+    assert_eq!((sent.len(), sent[0].removed.len()), (1, 9));
+}
+
+#[test]
+fn the_state_of_the_world_is_never_cut() {
+    let mut client = Client::sotw(&large(9));
+    client.ask(Kind::Listeners, &[]);
+    assert_eq!(client.last(Kind::Listeners).resources.len(), 9);
 }
 
 #[test]

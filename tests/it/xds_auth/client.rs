@@ -56,13 +56,18 @@ impl Client {
 
     /// Opens an aggregated stream.
     pub(super) async fn delta(&self) -> Result<Delta, Status> {
+        let channel = self.channel().await.map_err(|error| Status::unknown(error.to_string()))?;
+        self.delta_over(channel).await
+    }
+
+    /// Opens an aggregated stream over a connection that there is.
+    pub(super) async fn delta_over(&self, channel: Channel) -> Result<Delta, Status> {
         let (requests, receiver) = mpsc::channel(16);
         let mut request = Request::new(ReceiverStream::new(receiver));
         if let Some(token) = &self.token {
             let header = format!("Bearer {token}").parse().expect("a header");
             request.metadata_mut().insert("authorization", header);
         }
-        let channel = self.channel().await.map_err(|error| Status::unknown(error.to_string()))?;
         let mut client = AggregatedDiscoveryServiceClient::new(channel);
         let responses = client.delta_aggregated_resources(request).await?.into_inner();
         Ok(Delta { requests, responses })
@@ -84,7 +89,8 @@ impl Client {
         timeout(PATIENCE, shown).await.expect("the server shows another certificate");
     }
 
-    async fn channel(&self) -> Result<Channel, tonic::transport::Error> {
+    /// A connection.
+    pub(super) async fn channel(&self) -> Result<Channel, tonic::transport::Error> {
         let (address, config) = (self.address, self.config());
         let connector = tower::service_fn(move |_| {
             let config = config.clone();

@@ -4,14 +4,16 @@
 
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::cluster::v3::cluster::EdsClusterConfig;
+use envoy_types::pb::envoy::config::route::v3::VirtualHost;
 use envoy_types::pb::google::protobuf::Duration as ProtoDuration;
 use prost::Message;
 
 use super::super::*;
-use crate::model::{FilePath, Place, Resource};
-use crate::snapshot::build;
+use crate::model::{FilePath, Place, Resource, Wrapping};
 use crate::snapshot::testing::key;
+use crate::snapshot::{Served, build};
 use crate::xds::TypeStatus;
+use crate::xds::features::Features;
 
 pub(in super::super) use crate::model::ResourceKind as Kind;
 
@@ -48,6 +50,37 @@ pub(super) fn cla(name: &str, version: i64) -> Arc<Resource> {
     thing(Kind::Endpoints, name, version)
 }
 
+/// A resource of `bytes` and some more.
+pub(super) fn large(kind: Kind, name: &str, bytes: usize) -> Arc<Resource> {
+    let mut body = Vec::new();
+    prost::encoding::bytes::encode(1001, &vec![0; bytes], &mut body);
+    of(kind.type_url(), name, body)
+}
+
+/// `resource` with a time to live and other names.
+pub(super) fn wrapped(
+    resource: &Arc<Resource>,
+    ttl: Option<u64>,
+    aliases: &[&str],
+) -> Arc<Resource> {
+    let Resource { type_url, name, body, place, .. } = Resource::clone(resource);
+    let aliases = aliases.iter().map(|alias| ResourceName((*alias).into())).collect();
+    let wrapping = Wrapping { ttl: ttl.map(Duration::from_secs), aliases };
+    Arc::new(Resource::wrapped(type_url, name, body, wrapping, place))
+}
+
+/// A virtual host for `domains`.
+pub(super) fn host(name: &str, domains: &[&str], version: i64) -> Arc<Resource> {
+    let message = VirtualHost {
+        name: name.into(),
+        domains: domains.iter().map(|one| (*one).to_owned()).collect(),
+        ..VirtualHost::default()
+    };
+    let mut body = message.encode_to_vec();
+    prost::encoding::int64::encode(1000, &version, &mut body);
+    of(Kind::VirtualHosts.type_url(), name, body)
+}
+
 fn of(type_url: TypeUrl, name: &str, body: Vec<u8>) -> Arc<Resource> {
     let place = Place::file(FilePath::new("resources/x.yaml").unwrap());
     Arc::new(Resource::new(type_url, ResourceName(name.into()), body.into(), place))
@@ -69,7 +102,7 @@ pub(super) fn number(served: &Served) -> i64 {
     Numbered::decode(served.body()).unwrap().version
 }
 
-/// What a message holds, in one line.
+/// What a message holds, in one line. `a~` is a resource without content.
 fn shown(outgoing: &Outgoing) -> String {
     let kind = match outgoing.type_url.kind() {
         Some(Kind::Clusters) => "CDS",
@@ -83,7 +116,10 @@ fn shown(outgoing: &Outgoing) -> String {
         Some(Kind::Runtime) => "RTDS",
         None => "other",
     };
-    let resources = outgoing.resources.iter().map(|one| format!("{}={}", one.name, number(one)));
+    let resources = outgoing.resources.iter().map(|one| match one.any.is_empty() {
+        true => format!("{}~", one.name),
+        false => format!("{}={}", one.name, number(one)),
+    });
     let removed = outgoing.removed.iter().map(|name| format!("-{name}"));
     let parts = [kind.to_owned()].into_iter().chain(resources).chain(removed);
     parts.collect::<Vec<_>>().join(" ")
@@ -129,6 +165,12 @@ impl Client {
             versions: BTreeMap::new(),
             open: BTreeSet::new(),
         }
+    }
+
+    /// The same client, able to read more.
+    pub(super) fn with(mut self, features: Features) -> Self {
+        self.session.introduce(features);
+        self
     }
 
     pub(super) fn is_delta(&self) -> bool {
@@ -177,6 +219,27 @@ impl Client {
 
     pub(super) fn subscribe_or_ask(&mut self, kind: Kind, names: &[&str]) -> Vec<String> {
         self.ask(kind, names)
+    }
+
+    pub(super) fn amend(&mut self, kind: Kind, more: &[&str], less: &[&str]) -> Vec<String> {
+        self.say(kind, "", None, own(more), own(less), vec![])
+    }
+
+    pub(super) fn nack_with_nonce(&mut self, kind: Kind, nonce: &str) -> Vec<String> {
+        let names = self.names.get(&kind).cloned().unwrap_or_default();
+        let subscribe = if self.is_delta() { vec![] } else { names };
+        self.say(kind, nonce, Some("no"), subscribe, vec![], vec![])
+    }
+
+    /// The other names of what the last message of the type holds.
+    pub(super) fn aliases(&self, kind: Kind) -> Vec<String> {
+        let resources = self.last[&kind].resources.iter();
+        resources
+            .map(|one| {
+                let aliases = one.wrapping.aliases.iter().map(|alias| alias.to_string());
+                format!("{}: {}", one.name, aliases.collect::<Vec<_>>().join(" "))
+            })
+            .collect()
     }
 
     pub(super) fn unsubscribe(&mut self, kind: Kind, names: &[&str]) -> Vec<String> {
@@ -306,7 +369,8 @@ impl Client {
         let shown = sent.iter().map(shown).collect();
         for outgoing in sent {
             let kind = outgoing.type_url.kind().unwrap();
-            assert!(self.open.insert(kind), "two responses of {kind:?} under way");
+            let beats = outgoing.resources.iter().any(|one| one.wrapping.ttl.is_some());
+            assert!(self.open.insert(kind) || beats, "two responses of {kind:?} under way");
             let versions = self.versions.entry(kind).or_default();
             for one in &outgoing.resources {
                 versions.insert(one.name.to_string(), one.version.to_string());
