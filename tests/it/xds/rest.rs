@@ -202,7 +202,7 @@ async fn without_a_stage_there_is_nothing_and_without_a_token_less() {
 async fn a_poll_is_bound_by_its_token_as_a_stream_is() {
     let credentials = |kinds: &[ResourceKind]| {
         let scope =
-            NodeScope { nodes: vec!["n*".into()], kinds: kinds.into(), ..NodeScope::everything() };
+            NodeScope { nodes: vec!["n*".into()], kinds: kinds.into(), ..NodeScope::default() };
         let scope = Arc::new(scope.compile().unwrap());
         let one = Credential { name: "token edge".into(), expires: None, scope };
         let tokens = HashMap::from([(ContentHash::of(b"sesame"), Arc::new(one))]);
