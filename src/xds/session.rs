@@ -218,7 +218,9 @@ impl Session {
         }
     }
 
-    /// What the legacy wildcard of virtual hosts means; see `reach`.
+    /// What the legacy wildcard of virtual hosts means; see `reach`. A name
+    /// that ends in `/` is no host's: it stands for a route whose hosts are
+    /// loaded on demand.
     fn legacy_hosts(&self, place: &(Option<ResourceKind>, TypeUrl)) -> BTreeSet<ResourceName> {
         let may_be = self.channels.get(place).is_none_or(Channel::is_legacy_hosts);
         if place.0 != Some(ResourceKind::VirtualHosts) || !may_be {
@@ -227,16 +229,17 @@ impl Session {
         let listeners = self.current(&ResourceKind::Listeners.type_url());
         let routes = (Some(ResourceKind::Routes), ResourceKind::Routes.type_url());
         let asked = self.channels.get(&routes).map(|channel| &channel.subscription);
-        let of_interest = |route: &ResourceName| {
-            asked.is_none_or(|asked| asked.covers(route))
-                && !listeners.routes_on_demand().contains(route)
-        };
+        let on_demand = listeners.routes_on_demand();
+        let is_asked = |route: &ResourceName| asked.is_none_or(|asked| asked.covers(route));
+        let of_interest = |route: &ResourceName| is_asked(route) && !on_demand.contains(route);
         let all = self.current(&place.1);
         let is_meant = |name: &&ResourceName| {
             let route = name.0.rsplit_once('/').map(|(route, _)| ResourceName(route.into()));
             route.is_some_and(|route| of_interest(&route))
         };
-        all.resources.keys().filter(is_meant).cloned().collect()
+        let begun = on_demand.iter().filter(|route| is_asked(route));
+        let begun = begun.map(|route| ResourceName(format!("{route}/").into()));
+        all.resources.keys().filter(is_meant).cloned().chain(begun).collect()
     }
 
     /// Tells again of what has a time to live, where that is due.

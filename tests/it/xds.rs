@@ -17,10 +17,10 @@ mod wire;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use convoy::model::{ContentHash, NodeRule, RepoName, SnapshotKey, Stage};
+use convoy::model::{NodeRule, RepoName, SnapshotKey, Stage};
 use convoy::snapshot::{Route, Routing, Snapshot};
 use convoy::tasks::Tasks;
-use convoy::xds::{Hub, Report, XdsError, serve};
+use convoy::xds::{Guard, Hub, Report, XdsError, serve};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -39,21 +39,21 @@ struct Server {
 impl Server {
     /// Serves `snapshot`'s key to nodes whose metadata names its stage.
     async fn start(snapshot: Arc<Snapshot>) -> Self {
-        Self::start_with(snapshot, Vec::new()).await
+        Self::start_with(snapshot, Guard::open()).await
     }
 
-    async fn start_with(snapshot: Arc<Snapshot>, tokens: Vec<ContentHash>) -> Self {
+    async fn start_with(snapshot: Arc<Snapshot>, guard: impl Into<Guard>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        Self::start_on(listener, snapshot, tokens)
+        Self::start_on(listener, snapshot, guard.into())
     }
 
     /// Starts where one was before.
     async fn start_at(address: SocketAddr, snapshot: Arc<Snapshot>) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
-        Self::start_on(listener, snapshot, Vec::new())
+        Self::start_on(listener, snapshot, Guard::open())
     }
 
-    fn start_on(listener: TcpListener, snapshot: Arc<Snapshot>, tokens: Vec<ContentHash>) -> Self {
+    fn start_on(listener: TcpListener, snapshot: Arc<Snapshot>, guard: Guard) -> Self {
         let address = listener.local_addr().unwrap();
         let (sender, reports) = mpsc::channel(1024);
         let hub = Hub::new(sender);
@@ -61,7 +61,7 @@ impl Server {
         hub.publish(snapshot);
         // The shutdown is the server's own; the task is to see it through.
         let stop = Tasks::default();
-        let served = serve(listener, hub.clone(), tokens, None, stop.stopping());
+        let served = serve(listener, hub.clone(), guard, None, stop.stopping());
         let tasks = Tasks::default();
         let ended = tasks.spawn("xds under test", async move {
             let result: Result<(), XdsError> = served.await;

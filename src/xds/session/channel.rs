@@ -150,6 +150,7 @@ impl Channel {
         };
         // A wildcard is answered even if there is nothing: the client waits.
         self.due |= change.everything;
+        let begins = change.everything && self.is_legacy_hosts();
         if change.added.iter().any(|name| xdstp::is_xdstp(&name.0)) {
             self.reach_further();
         }
@@ -162,6 +163,14 @@ impl Channel {
                 .iter()
                 .flat_map(|name| reach.into_iter().flat_map(|reach| reach.targets(name, current)));
             owed.for_each(|name| self.holding.owe(&name));
+        }
+        if begins {
+            // Envoy takes the first word about a route's hosts for the begin of
+            // them and until then holds the listener up, for 15 s by default;
+            // an empty response is no word about any route. So a name that can
+            // be no host's is said to be missing.
+            let routes = legacy.iter().filter(|name| name.0.ends_with('/'));
+            routes.for_each(|route| self.holding.owe(route));
         }
     }
 

@@ -73,9 +73,10 @@ fn live(version: &'static str, transport: Transport) {
     assert!(!clusters.wildcard && clusters.nacked.is_none(), "{clusters:?}");
 }
 
+/// Envoys before 1.40 don't listen to an answer about a second missing cluster
+/// on such a stream, and let the request wait until it times out.
 #[test]
 fn clusters_are_served_on_demand_over_a_stream_of_their_own() {
-    live("1.36.4", Transport::DeltaSingle);
     live("1.40.0", Transport::DeltaSingle);
 }
 

@@ -1,17 +1,20 @@
 //! REST, seen by a plain HTTP client.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use convoy::access::NodeScope;
 use convoy::model::{ContentHash, ResourceKind};
 use convoy::snapshot::Routing;
-use convoy::xds::Report;
+use convoy::xds::{Credential, Credentials, Guard, Report};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::Server;
 use super::mesh::{cluster, mesh, snapshot};
@@ -193,6 +196,41 @@ async fn without_a_stage_there_is_nothing_and_without_a_token_less() {
     let answer = http.send_as(Method::POST, path, body, Some("Bearer sesame")).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
     assert!(answer.text().contains("nothing is served to this node"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_poll_is_bound_by_its_token_as_a_stream_is() {
+    let credentials = |kinds: &[ResourceKind]| {
+        let scope =
+            NodeScope { nodes: vec!["n*".into()], kinds: kinds.into(), ..NodeScope::default() };
+        let scope = Arc::new(scope.compile().unwrap());
+        let one = Credential { name: "token edge".into(), expires: None, scope };
+        let tokens = HashMap::from([(ContentHash::of(b"sesame"), Arc::new(one))]);
+        Arc::new(Credentials { tokens, ..Credentials::default() })
+    };
+    let known = watch::Sender::new(credentials(&[ResourceKind::Clusters]));
+    let server = Server::start_with(mesh("a", 0), Guard::new(known.subscribe())).await;
+    let http = Http::new(&server, false);
+    let ask = async |kind: &str, id: &str| {
+        let body = json!({"node": {"id": id, "metadata": {"stage": "beta"}}}).to_string();
+        let path = format!("/v3/discovery:{kind}");
+        http.send_as(Method::POST, &path, body, Some("Bearer sesame")).await
+    };
+    let count = |answer: Answer| {
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+        answer.json()["resources"].as_array().unwrap().len()
+    };
+    assert_eq!(count(ask("clusters", "n").await), 1);
+    assert_eq!(count(ask("listeners", "n").await), 0);
+    let other = ask("clusters", "other").await;
+    assert_eq!(other.status, StatusCode::FORBIDDEN, "{}", other.text());
+    assert!(!other.text().contains("sesame"), "{}", other.text());
+    assert_eq!(server.hub.nodes().remove(0).credential.as_deref(), Some("token edge"));
+    // What is granted and what is revoked counts with the next poll.
+    known.send_replace(credentials(&[ResourceKind::Clusters, ResourceKind::Listeners]));
+    assert_eq!(count(ask("listeners", "n").await), 1);
+    known.send_replace(Arc::default());
+    assert_eq!(ask("clusters", "n").await.status, StatusCode::UNAUTHORIZED);
 }
 
 /// Pieces that a body is spoilt with.
