@@ -24,8 +24,9 @@ pub trait Driver: Send + Sync + fmt::Debug {
 /// A change under way.
 pub type Change<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
 
-/// What a driver can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+/// What a driver can do; by default, give each node resources of its own and
+/// nothing optional.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Abilities {
     /// All nodes see the same resources.
@@ -36,11 +37,4 @@ pub struct Abilities {
     pub on_demand: bool,
     /// Collections by `xdstp://…/*`.
     pub collections: bool,
-}
-
-impl Default for Abilities {
-    /// A server for which each node is on its own, and nothing optional.
-    fn default() -> Self {
-        Self { shared: false, ttl: false, on_demand: false, collections: false }
-    }
 }

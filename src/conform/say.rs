@@ -175,8 +175,31 @@ impl Line {
         }
     }
 
+    /// Asks about a type that the stream has room for and awaits the answer,
+    /// so that the server has read what was said before. Gives what else came
+    /// first, if anything did.
+    async fn probe(&mut self) -> Result<Option<Answer>, Stop> {
+        let probe = ResourceKind::Listeners;
+        let free = !self.talks.contains_key(&*probe.type_url().0);
+        if !self.transport.is_aggregated() || !free || self.talks.is_empty() {
+            return Ok(None);
+        }
+        self.ask::<&str>(probe, &[]).await?;
+        let deadline = Instant::now() + self.patience;
+        match self.hear_until(deadline).await? {
+            Some(answer) if answer.type_url == *probe.type_url().0 => {
+                self.ack(probe, &answer).await?;
+                Ok(None)
+            }
+            other => Ok(other),
+        }
+    }
+
     /// Takes what comes about `kind` within the quiet time, if anything.
     pub(super) async fn drain(&mut self, kind: ResourceKind) -> Result<(), Stop> {
+        if let Some(answer) = self.probe().await? {
+            self.ack(kind, &answer).await?;
+        }
         self.never(kind, "", |_| false).await
     }
 
@@ -199,15 +222,8 @@ impl Line {
     /// room for another type, the answer about that is awaited first: what the
     /// server had to say of what came before, it has said by then.
     pub(super) async fn silent(&mut self) -> Result<(), Stop> {
-        let probe = ResourceKind::Listeners;
-        let free = !self.talks.contains_key(&*probe.type_url().0);
-        if self.transport.is_aggregated() && free && !self.talks.is_empty() {
-            self.ask::<&str>(probe, &[]).await?;
-            let deadline = Instant::now() + self.patience;
-            if let Some(answer) = self.hear_until(deadline).await? {
-                ensure(answer.type_url == *probe.type_url().0, || unasked(&answer))?;
-                self.ack(probe, &answer).await?;
-            }
+        if let Some(answer) = self.probe().await? {
+            return Err(fail(unasked(&answer)));
         }
         let deadline = Instant::now() + self.quiet;
         match self.hear_until(deadline).await? {

@@ -117,8 +117,8 @@ pub(crate) async fn check((fault, _, expected): Catch) {
     let target = Target {
         address: relay.address.to_string(),
         patience: Duration::from_secs(4),
-        quiet: Duration::from_millis(200),
-        at_once: 24,
+        quiet: Duration::from_millis(300),
+        at_once: 16,
         ..Target::clone(&server.target())
     };
     let chosen: Vec<_> = cases().into_iter().filter(is_tried).collect();

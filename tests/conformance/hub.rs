@@ -12,7 +12,7 @@ use convoy::model::{
 };
 use convoy::snapshot::{Route, Routing, build};
 use convoy::tasks::Tasks;
-use convoy::xds::{Hub, serve};
+use convoy::xds::{Guard, Hub, serve};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -30,7 +30,7 @@ impl Server {
         let (reports, mut read) = mpsc::channel(1024);
         let hub = Hub::new(reports);
         let tasks = Tasks::default();
-        let served = serve(listener, hub.clone(), Vec::new(), None, tasks.stopping());
+        let served = serve(listener, hub.clone(), Guard::open(), None, tasks.stopping());
         tasks.spawn("xds under test", async move { served.await.expect("the server ends well") });
         tasks.spawn("reports", async move { while read.recv().await.is_some() {} });
         let driver = Arc::new(Publisher { hub, nodes: Mutex::default() });

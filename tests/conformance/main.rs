@@ -26,6 +26,7 @@ use harness::Test;
 const BESIDE_THE_HUB: [&str; 1] = ["beside"];
 
 fn main() -> std::process::ExitCode {
+    convoy::app::choose_crypto();
     harness::run(tests())
 }
 

@@ -68,7 +68,8 @@ impl Commits {
         let deadline = Instant::now() + SERVED;
         let path = format!("/repos/{}/board", self.repo);
         loop {
-            let board = self.server.get(&path).await.map_err(|failure| failure.to_string())?;
+            // A repository has no board before its first bundle is made.
+            let board = self.server.get(&path).await.unwrap_or_default();
             let stages = board["stages"].as_array().cloned().unwrap_or_default();
             let stage = stages.iter().find(|one| one["stage"] == self.stage.as_str());
             // The stage may be as new as the commit.

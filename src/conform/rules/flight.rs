@@ -64,8 +64,13 @@ async fn latest_wins(bench: &Bench) -> Done {
     let mut line = bench.line(CDS).await?;
     line.ask::<&str>(CDS, &[]).await?;
     let first = line.next(CDS).await?;
+    // Another stream tells when each change has gone out.
+    let mut witness = bench.line(CDS).await?;
+    witness.ask::<&str>(CDS, &[]).await?;
+    witness.gather(CDS, &["a"]).await?;
     for revision in 2..=4 {
         bench.hold(&[cluster("a", revision)]).await?;
+        witness.changed(CDS, "a").await?;
     }
     line.ack(CDS, &first).await?;
     let newest = cluster("a", 4).body;

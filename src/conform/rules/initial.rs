@@ -1,5 +1,7 @@
 //! Incremental clients that return, and say which versions they have.
 
+use std::collections::BTreeMap;
+
 use super::super::bench::Bench;
 use super::super::item::endpoints;
 use super::super::rule::{Rule, Stop};
@@ -72,7 +74,9 @@ async fn told(bench: &Bench, kind: Kind) -> Result<Vec<(String, String)>, Stop> 
     let mut line = bench.line(kind).await?;
     line.ask(kind, &all).await?;
     let answer = line.gather(kind, &all).await?;
-    Ok(answer.resources.into_iter().map(|one| (one.name, one.version)).collect())
+    let versions: BTreeMap<_, _> =
+        answer.resources.into_iter().map(|one| (one.name, one.version)).collect();
+    Ok(versions.into_iter().collect())
 }
 
 async fn unchanged_unsent(bench: &Bench) -> Done {

@@ -7,10 +7,11 @@ use tokio::time::Instant;
 
 use super::super::answer::Given;
 use super::super::bench::Bench;
-use super::super::item::cluster;
+use super::super::item::{cluster, item};
 use super::super::line::Line;
 use super::super::rule::{Rule, Stop, ensure, fail};
-use super::super::transport::STREAMS;
+use super::super::say::exactly;
+use super::super::transport::{SOTW, STREAMS};
 use super::Done;
 use crate::model::ResourceKind as Kind;
 
@@ -39,6 +40,14 @@ pub(super) static RULES: &[Rule] = &[
     )
     .driven(),
     Rule::new(
+        "ttl.full-state-kept",
+        SOTW,
+        "what keeps one cluster alive removes no other",
+        "xDS protocol, TTL and deleting resources: absence means removal",
+        |b| Box::pin(full_state_kept(b)),
+    )
+    .driven(),
+    Rule::new(
         "ttl.unknown-to-others",
         STREAMS,
         "a client that does not say it knows times to live is sent none, and no heartbeat",
@@ -62,24 +71,25 @@ fn knowing(bench: &Bench) -> Node {
     node
 }
 
-async fn begin(bench: &Bench, node: Node) -> Result<(Line, Given), Stop> {
+/// A stream that holds the resource `a` of `kind`, which has a time to live.
+async fn begin(bench: &Bench, node: Node, kind: Kind) -> Result<(Line, Given), Stop> {
     bench.able("resources with a time to live", |can| can.ttl)?;
-    bench.hold(&[cluster("a", 1).with_ttl(TTL)]).await?;
-    let mut line = bench.line_of(CDS, node).await?;
-    line.ask(CDS, &["a"]).await?;
-    let answer = line.gather(CDS, &["a"]).await?;
+    bench.hold(&[item(kind, "a", 1).with_ttl(TTL)]).await?;
+    let mut line = bench.line_of(kind, node).await?;
+    line.ask(kind, &["a"]).await?;
+    let answer = line.gather(kind, &["a"]).await?;
     let given = answer.get("a").cloned().ok_or_else(|| fail("`a` did not come"))?;
     ensure(given.body.is_some(), || "`a` came without a body at first".into())?;
     Ok((line, given))
 }
 
 async fn told(bench: &Bench) -> Done {
-    let (_line, given) = begin(bench, knowing(bench)).await?;
+    let (_line, given) = begin(bench, knowing(bench), CDS).await?;
     ensure(given.ttl == Some(TTL), || format!("the time to live is {:?}", given.ttl))
 }
 
 async fn heartbeat(bench: &Bench) -> Done {
-    let (mut line, first) = begin(bench, knowing(bench)).await?;
+    let (mut line, first) = begin(bench, knowing(bench), Kind::Endpoints).await?;
     for _ in 0..2 {
         let beat = line.hear_until(Instant::now() + TTL).await?;
         let beat = beat.ok_or_else(|| fail(format!("no heartbeat came within {TTL:?}")))?;
@@ -87,13 +97,24 @@ async fn heartbeat(bench: &Bench) -> Done {
         ensure(given.body.is_none(), || "the heartbeat has a body: an update".into())?;
         ensure(given.version == first.version, || "the heartbeat has another version".into())?;
         ensure(given.ttl == Some(TTL), || format!("its time to live is {:?}", given.ttl))?;
-        line.ack(CDS, &beat).await?;
+        line.ack(Kind::Endpoints, &beat).await?;
     }
     Ok(())
 }
 
+async fn full_state_kept(bench: &Bench) -> Done {
+    bench.able("resources with a time to live", |can| can.ttl)?;
+    bench.hold(&[cluster("a", 1).with_ttl(TTL), cluster("b", 1)]).await?;
+    let mut line = bench.line_of(CDS, knowing(bench)).await?;
+    line.ask::<&str>(CDS, &[]).await?;
+    line.gather(CDS, &["a", "b"]).await?;
+    let beat = line.hear_until(Instant::now() + TTL).await?;
+    let beat = beat.ok_or_else(|| fail(format!("no heartbeat came within {TTL:?}")))?;
+    exactly(&beat, &["a", "b"])
+}
+
 async fn unknown_to_others(bench: &Bench) -> Done {
-    let (mut line, given) = begin(bench, bench.identity()).await?;
+    let (mut line, given) = begin(bench, bench.identity(), CDS).await?;
     ensure(given.ttl.is_none(), || "it came with a time to live".into())?;
     ensure(given.wrapped == bench.transport.is_delta(), || "it came in a Resource".into())?;
     match line.hear_until(Instant::now() + TTL).await? {
@@ -103,7 +124,7 @@ async fn unknown_to_others(bench: &Bench) -> Done {
 }
 
 async fn change_sent(bench: &Bench) -> Done {
-    let (mut line, _) = begin(bench, knowing(bench)).await?;
+    let (mut line, _) = begin(bench, knowing(bench), CDS).await?;
     let changed = cluster("a", 2);
     bench.hold(&[changed.clone().with_ttl(TTL)]).await?;
     let is_new = |answer: &super::super::answer::Answer| {

@@ -137,9 +137,12 @@ async fn later_node_ignored(bench: &Bench) -> Done {
     let mut other = bench.identity();
     other.id = "conform-somebody-else".into();
     other.metadata = None;
-    let message = line.about(Kind::Endpoints).version(&answer.version).nonce(&answer.nonce);
-    let wanted = if bench.transport.is_delta() { &names[1..2] } else { &names[..2] };
-    line.say(message.names(wanted).node(other)).await?;
+    let message = line.about(Kind::Endpoints).node(other);
+    let message = match bench.transport.is_delta() {
+        true => message.names(&names[1..2]),
+        false => message.names(&names[..2]).version(&answer.version).nonce(&answer.nonce),
+    };
+    line.say(message).await?;
     line.gather(Kind::Endpoints, &names[1..2]).await.map(drop)
 }
 
