@@ -1,5 +1,6 @@
 //! Each test is named after the assertion of the protocol that it holds.
 
+mod fuzz;
 mod model;
 mod names;
 pub(super) mod script;
@@ -524,6 +525,16 @@ fn nothing_is_sent_and_nothing_removed_without_an_assignment() {
         assert_eq!(client.publish(&other), ["CDS c=1"]);
         assert_eq!(client.ack(Kind::Clusters), ["LDS l=2"]);
     }
+}
+
+#[test]
+fn nothing_is_waited_for_without_an_assignment() {
+    let mut client = Client::delta(&mesh("old", 1));
+    settled(&mut client, "old");
+    client.publish(&mesh("new", 2));
+    client.withdraw();
+    client.ack(Kind::Clusters);
+    assert_eq!(client.session.next_timeout(), None);
 }
 
 #[test]
