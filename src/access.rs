@@ -7,6 +7,7 @@
 //! a team of theirs on the repository or some of its paths, what the
 //! repository gives to guests.
 
+mod nodes;
 mod policy;
 
 use std::collections::BTreeSet;
@@ -17,6 +18,10 @@ use serde::{Deserialize, Serialize};
 use crate::content::Patterns;
 use crate::model::{FilePath, Person, RepoName, Role};
 
+pub use nodes::{
+    Bound, CertificateName, NamePattern, NamePatternError, NodeGrant, NodeScope, Outside, Scope,
+    ScopeError,
+};
 pub use policy::{Grant, Policy, ProjectPolicy, RepositoryPolicy};
 
 /// What may be done with a repository, or some paths of it.

@@ -12,6 +12,7 @@
 //! is served again.
 
 mod measure;
+mod nodes;
 mod ports;
 mod routes;
 mod secrets;
@@ -32,7 +33,7 @@ pub use secrets::Secrets;
 use routes::Routes;
 
 use crate::chat::{Links, Slack};
-use crate::config::{Config, Role, StoreConfig};
+use crate::config::{Config, StoreConfig};
 use crate::govern::{ConfiguredPerson, ConfiguredToken, Govern, GovernSettings};
 use crate::mirror;
 use crate::mirroring::{self, Mirroring};
@@ -44,7 +45,7 @@ use crate::smoke::{Smoke, SmokeOptions};
 use crate::store::{Store, StoreOptions};
 use crate::tasks::Tasks;
 use crate::telemetry::logs;
-use crate::xds::{self, Hub};
+use crate::xds::{self, Guard, Hub};
 
 /// How long open requests and streams may take to end.
 const DRAIN_MAX: Duration = Duration::from_secs(15);
@@ -116,7 +117,7 @@ async fn stopped(tasks: &Tasks) -> anyhow::Result<()> {
 struct App {
     store: Store,
     hub: Hub,
-    node_tokens: Vec<crate::model::ContentHash>,
+    guard: Guard,
     router: axum::Router,
     rpc: tonic::service::Routes,
     ready: Arc<AtomicBool>,
@@ -181,6 +182,7 @@ impl App {
             Arc::new(move |repo| nudged.nudge(repo)),
             &tasks,
         );
+        let guard = nodes::guard(config, secrets.tls.clone(), &govern, &tasks);
         let ready = Arc::new(AtomicBool::new(false));
         let parts = Routes {
             govern,
@@ -194,12 +196,10 @@ impl App {
             ready: ready.clone(),
             tasks,
         };
-        let rpc = rpc::routes(parts.rpc()).await;
+        let rpc = rpc::routes(parts.rpc(), hub.clone()).await;
         let rpc = rpc.map_err(anyhow::Error::from_boxed).context("gRPC can't be served")?;
         let router = parts.router(slack.map(|client| (client, links)))?;
-        let node_tokens = config.tokens.iter().filter(|token| token.role == Role::Node);
-        let node_tokens = node_tokens.map(|token| token.sha256).collect();
-        Ok(Self { store, hub, node_tokens, router, rpc, ready })
+        Ok(Self { store, hub, guard, router, rpc, ready })
     }
 
     /// Ends the program once nothing can be written any more: whoever started
@@ -231,11 +231,11 @@ impl App {
     }
 
     fn xds(&self, listener: TcpListener, tasks: &Tasks) -> impl Future<Output = ()> + Send + use<> {
-        let (hub, tokens) = (self.hub.clone(), self.node_tokens.clone());
+        let (hub, guard) = (self.hub.clone(), self.guard.clone());
         let beside = self.rpc.clone();
         let draining = tasks.draining();
         async move {
-            if let Err(error) = xds::serve(listener, hub, tokens, Some(beside), draining).await {
+            if let Err(error) = xds::serve(listener, hub, guard, Some(beside), draining).await {
                 tracing::error!(%error, "the xDS server ended");
             }
         }

@@ -24,6 +24,7 @@ mod import;
 mod list;
 mod log;
 mod mirror;
+mod nodes;
 mod output;
 mod person;
 mod project;
@@ -37,6 +38,7 @@ mod status;
 mod team;
 mod token;
 mod validate;
+mod wait;
 mod watch;
 mod xds;
 
@@ -56,6 +58,9 @@ pub struct Cli {
     /// How results are printed
     #[arg(long, short, global = true, value_enum, default_value = "table")]
     output: Format,
+    /// The same as --output json
+    #[arg(long, global = true, hide = true)]
+    json: bool,
     /// Print no messages, only results and errors
     #[arg(long, short, global = true)]
     quiet: bool,
@@ -96,6 +101,16 @@ enum Command {
     /// Show what each stage serves, and what waits
     #[command(after_help = "Examples:\n  convoy status\n  convoy status release -o json")]
     Status(status::Args),
+    /// Show the connected nodes, what each has, and what it refuses
+    #[command(
+        after_help = "Examples:\n  convoy nodes --stage release\n  convoy nodes --state nacked -o json\n  convoy nodes edge-1\n  convoy nodes --load"
+    )]
+    Nodes(nodes::Args),
+    /// Wait until enough nodes of a stage have a revision
+    #[command(
+        after_help = "Examples:\n  convoy wait --stage beta\n  convoy wait --stage release --revision 41 --ready 95% --timeout 5m"
+    )]
+    Wait(wait::Args),
     /// Ask for a bundle to be brought to a stage
     #[command(
         after_help = "Examples:\n  convoy promote latest --to staging\n  convoy promote beta --to staging --reason 'release 42'"
@@ -216,7 +231,8 @@ enum Command {
 
 /// Runs what was typed, and gives the exit code.
 pub async fn run(cli: Cli) -> u8 {
-    let output = Output::new(cli.output, cli.quiet);
+    let format = if cli.json { Format::Json } else { cli.output };
+    let output = Output::new(format, cli.quiet);
     let done = match cli.command {
         Command::Serve(args) => serve::run(args, &output).await,
         Command::Validate(args) => validate::run(&args, &output),
@@ -224,6 +240,8 @@ pub async fn run(cli: Cli) -> u8 {
         Command::Smoke(args) => smoke::run(&args, &output).await,
         Command::Diff(args) => diff::run(&args, &output).await,
         Command::Status(args) => status::run(&args, &output).await,
+        Command::Nodes(args) => nodes::run(&args, &output).await,
+        Command::Wait(args) => wait::run(&args, &output).await,
         Command::Promote(args) => decide::promote(&args, &output).await,
         Command::Approve(args) => decide::approve(&args, &output).await,
         Command::Reject(args) => decide::end("reject", &args, &output).await,

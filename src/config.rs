@@ -19,6 +19,7 @@ use std::time::Duration;
 pub use error::ConfigError;
 pub use layers::{Flags, VARIABLES};
 
+use crate::access::{NamePattern, NodeScope};
 pub use crate::model::Role;
 use crate::model::{ContentHash, Person, RepoName};
 use crate::telemetry::logs::LogFormat;
@@ -32,6 +33,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where xDS is served.
     pub xds_listen: SocketAddr,
+    /// What the xDS listener is secured with; `None`: nothing.
+    pub xds_tls: Option<XdsTlsConfig>,
     /// How people reach the console, for links; without a final slash.
     pub base_url: String,
     /// Serve without authentication, on loopback only.
@@ -48,6 +51,8 @@ pub struct Config {
     pub people: Vec<PersonConfig>,
     /// The tokens that may use the API and the console, or serve nodes.
     pub tokens: Vec<TokenConfig>,
+    /// The certificates that nodes may come with.
+    pub certificates: Vec<CertificateConfig>,
     /// The identity provider that people log in at; `None`: tokens only.
     pub oidc: Option<OidcConfig>,
     /// Slack; `None`: cards are shown nowhere.
@@ -168,6 +173,35 @@ pub struct TokenConfig {
     pub person: Option<Person>,
     /// The SHA-256 of the token.
     pub sha256: ContentHash,
+    /// What a token of nodes lets its holder be and see; without it, every
+    /// node, everything but secrets.
+    pub scope: NodeScope,
+}
+
+/// Certificates of nodes that are known by their names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CertificateConfig {
+    /// What they are called in logs and on pages.
+    pub name: String,
+    /// Patterns over the names in a certificate.
+    pub names: Vec<NamePattern>,
+    /// What their holders may be and see.
+    pub scope: NodeScope,
+}
+
+/// TLS of the xDS listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct XdsTlsConfig {
+    /// The server's certificate.
+    pub cert_file: PathBuf,
+    /// Its key.
+    pub key_file: PathBuf,
+    /// Whose certificates of nodes are trusted; empty: none is asked for.
+    pub client_ca_files: Vec<PathBuf>,
+    /// Lists of revoked certificates of nodes.
+    pub client_crl_files: Vec<PathBuf>,
+    /// Whether a node must bring a certificate.
+    pub required: bool,
 }
 
 /// An identity provider (OpenID Connect).
@@ -246,10 +280,10 @@ impl Config {
             let hint = "configure `auth.tokens`, or try things out on loopback with --insecure-dev";
             return Err(ConfigError::rule(message, hint));
         }
-        let node_tokens = self.tokens.iter().any(|token| token.role == Role::Node);
-        if !self.xds_listen.ip().is_loopback() && !node_tokens {
-            let message = "xDS would be open to everyone who reaches it";
-            let hint = "configure a token with `role: node`, or listen on loopback";
+        let asked = self.xds_tls.as_ref().is_some_and(|tls| !tls.client_ca_files.is_empty());
+        if !self.certificates.is_empty() && !asked {
+            let message = "`auth.certificates` names certificates, but nodes are asked for none";
+            let hint = "set `xds.tls.client_ca_files` to those whose certificates are trusted";
             return Err(ConfigError::rule(message, hint));
         }
         Ok(())

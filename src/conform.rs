@@ -28,6 +28,7 @@ mod rules;
 mod run;
 mod say;
 mod target;
+mod tls;
 mod transport;
 
 pub use document::document;
@@ -39,4 +40,5 @@ pub use rule::{Basis, Rule};
 pub use rules::all as rules;
 pub use run::{Case, cases, run, run_case};
 pub use target::{NodeShape, Target};
+pub use tls::Tls;
 pub use transport::Transport;

@@ -44,7 +44,7 @@ pub use error::GovernError;
 pub use registry::Registry;
 pub use secret::{NoRandom, PREFIX as TOKEN_PREFIX, is_token, mint};
 
-use crate::access::{Principal, ProjectRole, Right, Subject};
+use crate::access::{NodeGrant, Principal, ProjectRole, Right, Subject};
 use crate::model::{ContentHash, Origin, Person, RepoName, Role, Secret};
 use crate::store::{Quota, Store};
 use crate::telemetry::clock;
@@ -98,6 +98,8 @@ pub struct NewToken {
     pub person: Option<Person>,
     /// What it may do everywhere.
     pub role: Role,
+    /// For a token of nodes, and no other: what its holder may be and see.
+    pub node: Option<NodeGrant>,
     /// When it ends by itself.
     pub expires: Option<Timestamp>,
     /// The secret, where the caller brings one (a Central Dogma client may);
@@ -345,6 +347,19 @@ impl Govern {
     ) -> Result<TokenDocument, GovernError> {
         let (inner, by, name) = (self.inner.clone(), by.clone(), name.to_owned());
         let work = async move { tokens::set_role(&inner, &by, &name, role).await };
+        draft::finish(&self.inner, work).await
+    }
+
+    /// Changes what a token of nodes lets its holder be and see; open streams
+    /// follow at once.
+    pub async fn set_token_grant(
+        &self,
+        by: &Origin,
+        name: &str,
+        grant: NodeGrant,
+    ) -> Result<TokenDocument, GovernError> {
+        let (inner, by, name) = (self.inner.clone(), by.clone(), name.to_owned());
+        let work = async move { tokens::set_grant(&inner, &by, &name, grant).await };
         draft::finish(&self.inner, work).await
     }
 

@@ -23,7 +23,8 @@ pub fn run(schema: &Schema, stage: &Stage, resources: &Resources) -> Vec<Finding
     let mut seen = HashSet::new();
     for resource in resources.groups.values().flatten() {
         if seen.insert((&resource.type_url, resource.hash, &resource.place)) {
-            found.extend(of_resource(schema, resource).into_iter().map(|noted| {
+            let noted = resource.derived.findings(|| of_resource(schema, resource));
+            found.extend(noted.iter().cloned().map(|noted| {
                 let problem = Problem { stages: vec![stage.clone()], ..noted.problem };
                 Finding { problem, ..noted }
             }));

@@ -31,7 +31,9 @@ pub use nearest::{all_of, did_you_mean, nearest, one_of, suggestion};
 pub use node::{NodeId, NodeIdentity};
 pub use person::{Actor, Origin, Via};
 pub use problem::{Finding, Place, Problem, Severity};
-pub use resource::{Resource, ResourceKind, ResourceName, Resources, TypeUrl, Wrapping};
+pub use resource::{
+    Derived, Mention, Resource, ResourceKind, ResourceName, Resources, TypeUrl, Wrapping,
+};
 pub use role::Role;
 pub use secret::Secret;
 pub use tree::{FilePath, PathError, SourceTree};

@@ -20,6 +20,7 @@
 mod assess;
 mod bundle;
 mod cards;
+mod culprit;
 mod event;
 mod fleet;
 mod handle;
@@ -33,6 +34,7 @@ mod view;
 pub use assess::{Assessment, assess, assess_next};
 pub use bundle::Bundle;
 pub use cards::{Announcer, CardRef};
+pub use culprit::{Change, Culprit};
 pub use handle::{Command, Handle, Receipt};
 pub use owner::{Parts, start};
 pub use resolve::find_bundle;

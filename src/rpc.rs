@@ -18,6 +18,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
+use tonic::metadata::MetadataMap;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 use tonic_health::ServingStatus;
@@ -27,7 +28,7 @@ use crate::model::{Person, RepoName};
 use crate::reconcile::Handle;
 use crate::schema::Schema;
 use crate::store::Store;
-use crate::xds;
+use crate::xds::{self, Hub};
 
 use proto::repositories_server::{Repositories, RepositoriesServer};
 
@@ -96,6 +97,7 @@ impl fmt::Debug for Rpc {
 /// The descriptor set can't be read, which a test rules out.
 pub async fn routes(
     rpc: Rpc,
+    hub: Hub,
 ) -> Result<Routes, Box<dyn std::error::Error + Send + Sync + 'static>> {
     let served = xds::services();
     let envoy = rpc.schema.files_of(&served);
@@ -109,6 +111,7 @@ pub async fn routes(
         names.fold(builder, |builder, name| builder.with_service_name(name))
     };
     let (health, health_service) = tonic_health::server::health_reporter();
+    let asked = rpc.clone();
     let service = RepositoriesServer::new(Service {
         rpc,
         streams: Arc::new(Semaphore::new(STREAMS_MAX)),
@@ -116,11 +119,13 @@ pub async fn routes(
     })
     .max_decoding_message_size(REQUEST_BYTES_MAX)
     .max_encoding_message_size(ANSWER_BYTES_MAX);
+    let may_look = move |metadata: &MetadataMap| who::may_look(&asked, metadata);
     health.set_serving::<RepositoriesServer<Service>>().await;
     for name in &served {
         health.set_service_status(name, ServingStatus::Serving).await;
     }
     Ok(Routes::new(service)
+        .add_service(xds::client_status(hub, Arc::new(may_look)))
         .add_service(health_service)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?))

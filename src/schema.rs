@@ -6,6 +6,7 @@
 //! everybody who reads YAML takes the words for what is none from here.
 
 mod encode;
+mod json;
 mod mistake;
 mod rules;
 mod shape;
@@ -51,6 +52,14 @@ pub enum SchemaError {
         /// What the decoder says.
         #[source]
         source: prost::DecodeError,
+    },
+    /// It can't be written as JSON.
+    #[error("a {type_name} has no JSON form: {detail}")]
+    NoJson {
+        /// The message's full name.
+        type_name: String,
+        /// What stands in the way, such as a nested type that is not known.
+        detail: String,
     },
 }
 
@@ -122,6 +131,16 @@ impl Schema {
     /// change of a secret shows and the secret does not.
     pub fn to_yaml(&self, message: &DynamicMessage) -> String {
         yaml::print(self, message)
+    }
+
+    /// The message `body` as proto3 JSON, the way an `Any` that holds it is
+    /// written: `@type` first, then its fields by their proto names. Nothing is
+    /// masked.
+    ///
+    /// # Errors
+    /// Its type, or one nested in it, is unknown, or the bytes are malformed.
+    pub fn to_json(&self, type_url: &TypeUrl, body: &[u8]) -> Result<String, SchemaError> {
+        json::print(self, type_url, body)
     }
 
     /// What the descriptor's options say about `message`.

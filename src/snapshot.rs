@@ -14,6 +14,7 @@ mod references;
 mod routing;
 #[cfg(test)]
 pub(crate) mod testing;
+mod view;
 pub mod wire;
 
 pub use batch::{Batch, PART_BYTES};

@@ -19,6 +19,9 @@ mod process;
 mod servers;
 mod wire;
 
+use std::pin::Pin;
+
+use serde_json::Value;
 use tokio::runtime::Runtime;
 
 fn main() {
@@ -27,18 +30,26 @@ fn main() {
     let number = |at: usize| word(at).parse::<usize>().expect("a whole number");
     let delta = |at: usize| word(at) == "delta";
     let runtime = Runtime::new().expect("a runtime");
+    let run = |part: Pin<Box<dyn Future<Output = Value>>>| runtime.block_on(part);
     let result = match word(1) {
         "serve" => return runtime.block_on(servers::convoy(number(2))),
         "serve-floor" => return runtime.block_on(servers::floor(number(2), delta(3))),
-        "fanout" => parts::fanout("serve", number(2), number(3), delta(4), number(5)),
-        "floor" => parts::fanout("serve-floor", number(2), number(3), delta(4), number(5)),
-        "nothing" => parts::nothing(number(2), number(3), delta(4)),
-        "churn" => parts::churn(number(2), number(3), number(4), number(5)),
-        "herd" => parts::herd(number(2), number(3), delta(4)),
-        "mute" => parts::mute(number(2), number(3), number(4)),
-        "refuse" => parts::refuse(number(2), number(3), number(4)),
-        "first" => parts::first(word(2), word(3), number(4), number(5)),
+        "fanout" => {
+            run(Box::pin(parts::fanout("serve", number(2), number(3), delta(4), number(5))))
+        }
+        "floor" => {
+            run(Box::pin(parts::fanout("serve-floor", number(2), number(3), delta(4), number(5))))
+        }
+        "nothing" => run(Box::pin(parts::nothing(number(2), number(3), delta(4)))),
+        "churn" => run(Box::pin(parts::churn(number(2), number(3), number(4), number(5)))),
+        "herd" => run(Box::pin(parts::herd(number(2), number(3), delta(4)))),
+        "mute" => run(Box::pin(parts::mute(number(2), number(3), number(4)))),
+        "refuse" => run(Box::pin(parts::refuse(number(2), number(3), number(4)))),
+        "first" => {
+            let (http, xds) = (word(2).to_owned(), word(3).to_owned());
+            run(Box::pin(parts::first(http, xds, number(4), number(5))))
+        }
         other => panic!("no part is called `{other}`"),
     };
-    println!("{}", runtime.block_on(result));
+    println!("{result}");
 }

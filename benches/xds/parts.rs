@@ -52,7 +52,7 @@ fn at(values: &[f64], percent: usize) -> f64 {
 
 /// One push to every stream, again and again.
 pub async fn fanout(
-    server: &str,
+    server: &'static str,
     streams: usize,
     count: usize,
     delta: bool,
@@ -314,7 +314,7 @@ pub async fn refuse(streams: usize, count: usize, rounds: usize) -> Value {
 /// A commit over HTTP to the whole product until the first byte, and the last
 /// stream's. The repository `bench/mesh` is there, with its clusters as files
 /// of `resources/clusters/`.
-pub async fn first(http: &str, xds: &str, streams: usize, rounds: usize) -> Value {
+pub async fn first(http: String, xds: String, streams: usize, rounds: usize) -> Value {
     let server: SocketAddr = xds.parse().expect("an address");
     let mut clients = Clients::new();
     clients.open(server, streams, &clusters(true), false);
@@ -330,7 +330,7 @@ pub async fn first(http: &str, xds: &str, streams: usize, rounds: usize) -> Valu
             2 + round
         );
         let began = Instant::now();
-        commit(http, &file, &text);
+        commit(&http, &file, &text);
         let committed = began.elapsed();
         let arrivals = clients.board.take(streams).await;
         let times: Vec<f64> =

@@ -12,8 +12,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use convoy::model::{
-    FilePath, NodeGroup, NodeRule, Place, RepoName, Resource, ResourceKind, ResourceName,
-    SnapshotKey, Stage,
+    ContentHash, FilePath, NodeGroup, NodeRule, Place, RepoName, Resource, ResourceKind,
+    ResourceName, SnapshotKey, Stage,
 };
 use convoy::snapshot::{Route, Routing, Snapshot, build, build_on, wire};
 use convoy::tasks::Tasks;
@@ -144,7 +144,7 @@ pub async fn convoy(count: usize) {
     let mut content = Content::new(count);
     content.served.values().for_each(|one| hub.publish(one.clone()));
     let tasks = Tasks::default();
-    let served = serve(listener, hub.clone(), Vec::new(), None, tasks.stopping());
+    let served = serve(listener, hub.clone(), Vec::<ContentHash>::new(), None, tasks.stopping());
     tasks.spawn("xds", async move { served.await.expect("a server that ends well") });
     tasks.spawn("reports", async move { while read.recv().await.is_some() {} });
     tell(&json!({ "port": port }));
@@ -230,7 +230,9 @@ fn bare(
                     changed.ok()?;
                     break latest.borrow_and_update().clone();
                 }
-                asked = asked.frame() => _ = asked?.ok()?,
+                piece = asked.frame() => {
+                    piece?.ok()?;
+                }
             }
         };
         Some((Ok(Frame::data(bytes)), (asked, latest)))

@@ -7,13 +7,7 @@
 pub fn preface() -> Vec<u8> {
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     let window = i32::MAX.to_be_bytes();
-    frame(
-        4,
-        0,
-        0,
-        &[&[0, 4], window.as_slice(), &[0, 5, 0, 0xff, 0xff, 0xff]].concat(),
-        &mut bytes,
-    );
+    frame(4, 0, 0, &[&[0, 4], window.as_slice()].concat(), &mut bytes);
     frame(8, 0, 0, &(i32::MAX - 65_535).to_be_bytes(), &mut bytes);
     bytes
 }

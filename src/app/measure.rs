@@ -9,6 +9,9 @@ use crate::telemetry::clock;
 use crate::telemetry::metrics::Page;
 use crate::xds::Hub;
 
+/// More clusters than these are not shown: each is several lines.
+const LOADS_SHOWN_MAX: usize = 1000;
+
 /// The metrics page as of now.
 pub(super) fn page(
     handle: &Handle,
@@ -26,6 +29,8 @@ pub(super) fn page(
     let dev = if insecure_dev { 1.0 } else { 0.0 };
     page.gauge("insecure_dev", "1 while everything is served without authentication", &[], dev);
     streams(&mut page, hub);
+    nodes(&mut page, hub);
+    loads(&mut page, hub);
     stages(&mut page, handle);
     mirrors(&mut page, handle);
     mirror_documents(&mut page, &mirroring.states(), clock::now());
@@ -38,17 +43,62 @@ fn streams(page: &mut Page, hub: &Hub) {
     page.counter("xds_pushes", "Responses sent", &[], counters.pushes);
     page.counter("xds_resources", "Resources sent", &[], counters.resources_sent);
     page.counter("xds_acks", "Responses that nodes took", &[], counters.acks);
-    page.counter("xds_nacks", "Responses that nodes refused", &[], counters.nacks);
+    for (kind, count) in hub.nacks_by_kind() {
+        page.counter("xds_nacks", "Responses that nodes refused", &[("kind", kind)], count);
+    }
+    page.counter("xds_bytes", "Bytes sent in responses", &[], counters.bytes_sent);
+    page.counter("xds_streams_opened", "Streams ever opened", &[], counters.streams_opened);
+    page.counter("xds_streams_refused", "Streams that were refused", &[], counters.streams_refused);
+    page.counter("xds_reconnects", "Streams of nodes seen before", &[], counters.reconnects);
+    let lags = hub.lags();
+    let help = "From a commit to its publication to the nodes of a stage and group";
+    page.spread("xds_commit_to_publish_seconds", help, lags.commit_to_publish);
+    let help = "From a publication to a node's last ACK of it";
+    page.spread("xds_publish_to_ack_seconds", help, lags.publish_to_ack);
+    let help = "From a commit to a node's last ACK of it";
+    page.spread("xds_commit_to_ack_seconds", help, lags.commit_to_ack);
+}
+
+/// Connected nodes by what they are served from, and by how they stand.
+fn nodes(page: &mut Page, hub: &Hub) {
+    for (key, tally) in hub.tally() {
+        let lagging = tally.nodes.saturating_sub(tally.in_step + tally.refusing);
+        let states =
+            [("in_step", tally.in_step), ("lagging", lagging), ("refusing", tally.refusing)];
+        for (state, count) in states {
+            let labels = [
+                ("repository", key.repo.as_str()),
+                ("stage", key.stage.as_str()),
+                ("group", key.group.as_str()),
+                ("state", state),
+            ];
+            page.gauge("xds_nodes", "Connected nodes", &labels, count as f64);
+        }
+    }
+}
+
+/// What clusters carry, as nodes report it.
+fn loads(page: &mut Page, hub: &Hub) {
+    let refused = hub.loads_refused();
+    page.counter("cluster_loads_refused", "Reported loads that were not kept", &[], refused);
+    for one in hub.cluster_loads().iter().take(LOADS_SHOWN_MAX) {
+        let labels = [
+            ("repository", one.repo.as_ref().map_or("", |repo| repo.as_str())),
+            ("stage", one.stage.as_ref().map_or("", |stage| stage.as_str())),
+            ("cluster", one.cluster.as_str()),
+            ("locality", one.locality.as_str()),
+        ];
+        let load = one.load;
+        page.counter("cluster_requests", "Requests that nodes report", &labels, load.issued);
+        page.counter("cluster_errors", "Requests that failed", &labels, load.errors);
+        page.counter("cluster_dropped", "Requests that were dropped", &labels, load.dropped);
+        let under_way = load.in_progress as f64;
+        page.gauge("cluster_requests_in_progress", "Requests under way", &labels, under_way);
+    }
 }
 
 fn stages(page: &mut Page, handle: &Handle) {
     let view = handle.view();
-    for ((repo, stage), fleet) in &view.fleet {
-        let labels = [("repository", repo.as_str()), ("stage", stage.as_str())];
-        page.gauge("xds_nodes", "Connected nodes", &labels, fleet.nodes as f64);
-        page.gauge("xds_nodes_in_step", "Nodes that took all", &labels, fleet.acked as f64);
-        page.gauge("xds_nodes_refusing", "Nodes that refuse", &labels, fleet.nacked as f64);
-    }
     for ((repo, stage), slot) in &view.state.slots {
         let labels = [("repository", repo.as_str()), ("stage", stage.as_str())];
         page.gauge("stage_epoch", "Moves of the stage's pointer", &labels, slot.epoch as f64);

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::config::secrets::read;
-use crate::config::{Config, ConfigError, LimitsConfig, UpstreamConfig};
+use crate::config::{Config, ConfigError, LimitsConfig, UpstreamConfig, XdsTlsConfig};
 use crate::mirror::{Allow, Credentials, Limits, SshKey, Upstream};
 use crate::mirroring::Remotes;
 use crate::model::{RepoName, Secret};
+use crate::xds::{Tls, TlsFiles};
 
 /// The secrets.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +20,8 @@ pub struct Secrets {
     pub oidc: Option<Secret>,
     /// Slack's.
     pub slack: Option<SlackSecrets>,
+    /// TLS of the xDS listener.
+    pub tls: Option<Tls>,
     /// What mirrors may reach; no secret, but checked with them.
     pub mirrors: Remotes,
 }
@@ -56,9 +59,24 @@ impl Secrets {
             let bot_token = read(&slack.bot_token_file)?;
             secrets.slack = Some(SlackSecrets { signing: signing?, bot_token });
         }
+        secrets.tls = config.xds_tls.as_ref().map(tls).transpose()?;
         secrets.mirrors = remotes(config)?;
         Ok(secrets)
     }
+}
+
+fn tls(config: &XdsTlsConfig) -> Result<Tls, ConfigError> {
+    let files = TlsFiles {
+        cert_file: config.cert_file.clone(),
+        key_file: config.key_file.clone(),
+        client_ca_files: config.client_ca_files.clone(),
+        client_crl_files: config.client_crl_files.clone(),
+        required: config.required,
+    };
+    Tls::load(files).map_err(|error| {
+        ConfigError::at(error.file.display().to_string(), error.reason)
+            .with_hint("it is named by `xds.tls` in the configuration")
+    })
 }
 
 fn remotes(config: &Config) -> Result<Remotes, ConfigError> {

@@ -42,6 +42,15 @@ pub(super) struct Args {
     /// the bootstrap
     #[arg(long, value_name = "FILE")]
     token_file: Option<std::path::PathBuf>,
+    /// Speak TLS, and trust these certificates (PEM), where the node finds them
+    #[arg(long, value_name = "PATH")]
+    ca_file: Option<String>,
+    /// The node's own certificate (PEM), where the node finds it
+    #[arg(long, value_name = "PATH", requires = "ca_file", requires = "key_file")]
+    cert_file: Option<String>,
+    /// The key of the node's certificate (PEM), where the node finds it
+    #[arg(long, value_name = "PATH", requires = "cert_file")]
+    key_file: Option<String>,
 }
 
 const TEMPLATE: &str = include_str!("../../templates/envoy/bootstrap.yaml");
@@ -82,6 +91,10 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), Failure> {
         "xds_port": port,
         "delta": !args.sotw,
         "token": token.as_ref().map(Secret::expose),
+        "ca_file": args.ca_file,
+        "cert_file": args.cert_file,
+        "key_file": args.key_file,
+        "xds_host_is_name": host.parse::<std::net::IpAddr>().is_err(),
         "runtime_layers": args.runtime,
         "admin_port": args.admin_port,
     });

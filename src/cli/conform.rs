@@ -13,12 +13,12 @@ use super::Failure;
 use super::client::Server;
 use super::output::{Output, columns};
 use crate::config::secrets;
-use crate::conform::{Case, Driver, NodeShape, Program, Target, cases, rules};
+use crate::conform::{Case, Driver, NodeShape, Program, Target, Tls, cases, rules};
 use crate::model::RepoName;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The server under test, host:port, without TLS
+    /// The server under test, host:port
     #[arg(required_unless_present = "list")]
     address: Option<String>,
     /// Print every rule, and try none
@@ -39,6 +39,18 @@ pub(super) struct Args {
     /// The file that holds a token for the xDS server
     #[arg(long, value_name = "FILE")]
     xds_token_file: Option<PathBuf>,
+    /// The certificates, in PEM, that vouch for the server; without it, no TLS
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// The client's certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "key", requires = "ca")]
+    cert: Option<PathBuf>,
+    /// The key of the client's certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+    /// The name in the server's certificate; without it, that of the address
+    #[arg(long, value_name = "NAME", requires = "ca")]
+    server_name: Option<String>,
     /// A program that gives the server other resources: `describe` and `set`
     #[arg(long, value_name = "PROGRAM", conflicts_with = "repo")]
     driver: Option<PathBuf>,
@@ -107,6 +119,7 @@ fn target(args: &Args, address: String) -> Result<Target, Failure> {
         metadata.entry("stage".to_owned()).or_insert_with(|| args.stage.clone());
     }
     Ok(Target {
+        tls: tls(args, &address)?,
         address,
         token,
         node: NodeShape { id: args.node.clone(), cluster: args.node_cluster.clone(), metadata },
@@ -114,6 +127,24 @@ fn target(args: &Args, address: String) -> Result<Target, Failure> {
         quiet: Duration::from_millis(args.quiet_ms),
         at_once: args.at_once,
     })
+}
+
+fn tls(args: &Args, address: &str) -> Result<Option<Tls>, Failure> {
+    let Some(ca) = &args.ca else { return Ok(None) };
+    let wrong = |text: String| Failure::new(Failure::USAGE, text);
+    let read = |path: &PathBuf| {
+        let read = std::fs::read(path);
+        read.map_err(|error| wrong(format!("`{}` can't be read: {error}", path.display())))
+    };
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let name = args.server_name.as_deref().unwrap_or(host.trim_matches(['[', ']']));
+    let authorities = read(ca)?;
+    let identity = match (&args.cert, &args.key) {
+        (Some(cert), Some(key)) => Some((read(cert)?, read(key)?)),
+        _ => None,
+    };
+    let identity = identity.as_ref().map(|(cert, key)| (cert.as_slice(), key.as_slice()));
+    Tls::new(name, &authorities, identity).map(Some).map_err(wrong)
 }
 
 async fn driver(args: &Args) -> Result<Option<Arc<dyn Driver>>, Failure> {

@@ -94,7 +94,7 @@ fn table(board: &Value) -> String {
 }
 
 /// A time without its fraction, for people.
-fn seconds(time: &str) -> String {
+pub(super) fn seconds(time: &str) -> String {
     match time.split_once('.') {
         Some((whole, _)) => format!("{whole}Z"),
         None => time.to_owned(),

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_saphyr::{Error, Spanned};
 
 use super::{ConfigError, Role};
+use crate::access::NodeScope;
 use crate::model::{ContentHash, Person, RepoName, did_you_mean};
 use crate::schema::mistake;
 use crate::telemetry::logs::LogFormat;
@@ -20,6 +21,7 @@ pub(super) struct File {
     pub(super) data: Option<PathBuf>,
     pub(super) listen: Option<std::net::SocketAddr>,
     pub(super) xds_listen: Option<std::net::SocketAddr>,
+    pub(super) xds: XdsEntry,
     pub(super) base_url: Option<String>,
     pub(super) insecure_dev: Option<bool>,
     pub(super) log: Log,
@@ -102,6 +104,7 @@ pub(super) struct PersonEntry {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Auth {
     pub(super) tokens: Vec<TokenEntry>,
+    pub(super) certificates: Vec<CertificateEntry>,
     pub(super) oidc: Option<OidcEntry>,
 }
 
@@ -125,6 +128,41 @@ pub(super) struct TokenEntry {
     pub(super) role: Role,
     pub(super) person: Option<Person>,
     pub(super) sha256: ContentHash,
+    pub(super) scope: Option<Spanned<NodeScope>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CertificateEntry {
+    pub(super) name: String,
+    pub(super) names: Vec<Spanned<String>>,
+    pub(super) scope: Option<Spanned<NodeScope>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct XdsEntry {
+    pub(super) tls: Option<TlsEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TlsEntry {
+    pub(super) cert_file: PathBuf,
+    pub(super) key_file: PathBuf,
+    #[serde(default)]
+    pub(super) client_ca_files: Vec<PathBuf>,
+    #[serde(default)]
+    pub(super) client_crl_files: Vec<PathBuf>,
+    pub(super) client_certificates: Option<ClientCertificates>,
+}
+
+/// Whether nodes must bring a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ClientCertificates {
+    Required,
+    Optional,
 }
 
 #[derive(Debug, Deserialize)]

@@ -7,14 +7,19 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde_saphyr::Spanned;
+
 use super::file::{
-    File, LimitsEntry, OidcEntry, PersonEntry, Repository, Slack, TokenEntry, UpstreamEntry,
+    CertificateEntry, ClientCertificates, File, LimitsEntry, OidcEntry, PersonEntry, Repository,
+    Slack, TlsEntry, TokenEntry, UpstreamEntry,
 };
 use super::{
-    Config, ConfigError, LimitsConfig, MirrorsConfig, OidcConfig, PersonConfig, RepositoryConfig,
-    SlackConfig, StoreConfig, TokenConfig, UpstreamConfig, WebhookConfig,
+    CertificateConfig, Config, ConfigError, LimitsConfig, MirrorsConfig, OidcConfig, PersonConfig,
+    RepositoryConfig, SlackConfig, StoreConfig, TokenConfig, UpstreamConfig, WebhookConfig,
+    XdsTlsConfig,
 };
-use crate::model::nearest;
+use crate::access::{NamePattern, NodeScope};
+use crate::model::{Role, nearest};
 use crate::telemetry::logs::LogFormat;
 
 /// What the command line gave.
@@ -87,6 +92,7 @@ pub(super) fn merge(
             file.xds_listen,
             loopback(7401),
         ),
+        xds_tls: file.xds.tls.map(|tls| xds_tls(name, tls)).transpose()?,
         base_url: url(name, "base_url", &base_url)?,
         insecure_dev: first(flags.insecure_dev.then_some(true), dev, file.insecure_dev, false),
         log_level: level_filter(level.unwrap_or_else(|| "info".into()))?,
@@ -95,6 +101,7 @@ pub(super) fn merge(
         repositories: repositories(name, file.repositories)?,
         people: people(name, file.people)?,
         tokens: tokens(name, file.auth.tokens)?,
+        certificates: certificates(name, file.auth.certificates)?,
         oidc: file.auth.oidc.map(|oidc| oidc_config(name, oidc)).transpose()?,
         slack: file.slack.map(|slack| slack_config(name, slack)).transpose()?,
         envoys: first(
@@ -285,13 +292,76 @@ fn people(name: &str, entries: Vec<PersonEntry>) -> Result<Vec<PersonConfig>, Co
 
 fn tokens(name: &str, entries: Vec<TokenEntry>) -> Result<Vec<TokenConfig>, ConfigError> {
     unique(name, "the token", entries.iter().map(|entry| entry.name.as_str()))?;
-    let token = |entry: TokenEntry| TokenConfig {
-        name: entry.name,
-        role: entry.role,
-        person: entry.person,
-        sha256: entry.sha256,
+    let token = |entry: TokenEntry| {
+        if let Some(scope) = entry.scope.as_ref().filter(|_| entry.role != Role::Node) {
+            let message = format!("the token `{}` has a scope, but is no node's", entry.name);
+            return Err(ConfigError::at(place(name, scope), message)
+                .with_hint("only `role: node` has one; grant rights on repositories instead"));
+        }
+        Ok(TokenConfig {
+            name: entry.name,
+            role: entry.role,
+            person: entry.person,
+            sha256: entry.sha256,
+            scope: scope(name, entry.scope)?,
+        })
     };
-    Ok(entries.into_iter().map(token).collect())
+    entries.into_iter().map(token).collect()
+}
+
+fn certificates(
+    name: &str,
+    entries: Vec<CertificateEntry>,
+) -> Result<Vec<CertificateConfig>, ConfigError> {
+    unique(name, "the certificate", entries.iter().map(|entry| entry.name.as_str()))?;
+    let certificate = |entry: CertificateEntry| {
+        if entry.names.is_empty() {
+            let message = format!("the certificate `{}` has no `names`", entry.name);
+            return Err(ConfigError::at(name, message)
+                .with_hint("write them as spiffe://mesh.example.com/edge/* or *.example.com"));
+        }
+        let patterns = entry.names.iter().map(|text| {
+            let hint = "write it as spiffe://mesh.example.com/edge/{node} or *.example.com";
+            NamePattern::new(&text.value).map_err(|error| {
+                ConfigError::at(place(name, text), error.to_string()).with_hint(hint)
+            })
+        });
+        Ok(CertificateConfig {
+            names: patterns.collect::<Result<_, _>>()?,
+            scope: scope(name, entry.scope)?,
+            name: entry.name,
+        })
+    };
+    entries.into_iter().map(certificate).collect()
+}
+
+fn scope(name: &str, entry: Option<Spanned<NodeScope>>) -> Result<NodeScope, ConfigError> {
+    let Some(entry) = entry else { return Ok(NodeScope::default()) };
+    match entry.value.compile() {
+        Ok(_) => Ok(entry.value),
+        Err(error) => Err(ConfigError::at(place(name, &entry), format!("`scope`: {error}"))),
+    }
+}
+
+fn place<T>(name: &str, entry: &Spanned<T>) -> String {
+    format!("{name}:{}:{}", entry.referenced.line(), entry.referenced.column())
+}
+
+fn xds_tls(name: &str, entry: TlsEntry) -> Result<XdsTlsConfig, ConfigError> {
+    let more = entry.client_certificates.is_some() || !entry.client_crl_files.is_empty();
+    if entry.client_ca_files.is_empty() && more {
+        let message = "`xds.tls.client_ca_files` is empty, so nodes are asked for no certificate";
+        return Err(ConfigError::at(name, message)
+            .with_hint("name those whose certificates are trusted, or remove the other keys"));
+    }
+    let required = entry.client_certificates != Some(ClientCertificates::Optional);
+    Ok(XdsTlsConfig {
+        cert_file: entry.cert_file,
+        key_file: entry.key_file,
+        client_ca_files: entry.client_ca_files,
+        client_crl_files: entry.client_crl_files,
+        required,
+    })
 }
 
 fn oidc_config(name: &str, entry: OidcEntry) -> Result<OidcConfig, ConfigError> {

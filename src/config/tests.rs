@@ -109,6 +109,50 @@ fn a_mistake_in_the_file_names_its_line_and_what_to_do() {
         ("people: [{name: a, slack: [U1]}, {name: b, slack: [U1]}]\n", "c.yaml", "`U1` is there"),
         ("smoke: {parallel: 0}\n", "c.yaml", "at least 1 is needed"),
         ("base_url: convoy.example.com\n", "c.yaml", "is no URL"),
+        ("xds:\n  tls: {cert_file: a}\n", "c.yaml:2:", "key_file"),
+        ("xds:\n  tls: {cert_fil: a, key_file: b}\n", "c.yaml:2:", "did you mean `cert_file`?"),
+        (
+            "xds: {tls: {cert_file: a, key_file: b, client_certificates: optional}}\n",
+            "c.yaml",
+            "`xds.tls.client_ca_files` is empty",
+        ),
+        (
+            "xds:\n  tls:\n    {cert_file: a, key_file: b, client_ca_files: [c], \
+             client_certificates: maybe}\n",
+            "c.yaml:3:",
+            "maybe",
+        ),
+        (
+            "auth:\n  certificates:\n    - name: a\n      names: [\"spiffe://{id}\"]\n",
+            "c.yaml:4:",
+            "only {node} and {cluster}",
+        ),
+        ("auth: {certificates: [{name: a, names: []}]}\n", "c.yaml", "has no `names`"),
+        (
+            "auth:\n  certificates:\n    - name: a\n      names: [\"*.b\"]\n      \
+             scope: {nodes: [\"web-[\"]}\n",
+            "c.yaml:5:",
+            "`nodes`: `web-[` is no pattern",
+        ),
+        (
+            "auth:\n  certificates:\n    - name: a\n      names: [\"*.b\"]\n      \
+             scope: {stage: [beta]}\n",
+            "c.yaml:5:",
+            "did you mean `stages`?",
+        ),
+        (
+            "auth:\n  certificates:\n    - name: a\n      names: [\"*.b\"]\n      \
+             scope: {kinds: [cluster]}\n",
+            "c.yaml:5:",
+            "did you mean `clusters`?",
+        ),
+        (
+            "auth:\n  tokens:\n    - name: a\n      role: admin\n      sha256: \
+             9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\n      \
+             scope: {stages: [beta]}\n",
+            "c.yaml:6:",
+            "but is no node's",
+        ),
         (
             "slack: {signing_secret_files: [], bot_token_file: b, channel: c}\n",
             "c.yaml",
@@ -147,7 +191,11 @@ fn rules_between_keys_keep_doors_closed() {
         (true, token.clone(), "`insecure_dev` is on although tokens are configured"),
         (true, "listen: 0.0.0.0:1\n".into(), "loopback addresses only"),
         (true, "xds_listen: 0.0.0.0:1\n".into(), "loopback addresses only"),
-        (false, format!("{token}xds_listen: 0.0.0.0:1\n"), "xDS would be open"),
+        (
+            false,
+            token.replace("]}", "], certificates: [{name: a, names: [\"*.b\"]}]}"),
+            "nodes are asked for none",
+        ),
     ];
     for (insecure_dev, text, words) in table {
         let flags = Flags { insecure_dev, ..Flags::default() };

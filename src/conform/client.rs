@@ -30,7 +30,15 @@ impl Client {
         let endpoint = Endpoint::from_shared(format!("http://{}", target.address))
             .map_err(|error| unreachable(&error))?
             .connect_timeout(target.patience);
-        let channel = endpoint.connect().await.map_err(|error| unreachable(&error))?;
+        let channel = match target.tls.clone() {
+            None => endpoint.connect().await,
+            Some(tls) => {
+                let address = target.address.clone();
+                let connect = move |_| tls.clone().connect(address.clone());
+                endpoint.connect_with_connector(tower::service_fn(connect)).await
+            }
+        };
+        let channel = channel.map_err(|error| unreachable(&error))?;
         Ok(Self { channel, token: target.token.clone() })
     }
 

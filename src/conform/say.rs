@@ -146,6 +146,18 @@ impl Line {
         Ok(all)
     }
 
+    /// Takes messages about `kind` until one has `name` in another content than
+    /// the client holds, and gives that one.
+    pub(super) async fn changed(&mut self, kind: ResourceKind, name: &str) -> Result<Answer, Stop> {
+        let before = self.talk(kind).held.get(name).cloned();
+        loop {
+            let answer = self.take(kind).await?;
+            if answer.get(name).is_some_and(|one| Some(&one.body) != before.as_ref()) {
+                return Ok(answer);
+            }
+        }
+    }
+
     /// Takes messages of every type until all of `wanted` is held and nothing
     /// more comes.
     pub(super) async fn settle(&mut self, wanted: &[(ResourceKind, &str)]) -> Result<(), Stop> {

@@ -7,11 +7,15 @@ use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::google::protobuf::value::Kind;
 use envoy_types::pb::google::protobuf::{Struct, Value};
 
+use super::tls::Tls;
+
 /// Where the server is and how to speak to it.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// `host:port`, without TLS.
+    /// `host:port`.
     pub address: String,
+    /// Without it connections are in the clear.
+    pub tls: Option<Tls>,
     /// Sent as `authorization: Bearer …` with every call.
     pub token: Option<crate::model::Secret>,
     /// Who the clients are.

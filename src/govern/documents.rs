@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::access::{ProjectRole, RepositoryPolicy, Subject};
+use crate::access::{NodeGrant, ProjectRole, RepositoryPolicy, Subject};
 use crate::model::{ContentHash, Person, RepoName, Role};
 use crate::store::Quota;
 
@@ -79,6 +79,9 @@ pub struct TokenDocument {
     pub person: Option<Person>,
     /// What it may do everywhere.
     pub role: Role,
+    /// What a token of nodes lets its holder be and see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeGrant>,
     /// The SHA-256 of the secret.
     pub sha256: ContentHash,
     /// Who made it.

@@ -59,7 +59,14 @@ fn guest(name: &str) -> PersonDocument {
 }
 
 fn service(name: &str) -> NewToken {
-    NewToken { name: name.into(), person: None, role: Role::Guest, expires: None, secret: None }
+    NewToken {
+        name: name.into(),
+        person: None,
+        role: Role::Guest,
+        node: None,
+        expires: None,
+        secret: None,
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use super::registry::Inner;
 use super::rights::strip;
 use super::secret::mint;
 use super::{GovernError, NewToken, Stamp, TokenDocument};
-use crate::access::Subject;
+use crate::access::{NodeGrant, Subject};
 use crate::model::{ContentHash, Origin, Person, Role, Secret};
 use crate::telemetry::clock;
 
@@ -27,7 +27,7 @@ pub(super) async fn issue(
     new: NewToken,
 ) -> Result<(TokenDocument, Secret), GovernError> {
     check_id("token", &new.name)?;
-    check_role(&new.name, new.role)?;
+    check_kind(&new)?;
     check_end(new.expires)?;
     let secret = match new.secret {
         Some(brought) => usable(inner, brought)?,
@@ -47,6 +47,7 @@ pub(super) async fn issue(
             name: new.name.clone(),
             person: new.person.clone(),
             role: new.role,
+            node: new.node.clone(),
             sha256: ContentHash::of(secret.expose().as_bytes()),
             created: Stamp { by: by.name.clone(), at: draft.now },
             expires: new.expires,
@@ -70,14 +71,24 @@ fn check_count(inner: &Inner, person: Option<&Person>) -> Result<(), GovernError
     Ok(())
 }
 
-/// xDS knows the tokens of the configuration only.
-fn check_role(name: &str, role: Role) -> Result<(), GovernError> {
-    if role == Role::Node {
-        return Err(GovernError::Invalid(format!(
-            "`{name}`: tokens of nodes stand in the configuration file, under `auth.tokens`"
-        )));
+/// A token is a node's, with all that it may be and see, or not at all.
+fn check_kind(new: &NewToken) -> Result<(), GovernError> {
+    let name = &new.name;
+    match (&new.node, new.role) {
+        (Some(_), Role::Node) if new.person.is_some() => {
+            Err(GovernError::Invalid(format!("`{name}`: a token of nodes is nobody's own")))
+        }
+        (Some(grant), Role::Node) => check_grant(name, grant),
+        (None, Role::Node) => check_grant(name, &NodeGrant::default()),
+        (Some(_), _) => Err(GovernError::Invalid(format!(
+            "`{name}`: only a token with the role `node` has a scope or certificates"
+        ))),
+        (None, _) => Ok(()),
     }
-    Ok(())
+}
+
+fn check_grant(name: &str, grant: &NodeGrant) -> Result<(), GovernError> {
+    grant.check().map_err(|error| GovernError::Invalid(format!("`{name}`: {error}")))
 }
 
 fn check_end(expires: Option<Timestamp>) -> Result<(), GovernError> {
@@ -130,9 +141,31 @@ pub(super) async fn set_role(
     name: &str,
     role: Role,
 ) -> Result<TokenDocument, GovernError> {
-    check_role(name, role)?;
+    let was = inner.registry().tokens.get(name).map(|token| token.role);
+    if was.is_some_and(|was| was != role && (was == Role::Node || role == Role::Node)) {
+        return Err(GovernError::Invalid(format!(
+            "`{name}` can't become a token of nodes or cease to be one; issue another"
+        )));
+    }
     let message = format!("Make the token {name} {role}");
     change(inner, by, name, &message, |token, _| token.role = role).await
+}
+
+/// Changes what a token of nodes lets its holder be and see.
+pub(super) async fn set_grant(
+    inner: &Inner,
+    by: &Origin,
+    name: &str,
+    grant: NodeGrant,
+) -> Result<TokenDocument, GovernError> {
+    check_grant(name, &grant)?;
+    if inner.registry().tokens.get(name).is_some_and(|token| token.role != Role::Node) {
+        return Err(GovernError::Invalid(format!(
+            "`{name}` is no token of nodes; grant rights on repositories to it instead"
+        )));
+    }
+    let message = format!("Change what nodes with the token {name} may be and see");
+    change(inner, by, name, &message, |token, _| token.node = Some(grant.clone())).await
 }
 
 /// Gives a token a new secret.

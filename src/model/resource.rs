@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{ContentHash, NodeGroup, Place};
+use super::{ContentHash, Finding, NodeGroup, Place};
 
 /// A protobuf type URL, such as
 /// `type.googleapis.com/envoy.config.cluster.v3.Cluster`.
@@ -150,6 +150,53 @@ pub struct Resource {
     pub hash: ContentHash,
     /// Where it was written.
     pub place: Place,
+    /// What was worked out about it.
+    pub derived: Derived,
+}
+
+/// What follows from a resource alone, worked out by whoever asks first: an
+/// unchanged resource of the next revision is the same one, and is not looked
+/// at again. No part of what the resource is: all are equal, and a copy, which
+/// may be changed, begins with nothing.
+#[derive(Debug, Default)]
+pub struct Derived {
+    mentions: OnceLock<Box<[Mention]>>,
+    findings: OnceLock<Box<[Finding]>>,
+}
+
+impl Derived {
+    /// What the resource names.
+    pub fn mentions(&self, find: impl FnOnce() -> Vec<Mention>) -> &[Mention] {
+        self.mentions.get_or_init(|| find().into())
+    }
+
+    /// What the linter says of it.
+    pub fn findings(&self, find: impl FnOnce() -> Vec<Finding>) -> &[Finding] {
+        self.findings.get_or_init(|| find().into())
+    }
+}
+
+impl Clone for Derived {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Derived {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Derived {}
+
+/// One reference from a resource to another.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mention {
+    /// What kind of resource is meant.
+    pub kind: ResourceKind,
+    /// Its name.
+    pub name: String,
 }
 
 impl Resource {
@@ -167,7 +214,7 @@ impl Resource {
         place: Place,
     ) -> Self {
         let hash = wrapping.hash(&body);
-        Self { type_url, name, body, wrapping, hash, place }
+        Self { type_url, name, body, wrapping, hash, place, derived: Derived::default() }
     }
 }
 

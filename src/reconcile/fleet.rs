@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::Fleet;
-use crate::model::{RepoName, Stage};
+use crate::model::{NodeId, RepoName, Stage, TypeUrl};
 use crate::snapshot::{Routing, Snapshot};
-use crate::xds::{Hub, NodeStatus, TypeStatus};
+use crate::xds::{Hub, Nack, NodeStatus, TypeStatus};
 
 /// What the nodes' answers mean for a promotion that is being applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,18 +17,25 @@ pub(super) enum Word {
     /// Everybody who is connected took it.
     Taken { nodes: usize },
     /// Somebody refused it.
-    Refused(String),
+    Refused(Box<Refused>),
+}
+
+/// Who refused what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) node: NodeId,
+    pub(super) type_url: TypeUrl,
+    pub(super) nack: Nack,
 }
 
 /// How every stage's nodes stand.
-pub(super) fn standing(nodes: &[NodeStatus]) -> BTreeMap<(RepoName, Stage), Fleet> {
+pub(super) fn standing(hub: &Hub) -> BTreeMap<(RepoName, Stage), Fleet> {
     let mut fleet: BTreeMap<_, Fleet> = BTreeMap::new();
-    for node in nodes {
-        let Some(key) = &node.key else { continue };
-        let of_stage = fleet.entry((key.repo.clone(), key.stage.clone())).or_default();
-        of_stage.nodes += 1;
-        of_stage.acked += usize::from(node.types.iter().all(is_in_step));
-        of_stage.nacked += usize::from(node.types.iter().any(|one| one.nacked.is_some()));
+    for (key, tally) in hub.tally() {
+        let of_stage = fleet.entry((key.repo, key.stage)).or_default();
+        of_stage.nodes += tally.nodes;
+        of_stage.acked += tally.in_step;
+        of_stage.nacked += tally.refusing;
     }
     fleet
 }
@@ -59,7 +66,7 @@ pub(super) fn word(
         }
         let snapshot = hub.snapshot(&key);
         match answer(&node, snapshot.as_deref(), applied_at) {
-            Answer::Refused(detail) => return Word::Refused(detail),
+            Answer::Refused(refused) => return Word::Refused(refused),
             Answer::Taken => taken += 1,
             Answer::Waiting => waiting += 1,
         }
@@ -70,7 +77,7 @@ pub(super) fn word(
 enum Answer {
     Taken,
     Waiting,
-    Refused(String),
+    Refused(Box<Refused>),
 }
 
 fn answer(node: &NodeStatus, snapshot: Option<&Snapshot>, applied_at: Option<Timestamp>) -> Answer {
@@ -81,13 +88,17 @@ fn answer(node: &NodeStatus, snapshot: Option<&Snapshot>, applied_at: Option<Tim
         if let Some(nack) = &status.nacked {
             let since = applied_at.is_some_and(|applied| nack.at >= applied);
             if since || current == Some(&nack.version) {
-                let kind = status.type_url.message().rsplit('.').next().unwrap_or("");
-                let words = format!("{} refused {kind}: {}", node.identity.id, nack.message);
-                return Answer::Refused(words);
+                return Answer::Refused(Box::new(Refused {
+                    node: node.identity.id.clone(),
+                    type_url: status.type_url.clone(),
+                    nack: nack.clone(),
+                }));
             }
         }
         let has_current = current.is_none() || current == status.acked.as_ref();
         in_step &= is_in_step(status) && has_current;
     }
-    if in_step { Answer::Taken } else { Answer::Waiting }
+    // A node that may not see all has other versions than the stage; it knows
+    // itself whether it took all that it is served of the newest.
+    if in_step || node.in_step { Answer::Taken } else { Answer::Waiting }
 }

@@ -23,12 +23,12 @@ use super::Settings;
 use super::cards::{self, Announcer};
 use super::event::{Adoption, Event};
 use super::handle::Handle;
-use super::record::{CardRecord, RecordError, Records};
+use super::record::{CardRecord, DoubtRecord, Loaded, RecordError, Records};
 use super::runs::Runs;
 use super::sync::{BACKOFF, Mode, Repository};
 use super::view::{MirrorState, View};
 use crate::govern::Govern;
-use crate::model::{CommitId, NodeGroup, PromotionId, RepoName, Revision, Stage};
+use crate::model::{CommitId, NodeGroup, PromotionId, RepoName, Revision, SnapshotKey, Stage};
 use crate::promote::{self, Promotion, State};
 use crate::render::Renderer;
 use crate::smoke::Smoke;
@@ -96,7 +96,7 @@ pub async fn start(parts: Parts) -> Result<Handle, StartError> {
         let created = parts.store.create(&repository.name).await;
         created.map_err(|error| fail(error.into()))?;
     }
-    let (state, shown) = records.load().map_err(fail)?;
+    let Loaded { state, cards: shown, doubts } = records.load().map_err(fail)?;
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
     let (view, watching) = watch::channel(Arc::new(View::default()));
     let handle = Handle {
@@ -126,6 +126,7 @@ pub async fn start(parts: Parts) -> Result<Handle, StartError> {
         cards,
         outbox,
         unserved: BTreeSet::new(),
+        doubts,
         started: (Instant::now(), clock::now()),
     };
     owner.resume().await;
@@ -202,13 +203,19 @@ struct Owner {
     outbox: Option<JoinHandle<()>>,
     /// Stages whose pointer moved although what it points at could not be read.
     unserved: BTreeSet<(RepoName, Stage)>,
+    /// What nodes refuse, as it is recorded.
+    doubts: BTreeMap<SnapshotKey, DoubtRecord>,
     started: (Instant, jiff::Timestamp),
 }
 
 impl Owner {
     /// Fires again every effect of what was decided before.
     async fn resume(&mut self) {
+        for (key, doubt) in &self.doubts {
+            self.parts.hub.condemn(key, doubt.version);
+        }
         for (repo, stage) in self.state.slots.keys().cloned().collect::<Vec<_>>() {
+            self.vouch(&repo, &stage).await;
             self.publish(&repo, &stage).await;
         }
         for (repo, mirror) in &mut self.mirrors {
@@ -228,13 +235,13 @@ impl Owner {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut stopping = std::pin::pin!(self.parts.tasks.stopping());
-        let mut look: Option<Instant> = None;
+        let (mut look, mut gather): (Option<Instant>, Duration) = (None, GATHER);
         loop {
             let event = tokio::select! {
                 () = &mut stopping => return self.finish(inbox).await,
                 Some(event) = inbox.recv() => event,
                 Some(_) = self.parts.reports.recv(), if look.is_none() => {
-                    look = Some(Instant::now() + GATHER);
+                    look = Some(Instant::now() + gather);
                     continue;
                 }
                 () = sleep_until(look) => {
@@ -246,7 +253,13 @@ impl Owner {
                 _ = tick.tick() => Event::Tick,
                 else => return,
             };
-            if let Err(error) = self.handle(event).await {
+            let (looks, began) = (matches!(event, Event::Fleet), Instant::now());
+            let handled = self.handle(event).await;
+            if looks {
+                // The larger the fleet, the rarer the look: a tenth of the time.
+                gather = GATHER.max(began.elapsed() * 10).min(TICK);
+            }
+            if let Err(error) = handled {
                 tracing::error!(error = %chain(&error), "a decision could not be recorded");
                 if matches!(error, RecordError::Store(StoreError::Halted)) {
                     self.parts.tasks.fail("the journal can't be written; restart to recover");

@@ -11,6 +11,7 @@
 //! promotions/<id>.json                   one promotion
 //! cards/<id>.json                        where its card stands
 //! mirrors/<project>/<repository>.json    who took a rewritten upstream over
+//! doubts/<project>/<repository>/<stage>/<group>.json    what its nodes refuse
 //! ```
 
 use std::collections::BTreeMap;
@@ -65,6 +66,26 @@ pub(super) struct CardRecord {
     pub(super) content: ContentHash,
 }
 
+/// A publication that its nodes rather refuse, so that a restart does not hand
+/// it to nodes that start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct DoubtRecord {
+    pub(super) key: SnapshotKey,
+    /// The snapshot's version.
+    pub(super) version: ContentHash,
+    pub(super) taken: u64,
+    pub(super) refused: u64,
+    pub(super) at: Timestamp,
+}
+
+/// Everything that is read back at the start.
+#[derive(Debug, Default)]
+pub(super) struct Loaded {
+    pub(super) state: State,
+    pub(super) cards: BTreeMap<PromotionId, CardRecord>,
+    pub(super) doubts: BTreeMap<SnapshotKey, DoubtRecord>,
+}
+
 /// Reads and writes the documents; cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Records {
@@ -77,13 +98,18 @@ impl Records {
         Self { store, held: Arc::default() }
     }
 
+    /// Where they lie.
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Reads everything but the content of bundles.
-    pub(super) fn load(&self) -> Result<(State, BTreeMap<PromotionId, CardRecord>), RecordError> {
+    pub(super) fn load(&self) -> Result<Loaded, RecordError> {
         let repo = RepoName::state();
         let revision = self.store.head(&repo)?.revision;
-        let (mut state, mut cards) = (State::default(), BTreeMap::new());
+        let Loaded { mut state, mut cards, mut doubts } = Loaded::default();
         if revision.0 == 0 {
-            return Ok((state, cards));
+            return Ok(Loaded { state, cards, doubts });
         }
         for (path, _) in self.store.list(&repo, revision, "")? {
             let text = path.as_str();
@@ -103,10 +129,14 @@ impl Records {
                         cards.insert(id, parse(text, &bytes)?);
                     }
                 }
+                "doubts" => {
+                    let doubt: DoubtRecord = parse(text, &bytes)?;
+                    doubts.insert(doubt.key.clone(), doubt);
+                }
                 _ => {}
             }
         }
-        Ok((state, cards))
+        Ok(Loaded { state, cards, doubts })
     }
 
     /// Records documents, and the content of a bundle that is new with them.
@@ -140,6 +170,23 @@ impl Records {
         let body = pretty(card);
         let message = format!("{id}: its card stands in {}", card.card.channel);
         self.commit(vec![Change::Upsert(path, body)], (&Actor::system(), now), &message).await
+    }
+
+    /// Records what the nodes of `key` refuse, or that they do no more.
+    pub(super) async fn write_doubt(
+        &self,
+        key: &SnapshotKey,
+        doubt: Option<&DoubtRecord>,
+        now: Timestamp,
+    ) -> Result<(), RecordError> {
+        let SnapshotKey { repo, stage, group } = key;
+        let path = FilePath::new(&format!("doubts/{repo}/{stage}/{group}.json"))?;
+        let (change, word) = match doubt {
+            Some(doubt) => (Change::Upsert(path, pretty(doubt)), "refuse"),
+            None => (Change::Remove(path), "no longer refuse"),
+        };
+        let message = format!("{key}: its nodes {word} what is served");
+        self.commit(vec![change], (&Actor::system(), now), &message).await
     }
 
     /// Records that a rewritten upstream was taken over.

@@ -11,8 +11,8 @@ use super::rendered::RenderedFile;
 use crate::model::{ContentHash, Problem, Resource};
 
 /// How many entries one generation holds: a file × stage × group each. A
-/// pipeline of four stages and some thousand files fits.
-const GENERATION_MAX: usize = 10_000;
+/// pipeline of four stages and ten thousand files fits.
+const GENERATION_MAX: usize = 50_000;
 
 /// What one file rendered to for one set of values.
 #[derive(Debug)]

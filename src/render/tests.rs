@@ -229,7 +229,7 @@ fn convoys_own_templates_are_filled_in() {
     let values = serde_json::json!({
         "node_id": "a-1", "node_cluster": "front", "stage": "beta", "metadata": {"role": "edge"},
         "region": "west", "zone": "a", "delta": true, "token": "", "xds_host": "127.0.0.1",
-        "xds_port": 7401, "runtime_layers": ["mesh"], "admin_port": 9901,
+        "xds_port": 7401, "runtime_layers": ["mesh"], "admin_port": 9901, "ca_file": "",
     });
     let text = fill(&FilePath::new("bootstrap.yaml").unwrap(), source, values).unwrap();
     insta::assert_snapshot!(text);

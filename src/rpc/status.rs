@@ -68,6 +68,13 @@ pub(super) fn unauthenticated() -> Status {
     rich(Code::Unauthenticated, "UNAUTHENTICATED", "no valid token was sent", hint)
 }
 
+/// For what only operators see.
+pub(super) fn not_operator(name: &str) -> Status {
+    Status::permission_denied(format!(
+        "{name} may not see the state of clients: it takes a token with the role operator"
+    ))
+}
+
 /// A right is missing.
 pub(super) fn denied(missing: &Missing) -> Status {
     let hint = "ask an owner of the project to grant it";

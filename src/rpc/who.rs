@@ -32,6 +32,16 @@ pub(super) fn caller(rpc: &Rpc, metadata: &MetadataMap) -> Result<Principal, Sta
     identify(rpc, metadata)().ok_or_else(status::unauthenticated)
 }
 
+/// Whether whoever sent this metadata may see the state of every node: an
+/// operator, as for the pages that show it.
+pub(super) fn may_look(rpc: &Rpc, metadata: &MetadataMap) -> Result<(), Status> {
+    let who = caller(rpc, metadata)?;
+    match who.role.covers(Role::Operator) {
+        true => Ok(()),
+        false => Err(status::not_operator(&who.name)),
+    }
+}
+
 fn developer(person: Option<Person>) -> Principal {
     let name = person.as_ref().map_or_else(|| DEV_PERSON.to_owned(), ToString::to_string);
     Principal { name, person, token: None, teams: Default::default(), role: Role::Admin }

@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use prost_reflect::DynamicMessage;
 
-use self::mention::{Mention, mentions};
-use crate::model::{Problem, Resource, ResourceKind, TypeUrl, did_you_mean};
+use self::mention::mentions;
+use crate::model::{Mention, Problem, Resource, ResourceKind, TypeUrl, did_you_mean};
 use crate::schema::Schema;
 
 /// Every reference that leads nowhere within `resources` (one node group's
@@ -42,11 +42,12 @@ fn check_with(
     let names = Names::of(resources);
     let mut problems = BTreeSet::new();
     for one in resources {
-        let Some(message) = decode(&one.type_url, &one.body) else { continue };
-        let missing = mentions(decode, &message)
-            .into_iter()
-            .filter(|m| !names.hold(m) && !incomplete.contains(&m.kind));
-        problems.extend(missing.map(|mention| problem(one, &mention, &names)));
+        let named = one.derived.mentions(|| {
+            let message = decode(&one.type_url, &one.body);
+            message.map(|message| mentions(decode, &message)).unwrap_or_default()
+        });
+        let missing = named.iter().filter(|m| !names.hold(m) && !incomplete.contains(&m.kind));
+        problems.extend(missing.map(|mention| problem(one, mention, &names)));
     }
     problems.into_iter().collect()
 }

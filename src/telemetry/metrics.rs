@@ -57,7 +57,7 @@ impl Spread {
 
 impl EncodeMetric for Spread {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let bounds = BOUNDS.iter().copied().chain([f64::MAX]);
+        let bounds = BOUNDS.iter().copied().chain([f64::INFINITY]);
         let buckets: Vec<_> = bounds.zip(self.counts.iter().copied()).collect();
         encoder.encode_histogram::<NoLabelSet>(self.sum, self.count(), &buckets, None)
     }

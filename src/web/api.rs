@@ -42,7 +42,10 @@
 //! | `POST /promotions/{id}/approve` `{plan?, note?}` | operator | `promotion, message, already` |
 //! | `POST /promotions/{id}/reject` `{reason?}` | operator | the same |
 //! | `POST /promotions/{id}/cancel` `{reason?}` | operator | the same |
-//! | `GET /nodes?stage=` | reader | `total, nodes` |
+//! | `GET /nodes?stage=&state=` | reader | `total, states, nodes` with what each type has, lacks and refuses, and who wrote that |
+//! | `GET /nodes/{node}?all=1` | reader | `node, resources`: those in which it differs, or all |
+//! | `GET R/stages/{stage}/nodes?revision=&ready=95&nodes=&wait=` | read | `reached, refused, nodes, ready, needed, waiting`, within `wait` seconds (at most 25) as soon as it is one or the other |
+//! | `GET /loads?stage=` | reader | `loads`: what clusters carry, as nodes report it |
 //! | `GET /snapshots/{project}/{repo}/{stage}/{group}?yaml=1` | reader | what is served |
 //!
 //! Mirrors and credentials: see `mirrors`.
@@ -58,6 +61,7 @@ mod events;
 mod govern;
 mod look;
 pub(crate) mod mirrors;
+mod ready;
 mod repos;
 mod serving;
 
@@ -90,6 +94,8 @@ pub(crate) fn routes() -> Vec<Entry> {
         Entry::get("/api/v1/whoami", LOGIN, look::whoami),
         Entry::get("/api/v1/events", LOGIN, events::stream),
         Entry::get("/api/v1/nodes", READER, serving::nodes),
+        Entry::get("/api/v1/nodes/{node}", READER, serving::node),
+        Entry::get("/api/v1/loads", READER, serving::loads),
         Entry::get(
             "/api/v1/snapshots/{project}/{repo}/{stage}/{group}",
             READ_ALL,
@@ -115,6 +121,7 @@ fn repo_routes() -> Vec<Entry> {
         Entry::get("/api/v1/repos/{project}/{repo}/board", READ_ALL, look::board),
         Entry::get("/api/v1/repos/{project}/{repo}/bundles", READ_ALL, look::bundles),
         Entry::get("/api/v1/repos/{project}/{repo}/diff", READ_ALL, look::diff),
+        Entry::get("/api/v1/repos/{project}/{repo}/stages/{stage}/nodes", READ_ALL, ready::ready),
     ]
 }
 

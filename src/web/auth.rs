@@ -594,6 +594,7 @@ mod tests {
             name: "ci".into(),
             person: None,
             role: Role::Reader,
+            node: None,
             expires: None,
             secret: None,
         };

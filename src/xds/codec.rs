@@ -18,7 +18,7 @@ use super::session::{Outgoing, Protocol};
 use crate::snapshot::wire::{field_len, put_field};
 
 /// The largest request: the initial versions of some 500,000 resources.
-const MAX_REQUEST_BYTES: usize = 64 << 20;
+pub(super) const MAX_REQUEST_BYTES: usize = 64 << 20;
 /// Resources up to this size are copied behind their head: one frame of the
 /// connection costs more than the copy.
 const SMALL: usize = 4 << 10;
@@ -26,7 +26,7 @@ const SMALL: usize = 4 << 10;
 const PREFIX: usize = 5;
 
 /// What we call ourselves in `control_plane.identifier`.
-const IDENTIFIER: &[u8] = b"convoy";
+pub(super) const IDENTIFIER: &[u8] = b"convoy";
 
 const VERSION: u32 = 1;
 const TYPE_URL: u32 = 4;

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::counters::Counts;
 use super::line::{Latest, Line};
+use super::load::{ClusterLoad, Loads};
 use super::pulse::Pulse;
 use super::registry::{self, Registry};
 use super::session::{Answer, Outgoing};
@@ -73,6 +74,7 @@ struct Shared {
     everyone: Option<SnapshotKey>,
     reports: mpsc::Sender<Report>,
     changes: Pulse,
+    loads: Mutex<Loads>,
     counts: Counts,
 }
 
@@ -99,6 +101,7 @@ impl Hub {
             everyone,
             reports,
             changes: Pulse::default(),
+            loads: Mutex::default(),
             counts: Counts::default(),
         };
         Self { shared: Arc::new(shared) }
@@ -208,6 +211,12 @@ impl Hub {
         resources
     }
 
+    /// What a node's streams are served from.
+    pub(super) fn serves(&self, node: &NodeId) -> Vec<Arc<Snapshot>> {
+        let streams = locked(&self.shared.registry).node(node);
+        streams.iter().filter_map(|stream| stream.session().serves()).collect()
+    }
+
     /// One connected node.
     pub fn node(&self, node: &NodeId) -> Option<NodeStatus> {
         self.shared.changes.look();
@@ -220,6 +229,21 @@ impl Hub {
     /// it once. Whoever is woken by it must look before waiting again.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.shared.changes.follow()
+    }
+
+    /// What nodes reported of the load on clusters, summed up.
+    pub fn cluster_loads(&self) -> Vec<ClusterLoad> {
+        self.loads().all()
+    }
+
+    /// How many reported sums were not kept, because there are too many.
+    pub fn loads_refused(&self) -> u64 {
+        self.loads().refused()
+    }
+
+    /// The sums, for whoever takes reports in.
+    pub(super) fn loads(&self) -> MutexGuard<'_, Loads> {
+        locked(&self.shared.loads)
     }
 
     /// What was counted so far.
@@ -270,8 +294,9 @@ impl Hub {
         let standing = Standing::new(identity, credential, session, clock::now());
         standing.assign(key, latest.map(|latest| latest.line().clone()));
         let standing = Arc::new(standing);
-        locked(&self.shared.registry).joined(standing.clone());
+        let returns = locked(&self.shared.registry).joined(standing.clone());
         self.shared.counts.opened.add(1);
+        self.shared.counts.reconnects.add(u64::from(returns));
         self.report(Report::Changed);
         self.stands();
         standing
@@ -351,7 +376,7 @@ impl Hub {
                 if let Some(latest) = latest {
                     latest.refused();
                 }
-                standing.seat().settled = None;
+                standing.seat().unsettle();
                 let names = resources.iter().map(|name| &*name.0).collect::<Vec<_>>().join(" ");
                 // A fleet that refuses one thing is one line, not a thousand.
                 match self.remember(&type_url, &message) {
@@ -373,6 +398,12 @@ impl Hub {
         counts.pushes.add(1);
         counts.resources.add(outgoing.resources.len() as u64);
         counts.bytes.add(bytes as u64);
+    }
+
+    /// A request that opened no stream is answered with so many resources.
+    pub(super) fn polled(&self, resources: usize) {
+        self.shared.counts.pushes.add(1);
+        self.shared.counts.resources.add(resources as u64);
     }
 
     /// A stream was refused, or ended for a reason of ours.

@@ -45,7 +45,8 @@ fn version(told: UserAgentVersionType) -> Option<String> {
     }
 }
 
-fn locality(locality: Locality) -> String {
+/// A place as `region/zone/sub_zone`.
+pub(super) fn locality(locality: Locality) -> String {
     let parts = [locality.region, locality.zone, locality.sub_zone];
     parts.join("/").trim_end_matches('/').to_owned()
 }

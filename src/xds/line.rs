@@ -17,7 +17,7 @@
 //! Streams count, not answers: a reconnecting client is not counted twice for
 //! one publication, because it is served the good one.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::model::{BundleId, ContentHash, Revision, TypeUrl};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, TypeSnapshot};
 use crate::telemetry::clock;
 
 /// How many publications of a key are remembered by their versions.
@@ -89,7 +89,6 @@ impl Publication {
 #[derive(Debug, Clone)]
 struct Edition {
     release: Option<Release>,
-    at: Timestamp,
     version: ContentHash,
     types: Vec<(TypeUrl, Arc<str>)>,
 }
@@ -115,6 +114,9 @@ struct Past {
     numbers: u64,
     /// Oldest first; the last one is what is served.
     editions: VecDeque<Edition>,
+    /// Where each version of a type in them comes from: nodes are many, and
+    /// each is asked for with every look at the fleet.
+    origins: HashMap<(TypeUrl, Arc<str>), Origin>,
     /// What the fleet took, the newest first: two, because the first may be
     /// what is doubted now.
     good: Vec<Arc<Snapshot>>,
@@ -197,15 +199,9 @@ impl Line {
     }
 
     /// Where a version of a type comes from.
-    pub(super) fn origin(&self, type_url: &TypeUrl, version: &str) -> Option<Origin> {
-        let past = self.past();
-        let has = |edition: &&Edition| {
-            edition.types.iter().any(|(url, one)| url == type_url && **one == *version)
-        };
-        let newest = past.editions.iter().rev().find(has)?;
-        let run = past.editions.iter().rev().skip_while(|one| !has(one)).take_while(has);
-        let since = run.last().map_or(newest.at, |first| first.at);
-        Some(Origin { release: newest.release.clone(), since })
+    pub(super) fn origin(&self, type_url: &TypeUrl, version: &Arc<str>) -> Option<Origin> {
+        let version = (type_url.clone(), version.clone());
+        self.past().origins.get(&version).cloned()
     }
 
     /// A stream says something of a publication; `before` is what it said
@@ -236,16 +232,32 @@ impl Line {
 
 impl Past {
     fn note(&mut self, snapshot: &Snapshot, release: Option<Release>) {
-        let version = |(url, one): (&TypeUrl, &Arc<_>)| (url.clone(), type_version(one));
-        let types = snapshot.types.iter().map(version).collect();
-        if self.editions.len() == EDITIONS_KEPT {
-            self.editions.pop_front();
+        let at = clock::now();
+        let version =
+            |(url, one): (&TypeUrl, &Arc<TypeSnapshot>)| (url.clone(), one.version.clone());
+        let types: Vec<_> = snapshot.types.iter().map(version).collect();
+        let before = self.editions.back().map(|edition| edition.types.as_slice());
+        for one in &types {
+            // Without a break, it is as old as it was.
+            let stays = before.is_some_and(|before| before.contains(one));
+            let since = self.origins.get(one).filter(|_| stays).map_or(at, |origin| origin.since);
+            self.origins.insert(one.clone(), Origin { release: release.clone(), since });
         }
-        let edition = Edition { release, at: clock::now(), version: snapshot.version, types };
-        self.editions.push_back(edition);
+        self.editions.push_back(Edition { release, version: snapshot.version, types });
+        if self.editions.len() > EDITIONS_KEPT
+            && let Some(oldest) = self.editions.pop_front()
+        {
+            let rest = &self.editions;
+            let gone =
+                oldest.types.iter().filter(|one| !rest.iter().any(|e| e.types.contains(one)));
+            gone.for_each(|one| drop(self.origins.remove(one)));
+        }
     }
 
     fn take_as_good(&mut self, snapshot: Arc<Snapshot>) {
+        if self.good.first().is_some_and(|first| first.version == snapshot.version) {
+            return;
+        }
         self.good.retain(|known| known.version != snapshot.version);
         self.good.insert(0, snapshot);
         self.good.truncate(2);
@@ -255,10 +267,6 @@ impl Past {
     fn good_before(&self, newest: &Snapshot) -> Option<Arc<Snapshot>> {
         self.good.iter().find(|good| good.version != newest.version).cloned()
     }
-}
-
-fn type_version(of_type: &Arc<crate::snapshot::TypeSnapshot>) -> Arc<str> {
-    of_type.version.clone()
 }
 
 /// One stream's end of a line.
@@ -460,5 +468,10 @@ mod tests {
         assert_eq!(origin(3).unwrap().release, release(3));
         assert!(origin(1).unwrap().since >= first.at.min(origin(3).unwrap().since));
         assert_eq!(origin(9), None);
+        for n in 10..10 + EDITIONS_KEPT as i64 {
+            line.publish(snapshot(n), None);
+        }
+        assert_eq!(origin(3), None, "what is long ago is forgotten");
+        assert_eq!(line.past().origins.len(), EDITIONS_KEPT);
     }
 }

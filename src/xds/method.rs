@@ -5,12 +5,14 @@ use super::Refusal;
 use super::session::Protocol;
 use crate::model::{ResourceKind, TypeUrl};
 
-/// One streaming method.
+/// One method.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Method {
     pub(super) protocol: Protocol,
     /// `None` for an aggregated stream.
     pub(super) type_url: Option<TypeUrl>,
+    /// Whether it answers one request and ends, instead of streaming.
+    pub(super) once: bool,
 }
 
 /// A service: its name, what its methods end in, and the type it is for.
@@ -36,9 +38,14 @@ const SERVICES: [Service; 10] = [
     ),
 ];
 
+/// The services that are no discovery.
+const BESIDE: [&str; 2] =
+    ["load_stats.v3.LoadReportingService", "status.v3.ClientStatusDiscoveryService"];
+
 /// The full names of the gRPC services of xDS that are served.
 pub fn services() -> Vec<String> {
-    SERVICES.iter().map(|(name, ..)| format!("{PACKAGE}{name}")).collect()
+    let discovery = SERVICES.iter().map(|(name, ..)| *name);
+    discovery.chain(BESIDE).map(|name| format!("{PACKAGE}{name}")).collect()
 }
 
 impl Method {
@@ -50,14 +57,20 @@ impl Method {
         let (service, method) = rest.split_once('/').ok_or_else(unknown)?;
         let known = SERVICES.iter().find(|(name, ..)| *name == service);
         let (_, suffix, kind) = known.ok_or_else(unknown)?;
-        let protocol = match method.strip_suffix(suffix) {
-            // Virtual hosts have never had a state-of-the-world variant.
-            Some("Stream") if *kind != Some(ResourceKind::VirtualHosts) => Protocol::Sotw,
-            Some("Delta") => Protocol::Delta,
-            Some("Fetch") if kind.is_some() => return Err(Refusal::NotServed("fetching once")),
+        // Virtual hosts have never had a state-of-the-world variant.
+        let sotw = *kind != Some(ResourceKind::VirtualHosts);
+        let (protocol, once) = match method.strip_suffix(suffix) {
+            Some("Stream") if sotw => (Protocol::Sotw, false),
+            Some("Fetch") if sotw && kind.is_some() => (Protocol::Sotw, true),
+            Some("Delta") => (Protocol::Delta, false),
             _ => return Err(unknown()),
         };
-        Ok(Self { protocol, type_url: kind.map(ResourceKind::type_url) })
+        Ok(Self { protocol, type_url: kind.map(ResourceKind::type_url), once })
+    }
+
+    /// What `kind` is asked for by, where no stream is opened.
+    pub(super) fn fetching(kind: ResourceKind) -> Self {
+        Self { protocol: Protocol::Sotw, type_url: Some(kind.type_url()), once: true }
     }
 
     /// The type that a message which says `given` is about.
@@ -76,23 +89,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_service_has_both_variants_but_virtual_hosts() {
+    fn every_service_has_all_variants_but_virtual_hosts_and_the_aggregated_one() {
         for (service, suffix, kind) in SERVICES {
             let at = |prefix| Method::at(&format!("/envoy.service.{service}/{prefix}{suffix}"));
             let type_url = kind.map(ResourceKind::type_url);
-            let delta = Method { protocol: Protocol::Delta, type_url: type_url.clone() };
+            let delta =
+                Method { protocol: Protocol::Delta, type_url: type_url.clone(), once: false };
             assert_eq!(at("Delta"), Ok(delta));
             let sotw = at("Stream").ok();
-            let expected = (kind != Some(ResourceKind::VirtualHosts))
-                .then_some(Method { protocol: Protocol::Sotw, type_url });
+            let expected = (kind != Some(ResourceKind::VirtualHosts)).then_some(Method {
+                protocol: Protocol::Sotw,
+                type_url,
+                once: false,
+            });
             assert_eq!(sotw, expected);
+            let fetched = kind.filter(|kind| *kind != ResourceKind::VirtualHosts);
+            assert_eq!(at("Fetch").ok(), fetched.map(Method::fetching));
         }
     }
 
     #[test]
-    fn unknown_paths_and_fetches_are_told_apart() {
-        let fetch = "/envoy.service.cluster.v3.ClusterDiscoveryService/FetchClusters";
-        assert!(matches!(Method::at(fetch), Err(Refusal::NotServed(_))));
+    fn unknown_paths_are_refused() {
         for path in ["", "/", "/x/y", "/envoy.service.cluster.v3.ClusterDiscoveryService/Streamx"] {
             assert!(matches!(Method::at(path), Err(Refusal::UnknownMethod(_))), "{path}");
         }
@@ -101,11 +118,12 @@ mod tests {
     #[test]
     fn a_stream_for_one_type_fills_it_in_and_refuses_another() {
         let clusters = ResourceKind::Clusters.type_url();
-        let one = Method { protocol: Protocol::Sotw, type_url: Some(clusters.clone()) };
+        let one =
+            Method { protocol: Protocol::Sotw, type_url: Some(clusters.clone()), once: false };
         assert_eq!(one.resolve(String::new()), Ok(clusters.clone()));
         assert_eq!(one.resolve(clusters.to_string()), Ok(clusters));
         assert!(matches!(one.resolve("x/y".into()), Err(Refusal::OtherType { .. })));
-        let all = Method { protocol: Protocol::Sotw, type_url: None };
+        let all = Method { protocol: Protocol::Sotw, type_url: None, once: false };
         assert_eq!(all.resolve(String::new()), Err(Refusal::NoType));
         assert_eq!(all.resolve("x/y".into()), Ok(TypeUrl("x/y".into())));
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use super::{Hub, NodeStatus, serve};
+use super::{Guard, Hub, NodeStatus, serve};
 use crate::snapshot::Snapshot;
 use crate::tasks::Tasks;
 
@@ -34,7 +34,7 @@ pub async fn listen_private(snapshot: Arc<Snapshot>) -> io::Result<Private> {
     let tasks = Tasks::default();
     let (served, stopping) = (hub.clone(), tasks.stopping());
     tasks.spawn("private xds", async move {
-        if let Err(error) = serve(listener, served, Vec::new(), None, stopping).await {
+        if let Err(error) = serve(listener, served, Guard::open(), None, stopping).await {
             tracing::error!(error = %error, "a private xDS listener ended");
         }
     });

@@ -9,12 +9,32 @@ pub(super) enum Refusal {
     /// There is no such method.
     #[error("no such method: {0}")]
     UnknownMethod(String),
-    /// The method exists in Envoy's interface, and not here.
-    #[error("{0} is not served; use the streaming method of the same service")]
-    NotServed(&'static str),
     /// No token, or a wrong one.
     #[error("a valid bearer token is required")]
     Unauthenticated,
+    /// The certificate is good, and nobody's.
+    #[error(
+        "no node comes with a certificate of `{0}`; name it in `auth.certificates` or issue a \
+         token with that certificate"
+    )]
+    UnknownCertificate(String),
+    /// The certificate is trusted no more, or has ended.
+    #[error("the client's certificate has ended, is revoked, or is trusted no more")]
+    Distrusted,
+    /// What the stream was opened with is good no more.
+    #[error("the {0} was revoked or has ended")]
+    Withdrawn(String),
+    /// What the client says it is, or is served from, is not for it.
+    #[error("the {who} does not allow this: {rule}")]
+    Outside {
+        /// The token or certificate.
+        who: String,
+        /// What it says.
+        rule: String,
+    },
+    /// Less may be seen now, and messages wait that hold more.
+    #[error("what this node may see was narrowed while messages waited; open the stream again")]
+    Narrowed,
     /// The first message did not say who the client is.
     #[error("the first message of a stream must carry node.id")]
     NoNode,
@@ -32,6 +52,9 @@ pub(super) enum Refusal {
         /// The message's.
         given: String,
     },
+    /// Nothing is published for the client, or no rule says what it is served.
+    #[error("nothing is served to this node; is its stage active, and does a rule match it?")]
+    NothingServed,
     /// A message was compressed, which we never said we read.
     #[error("compressed messages are not read; send them with grpc-encoding: identity")]
     Compressed,
@@ -61,14 +84,18 @@ impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
         let text = refusal.to_string();
         match refusal {
-            Refusal::UnknownMethod(_) | Refusal::NotServed(_) | Refusal::Compressed => {
-                Self::unimplemented(text)
-            }
-            Refusal::Unauthenticated => Self::unauthenticated(text),
+            Refusal::UnknownMethod(_) | Refusal::Compressed => Self::unimplemented(text),
+            Refusal::Unauthenticated
+            | Refusal::UnknownCertificate(_)
+            | Refusal::Distrusted
+            | Refusal::Withdrawn(_) => Self::unauthenticated(text),
+            Refusal::Outside { .. } => Self::permission_denied(text),
+            Refusal::Narrowed => Self::aborted(text),
             Refusal::NoNode
             | Refusal::NoType
             | Refusal::OtherType { .. }
             | Refusal::Malformed(_) => Self::invalid_argument(text),
+            Refusal::NothingServed => Self::not_found(text),
             Refusal::Silent(_) => Self::deadline_exceeded(text),
             Refusal::TooLarge { .. } | Refusal::TooManyTypes | Refusal::TooManyNames => {
                 Self::resource_exhausted(text)

@@ -1,23 +1,31 @@
 //! Who is connected. Touched when a stream comes or goes and when somebody
 //! looks, never by what a stream does in between: that is in its `Standing`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::standing::{Seat, Standing};
 use super::{NodeStatus, TypeStatus};
 use crate::model::{NodeId, TypeUrl};
 
+/// How many nodes that left are remembered; then the memory begins anew.
+const LEFT_MAX: usize = 20_000;
+
 /// Every open stream, by node. Within a node, a later stream is further back.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     nodes: BTreeMap<NodeId, Vec<Arc<Standing>>>,
+    /// Who was here and is not any more.
+    left: BTreeSet<NodeId>,
 }
 
 impl Registry {
-    /// A stream of a node opened.
-    pub(super) fn joined(&mut self, standing: Arc<Standing>) {
-        self.nodes.entry(standing.identity().id.clone()).or_default().push(standing);
+    /// A stream of a node opened. True where the node returns.
+    pub(super) fn joined(&mut self, standing: Arc<Standing>) -> bool {
+        let node = standing.identity().id.clone();
+        let returns = self.left.remove(&node);
+        self.nodes.entry(node).or_default().push(standing);
+        returns
     }
 
     /// A stream ended; with its last stream a node goes.
@@ -27,6 +35,10 @@ impl Registry {
         streams.retain(|one| !Arc::ptr_eq(one, standing));
         if streams.is_empty() {
             self.nodes.remove(node);
+            if self.left.len() == LEFT_MAX {
+                self.left.clear();
+            }
+            self.left.insert(node.clone());
         }
     }
 
@@ -76,16 +88,16 @@ fn type_statuses(stream: &Standing) -> Vec<TypeStatus> {
     let seat = stream.seat().clone();
     let Some(line) = &seat.line else { return types };
     for one in &mut types {
-        let origin = |version: &str| line.origin(&one.type_url, version);
+        let origin = |version: &Arc<str>| line.origin(&one.type_url, version);
         let due = serves.as_ref().and_then(|serves| serves.types.get(&one.type_url));
         let due = due.map(|of_type| &of_type.version);
         // Who sees a part of a snapshot has versions of its own, which lead
         // nowhere: then what the whole stream took last is the word.
-        let took = one.acked.as_deref().map(|acked| origin(acked).and_then(|one| one.release));
+        let took = one.acked.as_ref().map(|acked| origin(acked).and_then(|one| one.release));
         let release = took.and_then(|took| took.or_else(|| seat.release()));
         let asks = one.wildcard || one.names > 0;
         let behind = asks && due.is_some() && due != one.acked.as_ref();
-        let since = || due.and_then(|due| origin(due)).map(|origin| origin.since);
+        let since = || due.and_then(origin).map(|origin| origin.since);
         let published = || line.latest().map(|newest| newest.at);
         one.behind_since = if behind { since().or_else(published) } else { None };
         one.release = release;
@@ -122,12 +134,13 @@ mod tests {
     fn a_node_lasts_as_long_as_its_last_stream() {
         let mut registry = Registry::default();
         let (one, two) = (stream("a"), stream("a"));
-        registry.joined(one.clone());
-        registry.joined(two.clone());
+        assert!(!registry.joined(one.clone()));
+        assert!(!registry.joined(two.clone()));
         registry.left(&one);
         assert_eq!(status(&registry.all()[0]).map(|node| node.streams), Some(1));
         registry.left(&two);
         assert!(registry.all().is_empty());
         assert!(registry.node(&NodeId("a".into())).is_empty());
+        assert!(registry.joined(one), "it returns");
     }
 }

@@ -18,6 +18,7 @@
 //! `reach` (what names stand for), `holding` (what the client has), `flight`
 //! (what was not answered), `heartbeat` and `dress` (times to live).
 
+mod awaited;
 mod channel;
 mod dress;
 mod flight;
@@ -35,19 +36,20 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use self::awaited::Awaited;
 use self::channel::{Channel, Sending};
 use self::order::{Role, place, role};
 use super::Refusal;
 use super::features::Features;
 use crate::model::{ResourceKind, ResourceName, TypeUrl};
-use crate::snapshot::{Batch, Served, Snapshot, TypeSnapshot};
+use crate::snapshot::{Batch, Snapshot, TypeSnapshot};
 
 /// How long types wait for one another's answers.
 const HOLD: Duration = Duration::from_secs(5);
 /// How many types one stream may ask for; Envoy knows nine.
 const MAX_TYPES: usize = 64;
 /// How many names one stream may ask for within a type.
-const MAX_NAMES: usize = 500_000;
+pub(super) const MAX_NAMES: usize = 500_000;
 
 /// Which of the two variants a stream speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +116,7 @@ pub(super) struct Session {
     held_since: Option<Duration>,
     /// Endpoints of clusters that were sent before endpoints were asked for:
     /// a cluster that warms needs them even if the client has the version.
-    awaited: BTreeSet<ResourceName>,
+    awaited: Awaited,
     /// What a type without resources is compared with.
     nothing: Arc<TypeSnapshot>,
 }
@@ -129,7 +131,7 @@ impl Session {
             channels: BTreeMap::new(),
             nonces: 0,
             held_since: None,
-            awaited: BTreeSet::new(),
+            awaited: Awaited::default(),
             nothing: Arc::default(),
         }
     }
@@ -159,9 +161,12 @@ impl Session {
         }
         if place.0 == Some(ResourceKind::Endpoints) {
             let awaited = std::mem::take(&mut self.awaited);
-            awaited.iter().filter(|n| channel.subscription.covers(n)).for_each(|name| {
-                channel.holding.owe(name);
-            });
+            let asked = channel.subscription.names.iter();
+            let owed = match (channel.subscription.wildcard, &current) {
+                (true, Some(current)) => awaited.among(current.resources.keys()),
+                _ => awaited.among(asked),
+            };
+            owed.iter().for_each(|name| channel.holding.owe(name));
         }
         Ok((answer, self.pump(now)))
     }
@@ -321,7 +326,7 @@ impl Session {
 
     /// A cluster that was sent anew warms until its endpoints come, even if
     /// they did not change, and not every client asks for them again.
-    fn owe_endpoints(&mut self, clusters: &[Arc<Served>]) {
+    fn owe_endpoints(&mut self, clusters: &Batch) {
         let names = clusters.iter().filter_map(|cluster| cluster.endpoints.as_ref());
         let endpoints = (Some(ResourceKind::Endpoints), ResourceKind::Endpoints.type_url());
         match self.channels.get_mut(&endpoints) {
@@ -330,9 +335,7 @@ impl Session {
                     channel.holding.owe(name);
                 }
             }),
-            None if self.protocol == Protocol::Delta && self.awaited.len() < MAX_NAMES => {
-                self.awaited.extend(names.cloned());
-            }
+            None if self.protocol == Protocol::Delta => self.awaited.add(clusters),
             None => {}
         }
     }

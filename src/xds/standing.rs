@@ -53,6 +53,13 @@ impl Seat {
         !self.refusing && (newest.is_none() || newest == self.settled.map(|(version, _)| version))
     }
 
+    /// Takes back that it took what is served now: it refuses a part of it.
+    pub(super) fn unsettle(&mut self) {
+        let newest = self.line.as_ref().and_then(|line| line.latest());
+        let newest = newest.map(|newest| newest.snapshot.version);
+        self.settled = self.settled.filter(|(version, _)| Some(*version) != newest);
+    }
+
     /// The newest release that it took all of.
     pub(super) fn release(&self) -> Option<Release> {
         let (version, _) = self.settled?;

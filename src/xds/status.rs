@@ -30,6 +30,8 @@ pub struct Nack {
 pub struct TypeStatus {
     /// The type.
     pub type_url: TypeUrl,
+    /// Whether it is told of changes only.
+    pub delta: bool,
     /// Whether it asks for all resources.
     pub wildcard: bool,
     /// How many names it asks for one by one.
@@ -160,6 +162,7 @@ mod tests {
     fn status(names: usize, version: &str) -> TypeStatus {
         TypeStatus {
             type_url: ResourceKind::Endpoints.type_url(),
+            delta: true,
             wildcard: false,
             names,
             sent: Some(version.into()),

@@ -24,6 +24,7 @@ use tonic::Status;
 
 use super::codec::Requests;
 use super::features::features;
+use super::guard::Caller;
 use super::identity::identity;
 use super::line::Latest;
 use super::method::Method;
@@ -105,6 +106,7 @@ impl Incoming for DeltaDiscoveryRequest {
 pub(super) fn answer<R: Incoming>(
     hub: Hub,
     method: Method,
+    caller: Caller,
     incoming: Requests<R>,
     stopping: watch::Receiver<bool>,
     origin: Instant,
@@ -114,6 +116,7 @@ pub(super) fn answer<R: Incoming>(
         routing: hub.routing(),
         hub,
         method,
+        caller,
         incoming,
         stopping,
         since: Instant::now(),
@@ -152,6 +155,7 @@ fn trailers(status: &Status) -> HeaderMap {
 struct Open<R> {
     hub: Hub,
     method: Method,
+    caller: Caller,
     incoming: Requests<R>,
     stopping: watch::Receiver<bool>,
     routing: watch::Receiver<Arc<Routing>>,
@@ -196,6 +200,7 @@ enum Event<R> {
     Closed,
     Published,
     Routed,
+    Access,
     Timeout,
     Stopping,
 }
@@ -206,6 +211,10 @@ impl<R: Incoming> Open<R> {
         loop {
             if !self.shared.is_empty() {
                 return Ok(Some(std::mem::take(&mut self.shared)));
+            }
+            // Before another message begins: it may not be for them any more.
+            if self.caller.is_stale() {
+                self.on_access()?;
             }
             if let Some(outgoing) = self.ready.pop_front() {
                 let frame = outgoing.frame();
@@ -218,7 +227,9 @@ impl<R: Incoming> Open<R> {
                 Event::Closed => return Ok(None),
                 Event::Published if !self.pace.admits(Instant::now()) => continue,
                 Event::Published => self.take(),
-                Event::Routed => self.on_routed(),
+                Event::Routed => self.on_routed()?,
+                Event::Access => self.on_access()?,
+                Event::Timeout if self.caller.is_stale() => continue,
                 Event::Timeout => self.on_timeout()?,
                 Event::Stopping => return Err(Refusal::Stopping),
             }
@@ -232,7 +243,8 @@ impl<R: Incoming> Open<R> {
             Some(_) => self.session().next_timeout(),
         };
         let timeout = timeout.map(|after| self.since + after);
-        let deadline = timeout.into_iter().chain(self.pace.due()).min();
+        let deadline = timeout.into_iter().chain(self.pace.due()).chain(self.caller.deadline());
+        let deadline = deadline.min();
         let event = tokio::select! {
             _ = self.stopping.wait_for(|stopping| *stopping) => Event::Stopping,
             request = self.incoming.next() => match request? {
@@ -241,6 +253,7 @@ impl<R: Incoming> Open<R> {
             },
             () = published(self.client.as_mut()), if self.pace.due().is_none() => Event::Published,
             Ok(()) = self.routing.changed() => Event::Routed,
+            () = self.caller.changed() => Event::Access,
             () = self.alarm.rings(deadline) => Event::Timeout,
         };
         Ok(event)
@@ -251,7 +264,7 @@ impl<R: Incoming> Open<R> {
         if self.client.is_none() {
             self.session().introduce(node.as_ref().map(features).unwrap_or_default());
             let identity = node.and_then(identity).ok_or(Refusal::NoNode)?;
-            self.introduce(identity);
+            self.introduce(identity)?;
         }
         let type_url = self.method.resolve(request.take_type())?;
         let request = request.into_request(type_url.clone());
@@ -264,37 +277,58 @@ impl<R: Incoming> Open<R> {
         Ok(())
     }
 
-    fn introduce(&mut self, identity: NodeIdentity) {
+    fn introduce(&mut self, identity: NodeIdentity) -> Result<(), Refusal> {
         self.routing.mark_unchanged();
         let key = self.hub.assign(&identity);
+        self.caller.check(&identity, key.as_ref())?;
         let latest = key.as_ref().map(|key| self.hub.follow(key));
         tracing::debug!(node.id = %identity.id, assigned = key.is_some(), "a stream opened");
         let seat = (key.clone(), latest.as_ref());
-        let standing = self.hub.joined(identity, None, seat, self.session.clone());
+        let standing =
+            self.hub.joined(identity, self.caller.name().cloned(), seat, self.session.clone());
         let hub = self.hub.clone();
         self.client = Some(Client { hub, standing, key, latest });
         self.take();
+        Ok(())
     }
 
     /// Serves what is newest from now on.
     fn take(&mut self) {
         self.pace.take(Instant::now());
         let snapshot = self.client.as_mut().and_then(Client::take);
+        let snapshot = snapshot.map(|snapshot| self.caller.view(&snapshot));
         let outgoing = self.session().on_snapshot(snapshot, self.since.elapsed());
         self.ready.extend(outgoing);
     }
 
-    fn on_routed(&mut self) {
-        let Some(client) = &mut self.client else { return };
+    fn on_routed(&mut self) -> Result<(), Refusal> {
+        let Some(client) = &mut self.client else { return Ok(()) };
         let key = self.hub.assign(client.standing.identity());
         if key == client.key {
-            return;
+            return Ok(());
         }
+        self.caller.check(client.standing.identity(), key.as_ref())?;
         client.latest = key.as_ref().map(|key| self.hub.follow(key));
         client.key = key;
         let seat = (client.key.as_ref(), client.latest.as_ref());
         self.hub.assigned(&client.standing, seat);
         self.take();
+        Ok(())
+    }
+
+    /// What they came with was revoked, or grants something else now.
+    fn on_access(&mut self) -> Result<(), Refusal> {
+        let news = self.caller.renew()?;
+        let Some(client) = self.client.as_ref().filter(|_| news) else { return Ok(()) };
+        let node = client.standing.identity();
+        self.caller.check(node, client.key.as_ref())?;
+        tracing::info!(node.id = %node.id, "what a node may see has changed");
+        if !self.ready.is_empty() {
+            return Err(Refusal::Narrowed);
+        }
+        self.take();
+        self.tell();
+        Ok(())
     }
 
     fn on_timeout(&mut self) -> Result<(), Refusal> {

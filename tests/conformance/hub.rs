@@ -8,6 +8,7 @@ use std::time::Duration;
 use convoy::conform::{Abilities, Change, Driver, Item, NodeShape, Target};
 use convoy::model::{
     FilePath, NodeGroup, NodeRule, Place, RepoName, Resource, ResourceName, SnapshotKey, Stage,
+    Wrapping,
 };
 use convoy::snapshot::{Route, Routing, build};
 use convoy::tasks::Tasks;
@@ -55,6 +56,7 @@ impl Drop for Server {
 pub(crate) fn target(address: SocketAddr) -> Arc<Target> {
     Arc::new(Target {
         address: address.to_string(),
+        tls: None,
         token: None,
         node: NodeShape::default(),
         patience: Duration::from_secs(10),
@@ -72,7 +74,7 @@ struct Publisher {
 
 impl Driver for Publisher {
     fn abilities(&self) -> Abilities {
-        Abilities::default()
+        Abilities { shared: false, ttl: true, on_demand: true, collections: true }
     }
 
     fn set<'a>(&'a self, node: &'a str, items: &'a [Item]) -> Change<'a> {
@@ -90,7 +92,9 @@ impl Driver for Publisher {
 fn resource(item: &Item) -> Arc<Resource> {
     let place = Place::file(FilePath::new("resources/x.yaml").unwrap());
     let name = ResourceName(item.name.as_str().into());
-    Arc::new(Resource::new(item.kind.type_url(), name, item.body.clone().into(), place))
+    let wrapping = Wrapping { ttl: item.ttl, aliases: Vec::new() };
+    let body = item.body.clone().into();
+    Arc::new(Resource::wrapped(item.kind.type_url(), name, body, wrapping, place))
 }
 
 fn key(node: &str) -> SnapshotKey {

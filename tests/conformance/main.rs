@@ -13,6 +13,8 @@
     reason = "these are tests; clippy knows only those that the standard harness runs"
 )]
 
+mod faults;
+mod faulty;
 mod harness;
 mod hub;
 
@@ -29,7 +31,10 @@ fn main() -> std::process::ExitCode {
 
 fn tests() -> Vec<Test> {
     let of_hub = cases().into_iter().filter(|case| !BESIDE_THE_HUB.contains(&case.rule.family()));
-    of_hub.map(of_hub_test).collect()
+    let of_faults = faults::CATCHES
+        .iter()
+        .map(|catch| Test::new(format!("faults::{}", catch.1), faults::check(*catch)));
+    of_hub.map(of_hub_test).chain(of_faults).collect()
 }
 
 fn of_hub_test(case: Case) -> Test {

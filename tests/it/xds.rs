@@ -2,7 +2,16 @@
 
 mod envoys;
 mod fanout;
+mod grpc_client;
+mod kinds;
+mod lifetimes;
 mod mesh;
+mod on_demand;
+mod real;
+mod rename;
+mod rest;
+mod upstream;
+mod virtual_hosts;
 mod wire;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -35,6 +44,16 @@ impl Server {
 
     async fn start_with(snapshot: Arc<Snapshot>, tokens: Vec<ContentHash>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        Self::start_on(listener, snapshot, tokens)
+    }
+
+    /// Starts where one was before.
+    async fn start_at(address: SocketAddr, snapshot: Arc<Snapshot>) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
+        Self::start_on(listener, snapshot, Vec::new())
+    }
+
+    fn start_on(listener: TcpListener, snapshot: Arc<Snapshot>, tokens: Vec<ContentHash>) -> Self {
         let address = listener.local_addr().unwrap();
         let (sender, reports) = mpsc::channel(1024);
         let hub = Hub::new(sender);

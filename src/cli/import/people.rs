@@ -43,6 +43,7 @@ impl People<'_> {
                 name: id.clone(),
                 person: None,
                 role: if admin { Role::Admin } else { Role::Guest },
+                node: None,
                 expires: None,
                 secret: Some(Secret::new(secret)),
             };

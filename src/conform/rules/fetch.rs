@@ -56,11 +56,27 @@ pub(super) static RULES: &[Rule] = &[
     ),
 ];
 
+/// A client for HTTP, and what the server's addresses begin with.
+async fn http(bench: &Bench) -> Result<(reqwest::Client, String), Stop> {
+    let target = &bench.target;
+    let none = |error: &dyn std::fmt::Display| Stop::Skip(format!("no HTTP client: {error}"));
+    let client = reqwest::Client::builder().timeout(bench.patience());
+    let Some(tls) = &target.tls else {
+        let client = client.build().map_err(|error| none(&error))?;
+        return Ok((client, format!("http://{}", target.address)));
+    };
+    let found = tokio::net::lookup_host(&target.address).await;
+    let at = found.map_err(|error| none(&error))?.next();
+    let at = at.ok_or_else(|| none(&"the server's name has no address"))?;
+    let client = client.tls_backend_preconfigured(tls.for_http()).resolve(&tls.name(), at);
+    let client = client.build().map_err(|error| none(&error))?;
+    Ok((client, format!("https://{}:{}", tls.name(), at.port())))
+}
+
 /// Posts `body`; gives the status and the JSON that came.
 async fn post(bench: &Bench, path: &str, body: String) -> Result<(u16, Value), Stop> {
-    let url = format!("http://{}{path}", bench.target.address);
-    let client = reqwest::Client::builder().timeout(bench.patience()).build();
-    let client = client.map_err(|error| Stop::Skip(format!("no HTTP client: {error}")))?;
+    let (client, base) = http(bench).await?;
+    let url = format!("{base}{path}");
     let mut request = client.post(url).header("content-type", "application/json");
     if let Some(token) = &bench.target.token {
         request = request.bearer_auth(token.expose());

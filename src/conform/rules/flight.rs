@@ -92,7 +92,7 @@ async fn mute_client(bench: &Bench) -> Done {
     reader.gather(CDS, &["a"]).await?;
     for revision in 2..2 + CHANGES {
         bench.hold(&[cluster("a", revision)]).await?;
-        reader.gather(CDS, &["a"]).await?;
+        reader.changed(CDS, "a").await?;
     }
     drop(mute);
     Ok(())

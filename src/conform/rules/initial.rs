@@ -123,7 +123,7 @@ async fn no_subscription(bench: &Bench) -> Done {
     line.say(line.about(EDS).names(&["a"]).initial(&versions)).await?;
     exactly(&line.gather(EDS, &["a"]).await?, &["a"])?;
     bench.hold(&[endpoints("a", 2), endpoints("b", 2)]).await?;
-    exactly(&line.gather(EDS, &["a"]).await?, &["a"])?;
+    exactly(&line.changed(EDS, "a").await?, &["a"])?;
     line.never(EDS, "`b`", |answer| answer.get("b").is_some()).await
 }
 

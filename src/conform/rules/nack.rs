@@ -96,9 +96,9 @@ async fn change_sent(bench: &Bench) -> Done {
     line.nack(CDS, &answer).await?;
     line.drain(CDS).await?;
     bench.hold(&[cluster("a", 2)]).await?;
-    line.gather(CDS, &["a"]).await?;
+    line.changed(CDS, "a").await?;
     bench.hold(&[cluster("a", 3)]).await?;
-    line.gather(CDS, &["a"]).await.map(drop)
+    line.changed(CDS, "a").await.map(drop)
 }
 
 async fn subscribes(bench: &Bench) -> Done {
@@ -122,7 +122,7 @@ async fn unsubscribes(bench: &Bench) -> Done {
     line.say(message).await?;
     line.drain(EDS).await?;
     bench.hold(&[endpoints("a", 2), endpoints("b", 2)]).await?;
-    exactly(&line.gather(EDS, &["a"]).await?, &["a"])?;
+    exactly(&line.changed(EDS, "a").await?, &["a"])?;
     line.never(EDS, "`b`", |answer| answer.get("b").is_some()).await
 }
 

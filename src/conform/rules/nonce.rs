@@ -154,11 +154,11 @@ async fn stale_unanswered(bench: &Bench) -> Done {
     let old = line.gather(EDS, &["a"]).await?;
     bench.hold(&ab(2, 1)).await?;
     let new = line.next(EDS).await?;
-    let both = line.about(EDS).names(&["a", "b"]);
-    line.say(both.clone().version(&old.version).nonce(&old.nonce)).await?;
+    let stale = line.about(EDS).names(&["a", "b"]).version(&old.version).nonce(&old.nonce);
+    line.say(stale).await?;
     line.silent().await?;
-    line.say(both.version(&new.version).nonce(&new.nonce)).await?;
-    line.talk(EDS).names.insert("b".into());
+    line.ack(EDS, &new).await?;
+    line.add(EDS, &["b"]).await?;
     line.gather(EDS, &["b"]).await.map(drop)
 }
 
@@ -185,7 +185,7 @@ async fn stale_unsubscribes(bench: &Bench) -> Done {
     line.ack(EDS, &new).await?;
     line.drain(EDS).await?;
     bench.hold(&ab(3, 2)).await?;
-    exactly(&line.gather(EDS, &["a"]).await?, &["a"])?;
+    exactly(&line.changed(EDS, "a").await?, &["a"])?;
     line.never(EDS, "`b`", |answer| answer.get("b").is_some()).await
 }
 
@@ -220,7 +220,7 @@ async fn ack_unsubscribes(bench: &Bench) -> Done {
     line.say(message).await?;
     line.drain(EDS).await?;
     bench.hold(&ab(2, 2)).await?;
-    exactly(&line.gather(EDS, &["a"]).await?, &["a"])?;
+    exactly(&line.changed(EDS, "a").await?, &["a"])?;
     line.never(EDS, "`b`", |answer| answer.get("b").is_some()).await
 }
 

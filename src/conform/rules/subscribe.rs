@@ -106,7 +106,8 @@ async fn named_twice(bench: &Bench) -> Done {
     let names = bench.some(EDS, 1)?;
     let mut line = bench.line(EDS).await?;
     line.ask(EDS, &[&names[0], &names[0]]).await?;
-    exactly(&line.next(EDS).await?, &names[..1])
+    let given = line.next(EDS).await?;
+    ensure(given.names() == names[..1], || format!("{:?} came", given.names()))
 }
 
 async fn again(bench: &Bench) -> Done {
@@ -156,7 +157,7 @@ async fn dropped_not_pushed(bench: &Bench) -> Done {
     line.drop_names(EDS, &["b"]).await?;
     line.drain(EDS).await?;
     bench.hold(&[endpoints("a", 2), endpoints("b", 2)]).await?;
-    exactly(&line.gather(EDS, &["a"]).await?, &["a"])?;
+    exactly(&line.changed(EDS, "a").await?, &["a"])?;
     line.never(EDS, "`b`", |answer| answer.get("b").is_some()).await
 }
 

@@ -99,7 +99,7 @@ async fn of_one_type(bench: &Bench) -> Done {
     listeners.ask::<&str>(LDS, &[]).await?;
     listeners.gather(LDS, &["l"]).await?;
     bench.hold(&[cluster("a", 2), listener("l", 1)]).await?;
-    clusters.gather(CDS, &["a"]).await?;
+    clusters.changed(CDS, "a").await?;
     let listeners = other.as_mut().unwrap_or(&mut clusters);
     let wanted = LDS.type_url();
     listeners.never(CDS, "listeners", |answer| answer.type_url == *wanted.0).await
@@ -136,7 +136,7 @@ async fn versions(bench: &Bench, revisions: &[u32]) -> Result<Vec<String>, super
         if turn > 0 {
             bench.hold(&[cluster("a", *revision)]).await?;
         }
-        let answer = line.gather(CDS, &["a"]).await?;
+        let answer = line.changed(CDS, "a").await?;
         let own = answer.get("a").map(|one| one.version.clone());
         let own = own.filter(|_| bench.transport.is_delta());
         seen.push(own.unwrap_or(answer.version));
@@ -175,7 +175,7 @@ async fn only_changed(bench: &Bench) -> Done {
     line.ask::<&str>(CDS, &[]).await?;
     line.gather(CDS, &["a", "b"]).await?;
     bench.hold(&[cluster("a", 2), cluster("b", 1)]).await?;
-    exactly(&line.gather(CDS, &["a"]).await?, &["a"])
+    exactly(&line.changed(CDS, "a").await?, &["a"])
 }
 
 async fn each_resource(bench: &Bench) -> Done {
@@ -194,7 +194,7 @@ async fn full_state(bench: &Bench) -> Done {
         line.ask::<&str>(kind, &[]).await?;
         exactly(&line.take(kind).await?, &["a", "b"])?;
         bench.hold(&[item(kind, "a", 2), item(kind, "b", 1)]).await?;
-        exactly(&line.take(kind).await?, &["a", "b"])?;
+        exactly(&line.changed(kind, "a").await?, &["a", "b"])?;
     }
     Ok(())
 }

@@ -166,11 +166,11 @@ async fn sotw_left(bench: &Bench) -> Done {
     line.ask(Kind::Clusters, &["*", "a"]).await?;
     line.drain(Kind::Clusters).await?;
     bench.hold(&abc(1, 2, 1)).await?;
-    exactly(&line.take(Kind::Clusters).await?, &["a", "b", "c"])?;
+    exactly(&line.changed(Kind::Clusters, "b").await?, &["a", "b", "c"])?;
     line.ask(Kind::Clusters, &["a"]).await?;
     line.drain(Kind::Clusters).await?;
     bench.hold(&abc(2, 3, 1)).await?;
-    exactly(&line.take(Kind::Clusters).await?, &["a"])
+    exactly(&line.changed(Kind::Clusters, "a").await?, &["a"])
 }
 
 async fn sotw_empty_is_nothing(bench: &Bench) -> Done {
@@ -192,7 +192,7 @@ async fn delta_left(bench: &Bench) -> Done {
     line.drop_names(Kind::Clusters, &["*"]).await?;
     line.drain(Kind::Clusters).await?;
     bench.hold(&abc(2, 2, 1)).await?;
-    exactly(&line.gather(Kind::Clusters, &["a"]).await?, &["a"])?;
+    exactly(&line.changed(Kind::Clusters, "a").await?, &["a"])?;
     line.drop_names(Kind::Clusters, &["a"]).await?;
     line.drain(Kind::Clusters).await?;
     bench.hold(&abc(3, 3, 1)).await?;
@@ -250,7 +250,7 @@ async fn names_are_not(bench: &Bench) -> Done {
         line.ask(kind, &["a"]).await?;
         exactly(&line.gather(kind, &["a"]).await?, &["a"])?;
         bench.hold(&items(revision)).await?;
-        exactly(&line.gather(kind, &["a"]).await?, &["a"])?;
+        exactly(&line.changed(kind, "a").await?, &["a"])?;
     }
     Ok(())
 }

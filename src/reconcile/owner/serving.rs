@@ -10,6 +10,7 @@ use crate::reconcile::fleet::standing;
 use crate::reconcile::view::{MirrorView, View};
 use crate::snapshot::{Route, Routing};
 use crate::telemetry::chain;
+use crate::xds::Release;
 
 use super::{Mirror, Owner};
 
@@ -29,10 +30,16 @@ impl Owner {
             }
         };
         self.unserved.remove(&name);
+        let record = bundle.as_ref().and_then(|bundle| self.state.bundles.get(&bundle.id));
+        let release = record.map(|record| Release {
+            bundle: record.id.clone(),
+            revision: record.commit.revision,
+            committed_at: record.commit.time,
+        });
         let mut groups = BTreeSet::new();
         for snapshot in bundle.iter().flat_map(|bundle| bundle.stage(stage)) {
             groups.insert(snapshot.key.group.clone());
-            self.parts.hub.publish(snapshot.clone());
+            self.parts.hub.release(snapshot.clone(), release.clone());
         }
         self.routing = Arc::new(routing(&self.state));
         self.parts.hub.route(self.routing.clone());
@@ -41,6 +48,16 @@ impl Owner {
             let key = SnapshotKey { repo: repo.clone(), stage: stage.clone(), group };
             self.parts.hub.withdraw(&key);
         }
+    }
+
+    /// Tells the hub what the stage's nodes took before what is served now: a
+    /// node that starts gets it while they refuse that.
+    pub(super) async fn vouch(&self, repo: &RepoName, stage: &Stage) {
+        let slot = self.state.slot(repo, stage);
+        let good = [&slot.last_good, &slot.before_last_good].into_iter().flatten();
+        let Some(id) = good.clone().find(|id| slot.current.as_ref() != Some(id)) else { return };
+        let Some(bundle) = self.content(&self.state, id).await else { return };
+        bundle.stage(stage).for_each(|snapshot| self.parts.hub.vouch(snapshot.clone()));
     }
 
     /// What the stage's pointer points at; `None`: at nothing.
@@ -68,7 +85,7 @@ impl Owner {
                 .filter_map(|(repo, m)| self.mirror_view(repo, m))
                 .collect(),
             running: self.runs.working().cloned().collect(),
-            fleet: standing(&self.parts.hub.nodes()),
+            fleet: standing(&self.parts.hub),
         };
         // Whoever follows is told of news only, not of every tick.
         self.view.send_if_modified(|shown| {

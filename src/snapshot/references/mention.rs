@@ -8,19 +8,10 @@
 use prost_reflect::{DynamicMessage, MapKey, ReflectMessage, Value};
 
 use super::Decode;
-use crate::model::{ResourceKind, TypeUrl};
+use crate::model::{Mention, ResourceKind, TypeUrl};
 
 /// Messages nest in messages; Envoy itself gives up at 100 levels.
 const MAX_DEPTH: usize = 100;
-
-/// One reference.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Mention {
-    /// What kind of resource is meant.
-    pub(super) kind: ResourceKind,
-    /// Its name.
-    pub(super) name: String,
-}
 
 /// Everything that `message` names and that comes from this control plane.
 pub(super) fn mentions(decode: &Decode<'_>, message: &DynamicMessage) -> Vec<Mention> {

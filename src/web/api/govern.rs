@@ -24,9 +24,10 @@
 //! | `POST /repos/{project}/{repo}/grants` `{to, right, paths?}` | admin of it | |
 //! | `POST /repos/{project}/{repo}/grants/remove` `{to, paths?}` | admin of it | |
 //! | `GET /tokens` | login | `tokens`: all for admins, else one's own |
-//! | `POST /tokens` `{name, person?, role?, expires?}` | login | `secret`, shown this once |
+//! | `POST /tokens` `{name, person?, role?, expires?, scope?, certificates?}` | login | `secret`, shown this once |
 //! | `POST /tokens/{token}/revoke`, `…/activate`, `…/rotate` | login | one's own, or admin |
 //! | `PUT /tokens/{token}/role` `{role}` | admin | |
+//! | `PUT /tokens/{token}/scope` `{nodes?, clusters?, repositories?, stages?, groups?, kinds?, secrets?, certificates?}` | admin | of nodes; what is given replaces what was there |
 //! | `DELETE /tokens/{token}` | login | one's own, or admin |
 //! | `GET /people`, `PUT /people/{person}` `{role?, emails?}`, `DELETE …` | admin | |
 //! | `GET /teams`, `PUT /teams/{team}` `{members}`, `DELETE …` | admin | |
@@ -136,6 +137,7 @@ fn repo_routes() -> Vec<Entry> {
 fn token_routes() -> Vec<Entry> {
     let one = "/api/v1/govern/tokens/{token}";
     let role = "/api/v1/govern/tokens/{token}/role";
+    let scope = "/api/v1/govern/tokens/{token}/scope";
     vec![
         Entry::get("/api/v1/govern/tokens", LOGIN, tokens::list),
         Entry::post("/api/v1/govern/tokens", LOGIN, tokens::create),
@@ -143,6 +145,7 @@ fn token_routes() -> Vec<Entry> {
         Entry::post("/api/v1/govern/tokens/{token}/activate", LOGIN, tokens::activate),
         Entry::post("/api/v1/govern/tokens/{token}/rotate", LOGIN, tokens::rotate),
         Entry::on(Method::PUT, role, ADMIN, tokens::set_role),
+        Entry::on(Method::PUT, scope, ADMIN, tokens::set_scope),
         Entry::on(Method::DELETE, one, LOGIN, tokens::remove),
         Entry::get("/api/v1/govern/sessions", LOGIN, tokens::sessions),
         Entry::on(Method::DELETE, "/api/v1/govern/sessions/{id}", LOGIN, tokens::end_session),

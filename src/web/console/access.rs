@@ -9,7 +9,7 @@ use axum::response::{Html, Redirect};
 use serde::{Deserialize, Serialize};
 
 use super::{ADMIN, LOGIN, OPERATOR};
-use crate::access::Right;
+use crate::access::{NodeScope, Right};
 use crate::config::Role;
 use crate::model::{Person, Secret};
 use crate::web::Site;
@@ -112,6 +112,31 @@ pub(super) struct TokenForm {
     role: Option<Role>,
     #[serde(default)]
     expires: String,
+    /// For a token of nodes, lists with commas.
+    #[serde(default)]
+    nodes: String,
+    #[serde(default)]
+    stages: String,
+    #[serde(default)]
+    secrets: String,
+    #[serde(default)]
+    certificates: String,
+}
+
+impl TokenForm {
+    fn scope(&self) -> Option<NodeScope> {
+        (self.role == Some(Role::Node)).then(|| NodeScope {
+            nodes: list(&self.nodes),
+            stages: list(&self.stages),
+            secrets: list(&self.secrets),
+            ..NodeScope::default()
+        })
+    }
+}
+
+fn list(text: &str) -> Vec<String> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts.map(str::to_owned).collect()
 }
 
 /// The secret is in the answer to the form and nowhere else: not in an
@@ -120,13 +145,15 @@ pub(super) async fn create_token(
     State(site): State<Site>,
     posted: Posted<TokenForm>,
 ) -> Result<Html<String>, Fault> {
-    let TokenForm { name, holder, role, expires } = &posted.form;
+    let TokenForm { name, holder, role, expires, certificates, .. } = &posted.form;
     let filled = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
     let asked = NewTokenIn {
         name: name.trim().to_owned(),
         person: filled(holder).map(|name| Person::new(&name)).transpose()?,
         role: *role,
         expires: filled(expires),
+        scope: posted.form.scope(),
+        certificates: list(certificates),
     };
     let (token, secret) = issue(&site, &posted.caller, &posted.origin()?, asked).await?;
     page(&site, &posted.caller, Some((token.name, secret)))

@@ -9,7 +9,7 @@ use crate::web::Site;
 use crate::web::auth::Caller;
 use crate::web::error::Fault;
 use crate::web::extract::Query;
-use crate::web::fleet::{self, Nodes};
+use crate::web::fleet::{self, Nodes, Wanted};
 
 #[derive(Deserialize)]
 pub(super) struct NodesQuery {
@@ -38,7 +38,8 @@ pub(super) async fn show(
         view.manifests.values().flat_map(|m| &m.stages).map(|spec| spec.name.clone()).collect();
     let mut seen = std::collections::BTreeSet::new();
     stages.retain(|stage| seen.insert(stage.clone()));
-    let fleet = fleet::nodes(&site.web.hub.nodes(), stage.as_ref());
+    let wanted = Wanted { stage: stage.clone(), state: None };
+    let fleet = fleet::shown(&site, &wanted).await;
     site.pages.render("nodes.html", Some(&caller), NodesPage { fleet, stages, stage })
 }
 
@@ -50,14 +51,14 @@ mod tests {
 
     #[test]
     fn a_refusal_is_shown_in_envoys_words() {
-        let fleet = fleet::nodes(&[node("front-1")], None);
+        let fleet = fleet::nodes(&[node("front-1")], &Wanted::default());
         let html = page("nodes.html", NodesPage { fleet, stages: Vec::new(), stage: None });
         assert!(html.contains("bad &lt;listener&gt;") && html.contains("NACKED"), "{html}");
     }
 
     #[test]
     fn no_node_is_explained() {
-        let fleet = fleet::nodes(&[], None);
+        let fleet = fleet::nodes(&[], &Wanted::default());
         let html = page("nodes.html", NodesPage { fleet, stages: Vec::new(), stage: None });
         assert!(html.contains("convoy bootstrap"), "{html}");
     }

@@ -109,6 +109,7 @@ pub(super) async fn create(
         name: name.to_owned(),
         person: None,
         role: if admin { Role::Admin } else { Role::Guest },
+        node: None,
         expires: None,
         secret: secret.map(Secret::new),
     };

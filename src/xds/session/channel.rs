@@ -482,6 +482,7 @@ impl Channel {
     pub(super) fn status(&self) -> TypeStatus {
         TypeStatus {
             type_url: self.type_url.clone(),
+            delta: self.protocol == Protocol::Delta,
             wildcard: self.asked().wildcard,
             names: self.asked().names.len(),
             sent: self.status.sent.clone(),

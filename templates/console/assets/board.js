@@ -1,13 +1,13 @@
-// Keeps the board, or a promotion's page, fresh: the server says that there is
+// Keeps the board, a promotion's page or the nodes fresh: the server says that there is
 // something new, and the part is loaded again. Never replaces what somebody
 // types in, keeps opened forms open, rests while the page is hidden.
 (() => {
   'use strict';
   const board = document.getElementById('board');
-  const part = board || document.getElementById('promotion');
+  const part = board || document.getElementById('promotion') || document.getElementById('nodes');
   const live = document.getElementById('live');
   if (!part || !window.EventSource) return;
-  const address = board ? '/?fragment=1' : location.pathname;
+  const address = board ? '/?fragment=1' : location.pathname + location.search;
   let source = null;
   let failures = 0;
   let waiting = false;
@@ -23,7 +23,7 @@
   };
   const put = (html) => {
     const page = new DOMParser().parseFromString(html, 'text/html');
-    const fresh = board ? page.body : page.getElementById('promotion');
+    const fresh = board ? page.body : page.getElementById(part.id);
     if (!fresh) return;
     const open = [...part.querySelectorAll('details[open][id]')].map((one) => one.id);
     const focused = document.activeElement && document.activeElement.id;

@@ -8,9 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Done;
+use crate::access::{NodeGrant, NodeScope};
 use crate::config::Role;
 use crate::govern::{NewToken, Stamp, TokenDocument};
-use crate::model::{Origin, Person, Secret};
+use crate::model::{Origin, Person, ResourceKind, Secret};
 use crate::telemetry::clock;
 use crate::web::Site;
 use crate::web::auth::Caller;
@@ -27,6 +28,9 @@ pub(crate) struct TokenCard {
     name: String,
     person: Option<Person>,
     role: Role,
+    /// What a token of nodes lets its holder be and see.
+    #[serde(flatten)]
+    node: Option<NodeGrant>,
     /// It stands in the configuration file and can't be changed here.
     configured: bool,
     /// `active`, `revoked` or `expired`.
@@ -48,6 +52,7 @@ impl TokenCard {
             name: token.name.clone(),
             person: token.person.clone(),
             role: token.role,
+            node: token.node.clone(),
             configured: false,
             state,
             created: Some(token.created.clone()),
@@ -67,6 +72,7 @@ pub(crate) fn cards(site: &Site, caller: &Caller) -> Vec<TokenCard> {
         name: token.name.clone(),
         person: token.person.clone(),
         role: token.role,
+        node: None,
         configured: true,
         state: "active",
         created: None,
@@ -95,6 +101,21 @@ pub(crate) struct NewTokenIn {
     pub(crate) role: Option<Role>,
     /// `30d`, `12h`, or a moment.
     pub(crate) expires: Option<String>,
+    /// For a token of nodes.
+    pub(crate) scope: Option<NodeScope>,
+    /// For a token of nodes: the certificates that stand for it.
+    #[serde(default)]
+    pub(crate) certificates: Vec<String>,
+}
+
+impl NewTokenIn {
+    fn grant(&self) -> Option<NodeGrant> {
+        let given = self.scope.is_some() || !self.certificates.is_empty();
+        given.then(|| NodeGrant {
+            scope: self.scope.clone().unwrap_or_default(),
+            certificates: self.certificates.clone(),
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -130,6 +151,7 @@ pub(crate) async fn issue(
     let expires = asked.expires.as_deref().map(|text| end(text, clock::now())).transpose()?;
     let new = match caller.role.covers(Role::Admin) {
         true => NewToken {
+            node: asked.grant(),
             name: asked.name,
             person: asked.person,
             role: asked.role.unwrap_or(Role::Guest),
@@ -161,11 +183,15 @@ fn own(caller: &Caller, asked: NewTokenIn, expires: Option<Timestamp>) -> Result
         return Err(Fault::forbidden(text, hint));
     }
     let role = asked.role.unwrap_or(caller.role);
+    if role == Role::Node || asked.grant().is_some() {
+        let text = format!("`{}` may not issue tokens of nodes", caller.name);
+        return Err(Fault::forbidden(text, hint));
+    }
     if !caller.role.covers(role) {
         let text = format!("`{}` is {}, and this token would be {role}", caller.name, caller.role);
         return Err(Fault::forbidden(text, hint));
     }
-    Ok(NewToken { name: asked.name, person: Some(person), role, expires, secret: None })
+    Ok(NewToken { name: asked.name, person: Some(person), role, node: None, expires, secret: None })
 }
 
 /// When something ends: after a while, or at a moment.
@@ -281,6 +307,52 @@ pub(super) async fn set_role(
     JsonBody(RoleIn { role }): JsonBody<RoleIn>,
 ) -> Result<Answer<TokenCard>, Fault> {
     let token = site.web.govern.set_token_role(&caller.origin(&headers), &name, role).await?;
+    Ok(Answer(TokenCard::of(&token, clock::now())))
+}
+
+/// Parts that are given replace what was there; an empty list takes it away.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ScopeIn {
+    nodes: Option<Vec<String>>,
+    clusters: Option<Vec<String>>,
+    repositories: Option<Vec<String>>,
+    stages: Option<Vec<String>>,
+    groups: Option<Vec<String>>,
+    kinds: Option<Vec<ResourceKind>>,
+    secrets: Option<Vec<String>>,
+    certificates: Option<Vec<String>>,
+}
+
+impl ScopeIn {
+    fn over(self, known: NodeGrant) -> NodeGrant {
+        let NodeGrant { scope, certificates } = known;
+        NodeGrant {
+            scope: NodeScope {
+                nodes: self.nodes.unwrap_or(scope.nodes),
+                clusters: self.clusters.unwrap_or(scope.clusters),
+                repositories: self.repositories.unwrap_or(scope.repositories),
+                stages: self.stages.unwrap_or(scope.stages),
+                groups: self.groups.unwrap_or(scope.groups),
+                kinds: self.kinds.unwrap_or(scope.kinds),
+                secrets: self.secrets.unwrap_or(scope.secrets),
+            },
+            certificates: self.certificates.unwrap_or(certificates),
+        }
+    }
+}
+
+pub(super) async fn set_scope(
+    State(site): State<Site>,
+    Path(name): Path<String>,
+    caller: Caller,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody<ScopeIn>,
+) -> Result<Answer<TokenCard>, Fault> {
+    let govern = &site.web.govern;
+    let known = govern.registry().tokens.get(&name).and_then(|token| token.node.clone());
+    let grant = body.over(known.unwrap_or_default());
+    let token = govern.set_token_grant(&caller.origin(&headers), &name, grant).await?;
     Ok(Answer(TokenCard::of(&token, clock::now())))
 }
 

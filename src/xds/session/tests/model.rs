@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::super::*;
 use super::script::{Kind, cla, eds_cluster, number, snapshot, thing};
+use crate::snapshot::Served;
 
 const KINDS: [Kind; 4] = [Kind::Clusters, Kind::Endpoints, Kind::Listeners, Kind::Routes];
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];

@@ -13,8 +13,8 @@ use prost::Message;
 
 use super::super::*;
 use crate::model::{FilePath, Place, Resource, Wrapping};
-use crate::snapshot::build;
 use crate::snapshot::testing::key;
+use crate::snapshot::{Served, build};
 use crate::xds::TypeStatus;
 use crate::xds::features::Features;
 

@@ -1,0 +1,114 @@
+//! What the scopes leave of snapshots: made once for all who see the same, so
+//! that they share resources and frames too.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use crate::access::Scope;
+use crate::model::{ResourceKind, SnapshotKey};
+use crate::snapshot::Snapshot;
+
+/// Views are looked through for dead ones each time so many were added.
+const SWEEP_AT: usize = 256;
+
+/// The part of a scope that decides what is seen. Scopes that differ in
+/// nothing else share their views.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Sight {
+    kinds: Vec<ResourceKind>,
+    secrets: Vec<String>,
+    /// Secrets are seen only where nobody can listen.
+    secure: bool,
+}
+
+impl Sight {
+    pub(super) fn of(scope: &Scope, secure: bool) -> Self {
+        let rule = scope.rule();
+        Self { kinds: rule.kinds.clone(), secrets: rule.secrets.clone(), secure }
+    }
+}
+
+/// The views that are in use. They live as long as somebody is served them.
+#[derive(Debug, Default)]
+pub(super) struct Views(Mutex<HashMap<(SnapshotKey, Arc<Sight>), Made>>);
+
+#[derive(Debug)]
+struct Made {
+    from: Weak<Snapshot>,
+    view: Weak<Snapshot>,
+}
+
+impl Views {
+    /// What `sight`, which is `scope`'s, sees of a snapshot.
+    pub(super) fn view(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        sight: &Arc<Sight>,
+        scope: &Scope,
+    ) -> Arc<Snapshot> {
+        // Whoever waits here would have made the same view.
+        let mut views = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = (snapshot.key.clone(), sight.clone());
+        let before = views.get(&place).and_then(|made| {
+            let view = made.view.upgrade()?;
+            Some((std::ptr::eq(made.from.as_ptr(), Arc::as_ptr(snapshot)), view))
+        });
+        if let Some((true, view)) = before {
+            return view;
+        }
+        let secrets = ResourceKind::Secrets.type_url();
+        let before = before.map(|(_, view)| view);
+        let view = snapshot.seen_by(
+            |type_url, name| (sight.secure || *type_url != secrets) && scope.sees(type_url, name),
+            before.as_deref(),
+        );
+        if views.len() % SWEEP_AT == SWEEP_AT - 1 {
+            views.retain(|_, made| made.view.strong_count() > 0);
+        }
+        let made = Made { from: Arc::downgrade(snapshot), view: Arc::downgrade(&view) };
+        views.insert(place, made);
+        view
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::NodeScope;
+    use crate::snapshot::build;
+    use crate::snapshot::testing::{cluster, key, resource};
+
+    fn scope(secrets: &[&str], nodes: &[&str]) -> Scope {
+        let texts = |all: &[&str]| all.iter().map(|&text| text.to_owned()).collect();
+        let (secrets, nodes) = (texts(secrets), texts(nodes));
+        Scope::new(NodeScope { secrets, nodes, ..NodeScope::default() }).unwrap()
+    }
+
+    fn snapshot(secret: &[u8]) -> Arc<Snapshot> {
+        let secret = resource(ResourceKind::Secrets, "s", secret);
+        Arc::new(build(key("beta"), &[cluster("a", 1), secret]))
+    }
+
+    #[test]
+    fn who_sees_the_same_shares_one_view() {
+        let (views, all) = (Views::default(), snapshot(b"1"));
+        let view =
+            |scope: &Scope, secure| views.view(&all, &Arc::new(Sight::of(scope, secure)), scope);
+        let one = view(&scope(&[], &["a"]), true);
+        assert!(Arc::ptr_eq(&one, &view(&scope(&[], &["b"]), true)));
+        assert_eq!(one.types.len(), 1);
+        assert!(Arc::ptr_eq(&all, &view(&scope(&["*"], &[]), true)));
+        // Secrets don't go where somebody could listen.
+        assert_eq!(view(&scope(&["*"], &[]), false).types.len(), 1);
+    }
+
+    #[test]
+    fn views_nobody_is_served_are_forgotten() {
+        let (views, scope) = (Views::default(), scope(&[], &[]));
+        for number in 0..2 * SWEEP_AT {
+            let sight = Sight { secrets: vec![number.to_string()], ..Sight::of(&scope, true) };
+            views.view(&snapshot(b"1"), &Arc::new(sight), &scope);
+        }
+        assert!(views.0.lock().unwrap().len() <= SWEEP_AT);
+    }
+}

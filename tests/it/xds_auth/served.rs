@@ -1,0 +1,189 @@
+//! The whole program with a real Envoy that comes with a certificate: it is
+//! granted a secret, the server's certificate is replaced, its token revoked.
+
+use std::process::Output;
+
+use serde_json::Value;
+
+use super::pki::{Issued, Pki};
+use crate::harness::api::{Asker, ROOT, guarded};
+use crate::harness::convoy::{Convoy, free_port, wait_for};
+use crate::harness::envoy::Envoy;
+use crate::harness::upstream::{ADA, Upstream};
+
+const VERSION: &str = "1.40.0";
+const PIPELINE: &str = "stages:\n  - {name: beta, auto: true}\n";
+
+struct Mesh {
+    upstream: Upstream,
+    convoy: Convoy,
+    pki: Pki,
+    root: Asker,
+    port: u16,
+}
+
+impl Mesh {
+    fn start() -> Self {
+        let (upstream, pki) = (Upstream::start(), Pki::new());
+        let files = pki.files(true);
+        let setup = guarded().upstream(upstream.url(), "1s").config(&format!(
+            "xds:\n  tls:\n    cert_file: {}\n    key_file: {}\n    client_ca_files: [{}]\n",
+            files.cert_file.display(),
+            files.key_file.display(),
+            files.client_ca_files[0].display(),
+        ));
+        let convoy = setup.start();
+        let root = Asker::of(&convoy).with(ROOT);
+        Self { upstream, convoy, pki, root, port: free_port() }
+    }
+
+    /// Commits a listener that needs the secret `web`, and the secret.
+    fn push(&self, issued: &Issued) {
+        let read = |path: &std::path::Path| {
+            let text = std::fs::read_to_string(path).expect("openssl wrote it");
+            text.lines().map(|line| format!("      {line}\n")).collect::<String>()
+        };
+        let secret = format!(
+            "name: web\ntls_certificate:\n  certificate_chain:\n    inline_string: |\n{}  \
+             private_key:\n    inline_string: |\n{}",
+            read(&issued.cert),
+            read(&issued.key)
+        );
+        let listener = listener(self.port);
+        let files = [
+            ("convoy.yaml", PIPELINE),
+            ("resources/listeners/front.yaml", listener.as_str()),
+            ("resources/secrets/web.yaml", secret.as_str()),
+        ];
+        let commit = self.upstream.commit(&files, "Serve it", ADA).to_string();
+        wait_for("beta to serve the commit", || {
+            let board = self.root.get("/repos/mesh/config/board").json();
+            let live = board["stages"][0]["live"]["commit"] == commit.as_str();
+            if live { Ok(()) } else { Err(format!("{board}\n{}", self.convoy.log())) }
+        });
+    }
+
+    fn envoy(&self, own: &Issued) -> Envoy {
+        let path = |path: &std::path::Path| path.display().to_string();
+        let (ca, cert, key) = (path(&self.pki.ca()), path(&own.cert), path(&own.key));
+        let more = ["--ca-file", &ca, "--cert-file", &cert, "--key-file", &key];
+        Envoy::start(&self.convoy, VERSION, "beta", &more)
+    }
+
+    fn cli(&self, arguments: &[&str]) -> Output {
+        let file = self.pki.write("root.token", ROOT);
+        let mut command = self.convoy.command("token");
+        let output = command.args(arguments).env("CONVOY_TOKEN_FILE", file).output();
+        output.expect("the program can be run")
+    }
+
+    fn ok(&self, arguments: &[&str]) {
+        let output = self.cli(arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {said}");
+    }
+
+    fn refused(&self, arguments: &[&str], words: &str) {
+        let output = self.cli(arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(words), "{arguments:?}: {said}");
+    }
+
+    /// By which credentials the connected nodes came.
+    fn wait_credentials(&self, expected: &[&str]) {
+        wait_for(&format!("nodes that came with {expected:?}"), || {
+            let answer = self.root.get("/nodes").json();
+            let nodes = answer["nodes"].as_array().cloned().unwrap_or_default();
+            let seen: Vec<_> = nodes.iter().map(|node| node["credential"].clone()).collect();
+            if seen == expected { Ok(()) } else { Err(answer.to_string()) }
+        });
+    }
+
+    fn wait_log(&self, words: &str) {
+        wait_for(&format!("`{words}` in the log"), || {
+            let log = self.convoy.log();
+            if log.contains(words) { Ok(()) } else { Err(log) }
+        });
+    }
+}
+
+fn wait_certificate(envoy: &Envoy, name: &str) {
+    wait_for(&format!("Envoy to use a certificate for {name}"), || {
+        let seen = envoy.admin("/certs")?.to_string();
+        if seen.contains(name) { Ok(()) } else { Err(seen) }
+    });
+}
+
+fn listener(port: u16) -> String {
+    format!(
+        r#"name: front
+address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}
+filter_chains:
+  - transport_socket:
+      name: tls
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
+        common_tls_context:
+          tls_certificate_sds_secret_configs:
+            - {{name: web, sds_config: {{ads: {{}}, resource_api_version: V3}}}}
+    filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: front
+          http_filters:
+            - name: envoy.filters.http.router
+              typed_config:
+                "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+          route_config:
+            name: front
+            virtual_hosts:
+              - name: all
+                domains: ["*"]
+                routes:
+                  - match: {{prefix: /}}
+                    direct_response: {{status: 200, body: {{inline_string: hello}}}}
+"#
+    )
+}
+
+#[test]
+fn an_envoy_with_a_certificate_is_granted_a_secret_and_turned_away_when_that_is_revoked() {
+    let mesh = Mesh::start();
+    let node = format!("URI:spiffe://mesh/beta-{VERSION}");
+    let own = mesh.pki.issue("node", &node, &[]);
+    let first = mesh.pki.issue("one", "DNS:one.example", &[]);
+    let second = mesh.pki.issue("two", "DNS:two.example", &[]);
+    mesh.push(&first);
+    let envoy = mesh.envoy(&own);
+
+    mesh.refused(&["create", "edge", "--role", "node", "--node", "*"], "`stages`");
+    mesh.refused(&["create", "edge", "--role", "node", "--stage", "beta"], "`nodes`");
+    let pattern = "spiffe://mesh/{node}";
+    mesh.ok(&["create", "edge", "--role", "node", "--stage", "beta", "--certificate", pattern]);
+    mesh.wait_credentials(&["token edge"]);
+    let seen = envoy.admin("/certs").expect("Envoy answers").to_string();
+    assert!(!seen.contains("one.example"), "a secret that was not granted: {seen}");
+    mesh.ok(&["scope", "edge", "--secret", "web"]);
+    wait_certificate(&envoy, "one.example");
+
+    let next = mesh.pki.issue("next", "IP:127.0.0.1", &[]);
+    mesh.pki.install_certificate(&next);
+    mesh.wait_log("the old ones stay in use");
+    mesh.pki.install_key(&next);
+    mesh.wait_log("xDS uses the new TLS files");
+    mesh.push(&second);
+    wait_certificate(&envoy, "two.example");
+
+    mesh.ok(&["revoke", "edge"]);
+    mesh.wait_credentials(&[]);
+    let audit = mesh.root.get("/audit?limit=50").json().to_string();
+    for act in ["Issue the token edge", "may be and see", "Revoke the token edge"] {
+        assert!(audit.contains(act), "{act}: {audit}");
+    }
+    let key = std::fs::read_to_string(&second.key).expect("openssl wrote it");
+    let bytes = key.lines().nth(1).expect("a key has lines");
+    assert!(!mesh.convoy.log().contains(bytes), "a secret is in the log");
+    let nodes: Value = mesh.root.get("/nodes").json();
+    assert!(!nodes.to_string().contains(bytes));
+}
