@@ -1,6 +1,5 @@
 //! Each test is named after the assertion of the protocol that it holds.
 
-mod fuzz;
 mod model;
 mod names;
 pub(super) mod script;
