@@ -1,5 +1,8 @@
 //! What a client says it can read beyond the base protocol, in
 //! `node.client_features`.
+//!
+//! Envoy (1.36 to 1.40) can do both and says neither by itself: whoever wants
+//! times to live names the features in the bootstrap's `node.client_features`.
 
 use envoy_types::pb::envoy::config::core::v3::Node;
 

@@ -13,6 +13,10 @@
 //!    ones at work, so what they name stays too.
 //!
 //! Waiting for one another ends after [`HOLD`], whatever the client does.
+//!
+//! Beside that, what a type is made of: `subscription` (names and wildcards),
+//! `reach` (what names stand for), `holding` (what the client has), `flight`
+//! (what was not answered), `heartbeat` and `dress` (times to live).
 
 mod awaited;
 mod channel;
@@ -193,6 +197,9 @@ impl Session {
     /// Sends what may be sent now.
     fn pump(&mut self, now: Duration) -> Vec<Outgoing> {
         if self.snapshot.is_none() {
+            // Nothing waits for what is not served.
+            self.held_since = None;
+            self.channels.values_mut().for_each(Channel::rest);
             return Vec::new();
         }
         let patient = self.held_since.is_none_or(|since| now < since + HOLD);

@@ -344,6 +344,15 @@ impl Channel {
         parts
     }
 
+    /// Tells the client nothing more of times to live: what has one expires
+    /// there, and is sent again if it is ever served again.
+    pub(super) fn rest(&mut self) {
+        if self.rhythm.due().is_some() {
+            self.rhythm = Rhythm::default();
+            self.holding.expire();
+        }
+    }
+
     /// Notes what is under way. A heartbeat beside a response is answered, but
     /// nobody waits for that.
     fn took_off(&mut self, flight: Flight) {
@@ -457,7 +466,9 @@ impl Channel {
     /// Whether the client took everything it asks for, up to `version`.
     pub(super) fn is_in_step(&self, version: &Arc<str>) -> bool {
         let asks = self.subscription.asks();
-        let took = self.flight.is_none() && self.status.acked.as_ref() == Some(version);
+        // A heartbeat under way changes nothing.
+        let rests = self.flight.as_ref().is_none_or(|flight| flight.is_heartbeat);
+        let took = rests && self.status.acked.as_ref() == Some(version);
         !asks || (took && self.status.nacked.is_none())
     }
 

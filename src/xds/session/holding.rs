@@ -94,6 +94,14 @@ impl Holding {
         self.except.entry(name.clone()).or_insert(Exception::Lacks);
     }
 
+    /// Notes that what has a time to live is gone at the client.
+    pub(super) fn expire(&mut self) {
+        let expiring = self.base.iter().flat_map(|base| base.expiring());
+        for one in expiring {
+            self.except.entry(one.name.clone()).or_insert(Exception::Lacks);
+        }
+    }
+
     /// Takes back all that was noted about a name that is not asked for.
     pub(super) fn forget(&mut self, name: &ResourceName) {
         self.except.remove(name);
@@ -151,7 +159,9 @@ impl Holding {
 
     /// Notes that the client refused `resources`.
     pub(super) fn refused(&mut self, resources: &[Arc<Served>], subscription: &Subscription) {
-        for one in resources.iter().filter(|one| subscription.covers(&one.name)) {
+        // What has no content said that there is nothing: that can't be held.
+        let resources = resources.iter().filter(|one| !one.any.is_empty());
+        for one in resources.filter(|one| subscription.covers(&one.name)) {
             let refused = Exception::Refused(one.version.clone());
             self.except.entry(one.name.clone()).or_insert(refused);
         }

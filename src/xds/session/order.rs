@@ -7,6 +7,10 @@
 //! LDS → SRDS → RDS → VHDS    users: what names them
 //! RTDS, anything else        on their own
 //! ```
+//!
+//! The order holds within one stream. A client that asks for each type on a
+//! stream of its own can't be given one: nothing tells which streams are one
+//! client's, and their messages overtake one another anyway.
 
 use crate::model::{ResourceKind, TypeUrl};
 

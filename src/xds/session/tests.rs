@@ -527,6 +527,16 @@ fn nothing_is_sent_and_nothing_removed_without_an_assignment() {
 }
 
 #[test]
+fn nothing_is_waited_for_without_an_assignment() {
+    let mut client = Client::delta(&mesh("old", 1));
+    settled(&mut client, "old");
+    client.publish(&mesh("new", 2));
+    client.withdraw();
+    client.ack(Kind::Clusters);
+    assert_eq!(client.session.next_timeout(), None);
+}
+
+#[test]
 fn a_stream_asks_for_a_bounded_number_of_types() {
     let mut session = Session::new(Protocol::Sotw);
     let ask = |number| Request {

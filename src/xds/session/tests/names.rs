@@ -1,6 +1,11 @@
 //! Names that are not those of resources: aliases, hosts, `xdstp://`.
 
-use super::script::{Client, Kind, host, snapshot, thing, wrapped};
+use envoy_types::pb::envoy::config::listener::v3 as listener;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as http;
+use envoy_types::pb::google::protobuf::Any;
+use prost::Message;
+
+use super::script::{Client, Kind, host, listener, snapshot, thing, wrapped};
 
 fn hosts(more: &[(&str, &[&str], i64)]) -> std::sync::Arc<super::Snapshot> {
     let routes = ["r", "s"].map(|name| thing(Kind::Routes, name, 1));
@@ -44,6 +49,14 @@ fn an_unknown_host_is_answered_without_content_and_sent_when_it_appears() {
 }
 
 #[test]
+fn a_refused_word_that_there_is_no_host_is_not_said_again() {
+    let mut client = Client::delta(&hosts(&[]));
+    client.subscribe(Kind::VirtualHosts, &["r/a"]);
+    assert_eq!(client.nack(Kind::VirtualHosts), [""; 0]);
+    assert_eq!(client.publish(&hosts(&[("r/web", &["a"], 1)])), ["VHDS r/web=1"]);
+}
+
+#[test]
 fn a_host_that_moves_is_sent_and_its_old_virtual_host_kept_in_step() {
     let mut client = Client::delta(&hosts(&[("r/x", &["a"], 1), ("r/y", &["b"], 1)]));
     client.subscribe(Kind::VirtualHosts, &["r/a"]);
@@ -79,6 +92,43 @@ fn virtual_hosts_without_names_are_those_of_the_routes_asked_for() {
     assert_eq!(Client::delta(&all).subscribe(Kind::VirtualHosts, &[]), ["VHDS r/x=1 s/y=1"]);
     // A named wildcard does too.
     assert_eq!(Client::delta(&all).subscribe(Kind::VirtualHosts, &["*"]), ["VHDS r/x=1 s/y=1"]);
+}
+
+/// A listener for `route`, whose virtual hosts are loaded on demand.
+fn on_demand(route: &str) -> listener::Listener {
+    let any = |name: &str, value| {
+        let type_url = format!("type.googleapis.com/envoy.extensions.filters.{name}");
+        Any { type_url, value }
+    };
+    let config = any("http.on_demand.v3.OnDemand", vec![]);
+    let filter = http::HttpFilter {
+        config_type: Some(http::http_filter::ConfigType::TypedConfig(config)),
+        ..Default::default()
+    };
+    let rds = http::Rds { route_config_name: route.into(), config_source: None };
+    let manager = http::HttpConnectionManager {
+        http_filters: vec![filter],
+        route_specifier: Some(http::http_connection_manager::RouteSpecifier::Rds(rds)),
+        ..Default::default()
+    };
+    let name = "network.http_connection_manager.v3.HttpConnectionManager";
+    let config = any(name, manager.encode_to_vec());
+    let filter = listener::Filter {
+        config_type: Some(listener::filter::ConfigType::TypedConfig(config)),
+        ..Default::default()
+    };
+    let chain = listener::FilterChain { filters: vec![filter], ..Default::default() };
+    listener::Listener { filter_chains: vec![chain], ..Default::default() }
+}
+
+#[test]
+fn virtual_hosts_that_are_loaded_on_demand_are_sent_when_asked_for() {
+    let hosts = [host("r/x", &["a"], 1), host("r/z", &["b"], 1), host("s/y", &["a"], 1)];
+    let all = snapshot(hosts.into_iter().chain([listener("l", &on_demand("r"))]));
+    let mut client = Client::delta(&all);
+    assert_eq!(client.subscribe(Kind::VirtualHosts, &[]), ["VHDS s/y=1"]);
+    client.ack(Kind::VirtualHosts);
+    assert_eq!(client.subscribe(Kind::VirtualHosts, &["r/a"]), ["VHDS r/x=1"]);
 }
 
 #[test]

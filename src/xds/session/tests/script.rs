@@ -2,10 +2,13 @@
 //! written as `CDS a=1 b=2 -c`: the type, resources with their versions, and
 //! what is removed.
 
+use bytes::Bytes;
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::cluster::v3::cluster::EdsClusterConfig;
+use envoy_types::pb::envoy::config::listener::v3::Listener;
 use envoy_types::pb::envoy::config::route::v3::VirtualHost;
-use envoy_types::pb::google::protobuf::Duration as ProtoDuration;
+use envoy_types::pb::envoy::service::discovery::v3::Resource as Wrapper;
+use envoy_types::pb::google::protobuf::{Any, Duration as ProtoDuration};
 use prost::Message;
 
 use super::super::*;
@@ -81,6 +84,10 @@ pub(super) fn host(name: &str, domains: &[&str], version: i64) -> Arc<Resource> 
     of(Kind::VirtualHosts.type_url(), name, body)
 }
 
+pub(super) fn listener(name: &str, message: &Listener) -> Arc<Resource> {
+    of(Kind::Listeners.type_url(), name, message.encode_to_vec())
+}
+
 fn of(type_url: TypeUrl, name: &str, body: Vec<u8>) -> Arc<Resource> {
     let place = Place::file(FilePath::new("resources/x.yaml").unwrap());
     Arc::new(Resource::new(type_url, ResourceName(name.into()), body.into(), place))
@@ -99,7 +106,17 @@ pub(super) fn number(served: &Served) -> i64 {
         #[prost(int64, tag = "1000")]
         version: i64,
     }
-    Numbered::decode(served.body()).unwrap().version
+    Numbered::decode(body(served).unwrap()).unwrap().version
+}
+
+/// The message of `served`, out of its wrapper too; `None` where it has none.
+pub(super) fn body(served: &Served) -> Option<Bytes> {
+    let any = Any::decode(served.any.clone()).unwrap();
+    if any.type_url.ends_with(".discovery.v3.Resource") {
+        let inner = Wrapper::decode(any.value.as_slice()).unwrap().resource?;
+        return Some(inner.value.into());
+    }
+    (!any.value.is_empty()).then(|| any.value.into())
 }
 
 /// What a message holds, in one line. `a~` is a resource without content.
@@ -116,9 +133,9 @@ fn shown(outgoing: &Outgoing) -> String {
         Some(Kind::Runtime) => "RTDS",
         None => "other",
     };
-    let resources = outgoing.resources.iter().map(|one| match one.any.is_empty() {
-        true => format!("{}~", one.name),
-        false => format!("{}={}", one.name, number(one)),
+    let resources = outgoing.resources.iter().map(|one| match body(one) {
+        None => format!("{}~", one.name),
+        Some(_) => format!("{}={}", one.name, number(one)),
     });
     let removed = outgoing.removed.iter().map(|name| format!("-{name}"));
     let parts = [kind.to_owned()].into_iter().chain(resources).chain(removed);
@@ -223,6 +240,11 @@ impl Client {
 
     pub(super) fn amend(&mut self, kind: Kind, more: &[&str], less: &[&str]) -> Vec<String> {
         self.say(kind, "", None, own(more), own(less), vec![])
+    }
+
+    pub(super) fn ack_with_nonce(&mut self, kind: Kind, nonce: &str) -> Vec<String> {
+        self.open.remove(&kind);
+        self.say(kind, nonce, None, vec![], vec![], vec![])
     }
 
     pub(super) fn nack_with_nonce(&mut self, kind: Kind, nonce: &str) -> Vec<String> {

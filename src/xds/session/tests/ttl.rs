@@ -86,8 +86,7 @@ fn a_heartbeat_is_not_held_up_by_a_response_under_way() {
     assert_eq!(client.wait(4), ["RTDS a~"]);
     // Each is answered for itself; what is newer follows the response.
     assert_eq!(client.publish(&snapshot([thing(Kind::Runtime, "a", 2)])), [""; 0]);
-    let sent = client.subscribe_with_nonce(Kind::Runtime, &[], &nonce);
-    assert_eq!(sent, ["RTDS a=2 -c"]);
+    assert_eq!(client.ack_with_nonce(Kind::Runtime, &nonce), ["RTDS a=2 -c"]);
 }
 
 #[test]
@@ -99,4 +98,14 @@ fn a_changed_time_to_live_is_sent_with_the_resource() {
     assert_eq!(client.publish(&at(None)), ["RTDS a=1"]);
     client.ack(Kind::Runtime);
     assert_eq!(client.wait(60), [""; 0]);
+}
+
+#[test]
+fn what_expired_without_an_assignment_is_sent_again() {
+    let mut client = Client::delta(&mixed()).with(TTL);
+    client.subscribe(Kind::Runtime, &["a", "c"]);
+    client.ack(Kind::Runtime);
+    client.withdraw();
+    assert_eq!(client.session.next_timeout(), None);
+    assert_eq!(client.publish(&mixed()), ["RTDS a=1"]);
 }
