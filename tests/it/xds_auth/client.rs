@@ -75,9 +75,14 @@ impl Client {
 
     /// The certificate that the server shows to a new connection.
     pub(super) async fn server_certificate(&self) -> CertificateDer<'static> {
-        let stream = connect(self.address, self.config()).await.expect("the handshake is done");
+        self.try_server_certificate().await.expect("the handshake is done")
+    }
+
+    /// The same, where there may be nobody yet.
+    pub(super) async fn try_server_certificate(&self) -> std::io::Result<CertificateDer<'static>> {
+        let stream = connect(self.address, self.config()).await?;
         let shown = stream.get_ref().1.peer_certificates().expect("a server has one");
-        shown[0].clone().into_owned()
+        Ok(shown[0].clone().into_owned())
     }
 
     /// Connects anew until the server shows such a certificate.
@@ -123,7 +128,7 @@ async fn connect(
     TlsConnector::from(config).connect(ServerName::from(address.ip()), stream).await
 }
 
-fn certificates(file: &Path) -> Vec<CertificateDer<'static>> {
+pub(super) fn certificates(file: &Path) -> Vec<CertificateDer<'static>> {
     let read = CertificateDer::pem_file_iter(file).expect("the file can be read");
     read.map(|one| one.expect("a certificate")).collect()
 }
