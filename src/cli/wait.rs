@@ -84,7 +84,11 @@ pub(super) async fn run(args: &Args, output: &Output) -> Result<(), Failure> {
         }
         if answer["refused"] == true {
             output.result(&answer, || stragglers(&answer));
-            let message = format!("it is refused: {}", sentence(&answer));
+            let why = match answer["taken_back"].as_str() {
+                Some(why) => why.to_owned(),
+                None => sentence(&answer),
+            };
+            let message = format!("it is refused: {why}");
             return Err(Failure::new(Failure::FAILED, message)
                 .with_hint("mend what is refused in a new commit, or roll the stage back"));
         }

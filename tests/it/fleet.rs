@@ -200,6 +200,11 @@ fn a_refusal_leads_back_to_the_line_and_its_author() {
     assert!(words.contains("r2 by Ada") && words.ends_with("too slow for us"), "{words}");
     assert_eq!(edge.take(), 1);
     bed.wait_state("edge", "synced");
+    // Who waits for it is told at once, although nobody refuses it any more.
+    let waited = bed.run("wait", &["--stage", "beta", "--revision", "2", "--timeout", "30s"]);
+    let said = String::from_utf8_lossy(&waited.stderr).into_owned();
+    assert_eq!(waited.status.code(), Some(1), "{said}");
+    assert!(said.contains("api.yaml:2") && said.contains("too slow for us"), "{said}");
 }
 
 #[test]

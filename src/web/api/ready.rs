@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::look::no_pipeline;
 use crate::model::{At, NodeId, RepoName, Revision, Stage};
+use crate::promote::{Promotion, State as Pipelines, Status};
 use crate::web::Site;
 use crate::web::error::Fault;
 use crate::web::extract::{Answer, Path, Query, repo_name};
@@ -46,8 +47,11 @@ pub(super) struct Ready {
     percent: u8,
     /// Whether enough nodes have it.
     reached: bool,
-    /// Whether so many refuse it that it can't be reached.
+    /// Whether so many refuse it that it can't be reached, or it was taken
+    /// back because somebody refused it.
     refused: bool,
+    /// Why it was taken back.
+    taken_back: Option<String>,
     /// The repository's newest revision.
     newest: Revision,
     /// The revision that the stage serves.
@@ -150,21 +154,40 @@ impl Question {
         others.truncate(NAMED_MAX);
         let view = site.web.handle.view();
         let serves = view.state.current(&self.repo, &self.stage);
+        let serves = serves.map(|bundle| bundle.commit.revision);
+        let taken_back = self.taken_back(&view.state).filter(|_| serves < Some(self.revision));
+        let too_many = refusing > 0 && nodes.len() - refusing < needed;
         Ready {
             repo: self.repo.clone(),
             stage: self.stage.clone(),
             revision: self.revision,
             percent: self.percent,
             reached: ready >= needed,
-            refused: refusing > 0 && nodes.len() - refusing < needed,
+            refused: too_many || taken_back.is_some(),
+            taken_back,
             newest: site.web.store.head(&self.repo).unwrap_or_default().revision,
-            serves: serves.map(|bundle| bundle.commit.revision),
+            serves,
             nodes: nodes.len(),
             ready,
             refusing,
             needed,
             waiting: others.iter().map(straggler).collect(),
         }
+    }
+
+    /// Why the newest promotion that would bring the revision to the stage
+    /// failed; `None` where it did not, or there is none.
+    fn taken_back(&self, state: &Pipelines) -> Option<String> {
+        let brings = |promotion: &&Promotion| {
+            let bundle = state.bundles.get(&promotion.bundle);
+            promotion.repo == self.repo
+                && promotion.stage == self.stage
+                && bundle.is_some_and(|bundle| bundle.commit.revision >= self.revision)
+        };
+        let newest = state.promotions.values().filter(brings);
+        let newest = newest.max_by_key(|promotion| promotion.id.number())?;
+        let failed = newest.status == Status::Failed;
+        newest.ending.as_ref().filter(|_| failed).map(|ending| ending.reason.clone())
     }
 
     /// Whether a node took all of the revision or of a later one.
