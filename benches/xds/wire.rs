@@ -93,8 +93,8 @@ impl Reader {
                 if self.head.len() < 9 {
                     return;
                 }
-                self.payload = usize::from(self.head[0]) << 16
-                    | usize::from(self.head[1]) << 8
+                self.payload = (usize::from(self.head[0]) << 16)
+                    | (usize::from(self.head[1]) << 8)
                     | usize::from(self.head[2]);
                 (self.kind, self.flags) = (self.head[3], self.head[4]);
                 self.head.clear();
@@ -186,7 +186,7 @@ impl Messages {
         self.key.clear();
         self.field = key >> 3;
         self.skip = usize::try_from(length).expect("it fits");
-        let short = matches!(self.field, 1 | 4 | 5) || self.field == 2 && self.collects;
+        let short = matches!(self.field, 1 | 4 | 5) || (self.field == 2 && self.collects);
         self.text = short.then(Vec::new);
         if self.skip == 0 {
             self.keep();
