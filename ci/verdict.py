@@ -121,16 +121,23 @@ class Listed:
         self.used = collections.Counter()
 
     def find(self, version, way, case, our, their):
+        """The entry that covers a disagreement. Where Convoy is stricter, each of
+        its rules needs one."""
         side = "limit" if our.yes else "stricter"
-        for entry in self.sides[side]:
-            if self._fits(entry, version, way, case, our, their):
-                self.used[entry["name"]] += 1
-                return entry
+        fitting = [entry for entry in self.sides[side]
+                   if self._fits(entry, version, way, case, our, their)]
+        if not our.yes:
+            covered = {rule for entry in fitting for rule in entry["rule"]}
+            if not set(our.rules) <= covered:
+                return None
+        for entry in fitting[:1]:
+            self.used[entry["name"]] += 1
+            return entry
         return None
 
     @staticmethod
     def _fits(entry, version, way, case, our, their):
-        return (("rule" not in entry or set(our.rules) <= set(entry["rule"]))
+        return (("rule" not in entry or set(our.rules) & set(entry["rule"]))
                 and ("way" not in entry or way == entry["way"])
                 and ("versions" not in entry or version in entry["versions"])
                 and ("kind" not in entry or case.kind in entry["kind"])

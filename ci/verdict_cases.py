@@ -28,6 +28,8 @@ TYPES = {
     "scoped_routes": PREFIX + "envoy.config.route.v3.ScopedRouteConfiguration",
     "virtual_hosts": PREFIX + "envoy.config.route.v3.VirtualHost",
 }
+# What Python's encoder takes for something else, so that bytes would not say it.
+UNSAID = ("message as list", "text as mapping", "text as number", "bad base64")
 HCM = PREFIX + "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 INTS = ("int32", "int64", "uint32", "uint64")
 
@@ -104,7 +106,7 @@ class Case:
     def over_xds(self, types):
         """Type URL, name and bytes as they go over xDS; `None` if none can."""
         value = self.value()
-        if value is None:
+        if value is None or self.mutation.startswith(UNSAID):
             return None
         kind = TYPES[self.kind]
         name = value.get("name", value.get("cluster_name", value.get("clusterName", "")))
@@ -144,6 +146,9 @@ def unbound(listener):
         socket = address.get("socket_address", address.get("socketAddress"))
         if isinstance(socket, dict) and socket.get("protocol") in ("UDP", 1):
             return listener
+    if not listener.get("name"):
+        # Envoy would make a name up, and nobody could take the listener away.
+        listener = {**listener, "name": f"{SUPPORT}-unnamed"}
     if "bind_to_port" in listener or "bindToPort" in listener:
         return listener
     return {**listener, "bind_to_port": False}

@@ -140,7 +140,7 @@ class Feed:
         self.waiting = {}
         self.nonce = 0
         self.changed = threading.Condition()
-        self.broken = False
+        self.node = None
 
     def stream(self, requests, context):
         """The gRPC handler: requests are read beside, responses come from a queue."""
@@ -164,6 +164,7 @@ class Feed:
 
     def _take(self, request):
         kind = request.type_url
+        self.node = request.node if request.HasField("node") else self.node
         with self.changed:
             waiting = self.waiting.pop(request.response_nonce, None) if request.response_nonce else None
             if waiting is not None:
@@ -173,6 +174,22 @@ class Feed:
             self.changed.notify_all()
         if fresh and kind in self.first:
             self._send(kind, self.first[kind], [])
+        names = [name for name in request.resource_names_subscribe if not name.startswith(SUPPORT)]
+        if names and kind == ENDPOINTS:
+            # Envoy holds the answer about a cluster back until it has endpoints.
+            self._send(kind, [self._empty(name) for name in names], [])
+        elif names:
+            self._send(kind, [], names)
+
+    def _empty(self, name):
+        return name, self.types.encode(ENDPOINTS, {"cluster_name": name})
+
+    def _endpoints_of(self, clusters):
+        """The endpoints that clusters ask for; again, as Envoy may think it has asked."""
+        for _, body in clusters:
+            cluster = self.types.type(CLUSTER).FromString(body)
+            if cluster.HasField("eds_cluster_config"):
+                yield self._empty(cluster.eds_cluster_config.service_name or cluster.name)
 
     def _send(self, kind, add, remove):
         with self.changed:
@@ -198,8 +215,11 @@ class Feed:
 
     def push(self, kind, add, remove=()):
         """Sends one response, gives Envoy's words; empty is an ACK, `None` no answer."""
+        answer = self._send(kind, add, remove)
+        if kind == CLUSTER:
+            self._send(ENDPOINTS, list(dict(self._endpoints_of(add)).items()), [])
         try:
-            return self._send(kind, add, remove).get(timeout=ANSWER_S)
+            return answer.get(timeout=ANSWER_S)
         except queue.Empty:
             return None
 
@@ -282,8 +302,15 @@ class Running:
             self._stop()
             self._start()
             return Verdict(False, "Envoy died of it" if dead else "Envoy gave no answer")
-        self.held[kind] = [name] if by_name and not said else []
+        # What was refused changes nothing: the one that it was to replace stays.
+        stays = by_name and (not said or name in self.held.get(kind, []))
+        self.held[kind] = [name] if stays else []
         return Verdict(not said, said)
+
+    def extensions(self):
+        """What this Envoy has built in, as `(category, type URL)`."""
+        return sorted({(one.category, url) for one in self.feed.node.extensions
+                       for url in one.type_urls})
 
     def _surround(self, case):
         """Swaps the clusters around: references are to lead somewhere."""
@@ -316,7 +343,7 @@ class Validate:
                                          encoding="utf-8", errors="surrogatepass") as file:
             file.write(text)
             file.flush()
-            done = subprocess.run([self.program, "--mode", "validate", "--log-level", "off",
+            done = subprocess.run([self.program, "--mode", "validate", "--log-level", "critical", "--log-format", "%v",
                                    "-c", file.name], capture_output=True, text=True,
                                   errors="replace", timeout=60, check=False)
         said = (done.stderr + done.stdout).strip()
