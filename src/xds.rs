@@ -2,15 +2,24 @@
 //! and what each Envoy said of them.
 //!
 //! ```text
-//! reconcile → Hub (latest snapshot per key, rules, who is connected)
-//!               ↓ watch                      ↑ answers
+//! reconcile → Hub (a line of publications per key, rules, who is connected)
+//!               ↓ watch, through the caller's view   ↑ answers
 //!             stream (one per gRPC stream) ⇄ Session (pure)
-//!               ↓ Outgoing: shared bytes + short tail
-//!             server (tonic)
+//!               ↓ frames, shared by streams in the same position
+//!             server: guard → streams, poll (REST, Fetch), csds, lrs
 //! ```
 //!
+//! - `session` is the protocol: subscriptions, nonces, order, removals, times
+//!   to live; what one type needs is `session/channel`.
+//! - `guard` lets callers in by token or certificate, and `views` cuts what
+//!   they see; a session knows of neither.
+//! - `line` decides what a node gets that joins while others refuse the newest.
+//! - `standing` and `registry` show who is connected; `blame` finds the
+//!   resource that a refusal is about.
+//!
 //! It knows nothing of YAML, Git, stages in order or promotion. A slow stream
-//! holds one pointer to the latest snapshot, never a queue.
+//! holds one pointer to the latest snapshot, never a queue. What is newly
+//! published is encoded once, whoever takes it.
 
 mod blame;
 mod certificate;

@@ -116,6 +116,8 @@ pub(super) async fn write<R>(
     work: impl Fn(&mut Draft<'_>) -> Result<R, GovernError>,
 ) -> Result<R, GovernError> {
     let state = RepoName::state();
+    // Never closed, so never refused; without it the tries decide.
+    let _turn = inner.turn.acquire().await;
     for _ in 0..TRIES_MAX {
         let revision = inner.store.head(&state)?.revision;
         let now = clock::now();

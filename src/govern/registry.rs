@@ -183,6 +183,9 @@ pub(super) struct Inner {
     pub(super) store: Store,
     pub(super) settings: GovernSettings,
     pub(super) room: Arc<Semaphore>,
+    /// Has one permit: writes take turns, so that none loses for ever against
+    /// the others.
+    pub(super) turn: Semaphore,
     current: watch::Sender<Arc<Registry>>,
 }
 
@@ -202,7 +205,13 @@ impl Inner {
         }
         registry.settle(&settings);
         let room = Arc::new(Semaphore::new(WRITES_MAX));
-        Ok(Self { store, settings, room, current: watch::Sender::new(Arc::new(registry)) })
+        Ok(Self {
+            store,
+            settings,
+            room,
+            turn: Semaphore::new(1),
+            current: watch::Sender::new(Arc::new(registry)),
+        })
     }
 
     pub(super) fn registry(&self) -> Arc<Registry> {

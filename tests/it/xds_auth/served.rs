@@ -162,7 +162,7 @@ fn an_envoy_with_a_certificate_is_granted_a_secret_and_turned_away_when_that_is_
     let pattern = "spiffe://mesh/{node}";
     mesh.ok(&["create", "edge", "--role", "node", "--stage", "beta", "--certificate", pattern]);
     mesh.wait_credentials(&["token edge"]);
-    let seen = envoy.admin("/certs").expect("Envoy answers").to_string();
+    let seen = wait_for("Envoy's admin interface", || envoy.admin("/certs")).to_string();
     assert!(!seen.contains("one.example"), "a secret that was not granted: {seen}");
     mesh.ok(&["scope", "edge", "--secret", "web"]);
     wait_certificate(&envoy, "one.example");
