@@ -136,9 +136,9 @@ impl Csds {
         let content = |one: &ResourceStatus| {
             let shown = with_contents && one.type_url.kind() != Some(ResourceKind::Secrets);
             let of_type = |s: &Arc<crate::snapshot::Snapshot>| s.types.get(&one.type_url).cloned();
-            let held = snapshots.iter().filter(|_| shown).filter_map(of_type);
-            let served = held.filter_map(|of_type| of_type.resources.get(&one.name).cloned());
-            served.last().and_then(|served| Any::decode(served.any.clone()).ok())
+            let held = snapshots.iter().rev().filter(|_| shown).filter_map(of_type);
+            let mut served = held.filter_map(|of_type| of_type.resources.get(&one.name).cloned());
+            served.next().and_then(|served| Any::decode(served.any.clone()).ok())
         };
         let resources = self.hub.resources(&node.identity.id);
         let generic_xds_configs = resources

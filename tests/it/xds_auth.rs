@@ -344,7 +344,7 @@ fn files_that_can_not_be_used_are_named_with_the_reason() {
         (TlsFiles { client_crl_files: vec![empty], ..files }, "no list of revoked"),
     ];
     for (files, words) in table {
-        let error = Tls::load(files).err().expect(words).to_string();
+        let error = Tls::load(files).expect_err(words).to_string();
         assert!(error.contains(words) && error.contains('/'), "{error}");
     }
 }

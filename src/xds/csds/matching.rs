@@ -24,8 +24,9 @@ pub(super) fn check(matchers: &[NodeMatcher]) -> Result<(), String> {
     if matchers.len() > MATCHERS_MAX {
         return Err(format!("node_matchers: at most {MATCHERS_MAX} are taken"));
     }
-    let ids = matchers.iter().filter_map(|one| one.node_id.as_ref());
-    ids.map(|id| text_matches(id, "").map(drop)).collect::<Result<(), _>>()?;
+    for id in matchers.iter().filter_map(|one| one.node_id.as_ref()) {
+        text_matches(id, "")?;
+    }
     for metadata in matchers.iter().flat_map(|one| &one.node_metadatas) {
         if let Some(value) = &metadata.value {
             value_matches(value, Some(""), 0)?;
