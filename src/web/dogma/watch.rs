@@ -141,7 +141,8 @@ pub(super) async fn watch(
 /// right was taken, or the repository is gone.
 async fn lost(site: Site, headers: HeaderMap, repo: RepoName, target: Target) -> Fault {
     let mut registry = site.web.govern.watch();
-    registry.mark_unchanged();
+    // Looks first of all: the right may have gone between the guard and here.
+    registry.mark_changed();
     while registry.changed().await.is_ok() {
         let Some(caller) = site.web.auth.identify(&headers) else {
             return Fault::unauthenticated();
