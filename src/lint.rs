@@ -7,7 +7,6 @@
 
 mod cluster;
 mod fault;
-mod message;
 mod route;
 mod walk;
 

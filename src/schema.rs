@@ -6,6 +6,7 @@
 //! everybody who reads YAML takes the words for what is none from here.
 
 mod encode;
+pub(crate) mod fields;
 mod json;
 mod mistake;
 mod rules;

@@ -3,7 +3,7 @@
 use prost_reflect::DynamicMessage;
 
 use super::Notes;
-use super::message::{inner, list, number, text, variant};
+use crate::schema::fields::{inner, list, number, text, variant};
 
 /// Discovery types whose hosts Envoy keeps using until something tells it
 /// that one is dead.

@@ -3,7 +3,7 @@
 use prost_reflect::DynamicMessage;
 
 use super::Notes;
-use super::message::{inner, number, variant};
+use crate::schema::fields::{inner, number, variant};
 
 pub(super) fn check(name: &str, config: &DynamicMessage, notes: &mut Notes<'_>) {
     for (part, does) in [("delay", "delays"), ("abort", "aborts")] {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use prost_reflect::DynamicMessage;
 
 use super::Notes;
-use super::message::{field, inner, list, number, text, texts};
+use crate::schema::fields::{field, inner, list, number, text, texts};
 
 /// What `retry_on` knows, for HTTP and gRPC:
 /// <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter>.

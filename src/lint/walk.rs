@@ -1,10 +1,9 @@
 //! Finds the parts that rules are about, wherever a resource holds them.
 
-use prost_reflect::{DynamicMessage, ReflectMessage, Value};
+use prost_reflect::{DynamicMessage, ReflectMessage};
 
-use super::message::{field, inner, list, map, text};
-use crate::model::TypeUrl;
 use crate::schema::Schema;
+use crate::schema::fields::{inner, list, map, opened, text, unpacked};
 
 const CONNECTION_MANAGER: &str =
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
@@ -43,7 +42,7 @@ fn listener(schema: &Schema, message: &DynamicMessage, visit: &mut dyn FnMut(Par
     let mut chains = list(message, "filter_chains");
     chains.extend(inner(message, "default_filter_chain"));
     for config in chains.iter().flat_map(|chain| list(chain, "filters")) {
-        let Some(manager) = unpack(schema, &config, "typed_config") else { continue };
+        let Some(manager) = unpacked(schema, &config, "typed_config") else { continue };
         if manager.descriptor().full_name() != CONNECTION_MANAGER {
             continue;
         }
@@ -80,7 +79,7 @@ fn overrides(schema: &Schema, message: &DynamicMessage, visit: &mut dyn FnMut(Pa
 }
 
 fn filter(schema: &Schema, message: &DynamicMessage, visit: &mut dyn FnMut(Part<'_>)) {
-    if let Some(config) = unpack(schema, message, "typed_config") {
+    if let Some(config) = unpacked(schema, message, "typed_config") {
         fault(&text(message, "name"), &config, visit);
     }
 }
@@ -89,19 +88,4 @@ fn fault(name: &str, config: &DynamicMessage, visit: &mut dyn FnMut(Part<'_>)) {
     if config.descriptor().full_name() == FAULT {
         visit(Part::Fault { name, config });
     }
-}
-
-fn unpack(schema: &Schema, message: &DynamicMessage, name: &str) -> Option<DynamicMessage> {
-    opened(schema, &inner(message, name)?)
-}
-
-/// The message within an `Any`.
-fn opened(schema: &Schema, any: &DynamicMessage) -> Option<DynamicMessage> {
-    let type_url = TypeUrl(text(any, "type_url").into());
-    let value = field(any, "value");
-    let body = match value.as_deref() {
-        Some(Value::Bytes(body)) => body.as_ref(),
-        _ => &[],
-    };
-    schema.decode(&type_url, body).ok()
 }

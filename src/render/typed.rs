@@ -9,12 +9,14 @@
 //! text ── yaml::parse ──► nodes ── document ──► resource nodes
 //!                                     │
 //!          message ◄──► any, well_known, scalar     (mistakes of form)
-//!             └────────► rules                      (validate.rules)
+//!             ├────────► rules                      (validate.rules)
+//!             └────────► refusals                   (what else Envoy refuses)
 //! ```
 
 mod any;
 mod document;
 mod message;
+mod refusals;
 mod rules;
 mod scalar;
 mod well_known;

@@ -82,6 +82,9 @@ impl Reader<'_> {
         let Some(descriptor) = self.type_of(node) else { return };
         let before = self.mistakes;
         let message = self.message(descriptor.name(), &descriptor, node, At::ROOT.with_type_key());
+        if self.mistakes == before {
+            self.refused_resource(&message, node);
+        }
         let name = self.name(&descriptor, &message, node);
         if let Some(name) = name.filter(|_| self.mistakes == before) {
             let type_url = TypeUrl(format!("{TYPE_PREFIX}{}", descriptor.full_name()).into());

@@ -85,6 +85,7 @@ impl Reader<'_> {
         };
         let shape = self.schema.shape(descriptor);
         let mut given = Vec::with_capacity(entries.len());
+        let before_all = self.mistakes;
         for entry in entries {
             if self.is_full() {
                 return message;
@@ -113,6 +114,9 @@ impl Reader<'_> {
         }
         if at.validated {
             self.validate(&shape, &message, node, &given);
+        }
+        if self.mistakes == before_all {
+            self.refusals(&message, node, &given);
         }
         message
     }

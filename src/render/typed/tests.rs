@@ -45,7 +45,7 @@ fn cluster(text: &str, expected: &[&str]) -> Vec<Resource> {
 #[test]
 fn files_hold_documents_lists_and_envoys_file_form() {
     let text = "name: a\n---\n- name: b\n- {name: c}\n---\nversion_info: '1'\nresources:\n- name: d\n\
-                - '@type': type.googleapis.com/envoy.config.listener.v3.Listener\n  name: e\n\
+                - '@type': type.googleapis.com/envoy.config.route.v3.RouteConfiguration\n  name: e\n\
                 - '@type': type.googleapis.com/envoy.service.discovery.v3.Resource\n  name: f\n  \
                 resource: {'@type': type.googleapis.com/envoy.config.cluster.v3.Cluster, name: f}\n";
     let found: Vec<_> = cluster(text, &[])
@@ -61,7 +61,7 @@ fn files_hold_documents_lists_and_envoys_file_form() {
             "3:envoy.config.cluster.v3.Cluster b",
             "4:envoy.config.cluster.v3.Cluster c",
             "8:envoy.config.cluster.v3.Cluster d",
-            "9:envoy.config.listener.v3.Listener e",
+            "9:envoy.config.route.v3.RouteConfiguration e",
             "13:envoy.config.cluster.v3.Cluster f",
         ]
     );
@@ -148,7 +148,11 @@ fn names_are_required() {
              (Envoy asks for resources by name: give it one that is unique in its type)"
         )
     };
-    let cases = [("generic_secret: {}", "1:1"), ("name: ''", "1:7"), ("name: ~", "1:7")];
+    let cases = [
+        ("generic_secret: {}", "1:1"),
+        ("name: ''\ngeneric_secret: {}", "1:7"),
+        ("name: ~\ngeneric_secret: {}", "1:7"),
+    ];
     for (text, place) in cases {
         check(ResourceKind::Secrets, text, &[&message(place)]);
     }
@@ -387,7 +391,11 @@ fn any_needs_a_type_that_envoy_resolves() {
         &["2:15 missing-type: `@type` is missing, so the type of this mapping is not known \
            (begin it with `\"@type\": type.googleapis.com/…`)"],
     );
-    any("{}", &[]);
+    any(
+        "{}",
+        &["2:15 no-extension: the TypedExtensionConfig `a` has no `typed_config`: Envoy finds an \
+           extension by its type (give its configuration with `@type`)"],
+    );
     any("[]", &["2:15 wrong-type: `typed_config` must be a mapping with `@type`, not a list"]);
     any(
         "{'@type': type.googleapis.com/envoy.extensions.filters.http.bufer.v3.Buffer}",
@@ -523,8 +531,8 @@ fn each_kind_of_rule_is_enforced() {
     // The number of entries of a map.
     config(
         "config.common.matcher.v3.Matcher",
-        "matcher_tree: {input: {name: i, typed_config: {}}, exact_match_map: {map: {}}}",
-        &["4:77 validation: `map` must not be empty"],
+        "matcher_tree: {input: {name: i, typed_config: {'@type': type.googleapis.com/google.protobuf.Empty}}, exact_match_map: {map: {}}}",
+        &["4:127 validation: `map` must not be empty"],
     );
     // The number of items of a list, and a boolean with one allowed value.
     config(
@@ -617,4 +625,52 @@ proptest::proptest! {
         let nested = format!("name: a\nmetadata: {text}\nload_assignment: {text}");
         let _ = decode(schema(), &file(Some(ResourceKind::Clusters), &nested));
     }
+}
+
+#[test]
+fn what_envoy_refuses_beyond_its_rules_is_refused_with_its_place() {
+    cluster(
+        "name: a\ntype: EDS",
+        &["1:1 no-eds-config: an EDS cluster needs `eds_config`: from where its endpoints come \
+           (write eds_cluster_config: {eds_config: {ads: {}, resource_api_version: V3}})"],
+    );
+    cluster(
+        "name: a\ntype: STATIC\nload_assignment:\n  cluster_name: a\n  endpoints:\n  - lb_endpoints:\n    \
+         - endpoint: {address: {socket_address: {address: web.internal, port_value: 80}}}",
+        &["4:3 bad-address: `web.internal` is no IP address, and hosts that are STATIC are not \
+           resolved (give an IP address, or make the cluster STRICT_DNS)"],
+    );
+    check(
+        ResourceKind::Routes,
+        "name: r\nvirtual_hosts:\n- name: v\n  domains: ['*']\n  routes:\n  \
+         - match: {safe_regex: {regex: 'a(?=b)'}}\n    \
+           route: {cluster: a, timeout: -1s}\n    \
+           request_headers_to_add: [{header: {key: a, value: '%NOPE%'}}]\n",
+        &[
+            "6:25 bad-regex: `regex` is no expression of RE2: invalid perl operator: (?=, in \
+             `a(?=b)` (see github.com/google/re2/wiki/Syntax)",
+            "7:34 bad-duration: `timeout` must not be negative: Envoy refuses such a time",
+            "8:39 bad-format: `%NOPE%` is no format: Envoy has no command NOPE \
+             (write %% for a percent sign)",
+        ],
+    );
+    check(
+        ResourceKind::Listeners,
+        "name: l\naddress: {socket_address: {address: '::', port_value: 1}}\nfilter_chains:\n\
+         - filters:\n  - name: rbac\n    typed_config:\n      \
+             '@type': type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC\n      \
+             stat_prefix: a\n",
+        &["5:3 filter-order: the filter chain ends with \
+           `envoy.extensions.filters.network.rbac.v3.RBAC`, which ends none \
+           (put a TcpProxy, an HttpConnectionManager or such behind it)"],
+    );
+    check(
+        ResourceKind::Secrets,
+        "name: s\ntls_certificate:\n  certificate_chain: {inline_string: hello}\n",
+        &[
+            "3:3 no-certificate: a TLS certificate needs `private_key` (give chain and key)",
+            "3:22 bad-pem: `certificate_chain` holds no CERTIFICATE in PEM \
+             (inline_bytes is base64 of the PEM text; inline_string is the text itself)",
+        ],
+    );
 }

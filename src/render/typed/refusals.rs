@@ -1,0 +1,159 @@
+//! What Envoy refuses though the message's own rules allow it: the checks that
+//! its code makes when it takes a resource, beyond `validate.rules`.
+//!
+//! Each was seen on real Envoys; `ci/verdict` holds them against these, and
+//! `ci/verdict.toml` lists what is left out and why. A check is about one
+//! message with what is inside it, never about other resources. Called for
+//! each message that has no other mistake, so places are those of its fields.
+
+mod cluster;
+mod endpoint;
+mod extension;
+mod filter;
+mod format;
+mod health;
+mod listener;
+mod regex;
+mod route;
+mod tls;
+
+use prost_reflect::{DynamicMessage, Kind, ReflectMessage, Value};
+
+use super::message::Given;
+use super::{Mistake, Reader};
+use crate::render::yaml::{Node, Span};
+use crate::schema::Schema;
+use crate::schema::fields::field;
+
+/// The longest time that Envoy counts: in nanoseconds, it still fits 64 bits.
+const DURATION_MAX_S: i64 = 9_223_372_035;
+
+/// Collects what is wrong with one message.
+struct Refusals<'a> {
+    schema: &'a Schema,
+    found: Vec<(&'static str, Mistake)>,
+}
+
+impl Refusals<'_> {
+    /// Notes that Envoy refuses the message for its field `field`.
+    fn refuse(
+        &mut self,
+        field: &'static str,
+        rule: &'static str,
+        message: impl Into<String>,
+        hint: &str,
+    ) {
+        let hint = (!hint.is_empty()).then(|| hint.to_owned());
+        self.found.push((field, Mistake::new(rule, message, hint)));
+    }
+}
+
+impl Reader<'_> {
+    /// Reports what Envoy would refuse about a message that is fine so far.
+    pub(super) fn refusals(&mut self, message: &DynamicMessage, node: &Node, given: &[Given<'_>]) {
+        let mut refusals = Refusals { schema: self.schema, found: Vec::new() };
+        check(message, &mut refusals);
+        for (field, mistake) in refusals.found {
+            self.mistake(place(message, field, node, given), mistake);
+        }
+        for (span, mistake) in times(message, given) {
+            self.mistake(span, mistake);
+        }
+    }
+
+    /// Reports what Envoy would refuse about a whole resource, as against the
+    /// same message inside another.
+    pub(super) fn refused_resource(&mut self, message: &DynamicMessage, node: &Node) {
+        let mut refusals = Refusals { schema: self.schema, found: Vec::new() };
+        if message.descriptor().full_name() == "envoy.config.endpoint.v3.ClusterLoadAssignment" {
+            endpoint::only_addresses(message, "endpoints", "come by EDS", &mut refusals);
+        }
+        for (field, mistake) in refusals.found {
+            let span = node.entry(field).map_or(node.span, |entry| entry.value.span);
+            self.mistake(span, mistake);
+        }
+    }
+}
+
+fn place(message: &DynamicMessage, field: &str, node: &Node, given: &[Given<'_>]) -> Span {
+    let number = message.descriptor().get_field_by_name(field).map(|field| field.number());
+    let given = given.iter().find(|given| Some(given.number) == number);
+    given.map_or(node.span, |given| given.entry.value.span)
+}
+
+fn check(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    let descriptor = message.descriptor();
+    extension::check(message, refusals);
+    match descriptor.full_name() {
+        "envoy.type.matcher.v3.RegexMatcher" | "xds.type.matcher.v3.RegexMatcher" => {
+            regex::matcher(message, refusals);
+        }
+        "envoy.config.core.v3.HeaderValueOption" => format::header(message, refusals),
+        "envoy.config.core.v3.SubstitutionFormatString" => format::formatted(message, refusals),
+        "envoy.extensions.access_loggers.file.v3.FileAccessLog" => format::file(message, refusals),
+        "envoy.config.core.v3.SocketAddress" => endpoint::socket(message, refusals),
+        "envoy.config.endpoint.v3.LocalityLbEndpoints" => endpoint::locality(message, refusals),
+        "envoy.config.core.v3.CidrRange" | "xds.core.v3.CidrRange" => {
+            endpoint::range(message, refusals);
+        }
+        "envoy.config.core.v3.HealthCheck.Payload" => health::payload(message, refusals),
+        "envoy.config.core.v3.HealthCheck.HttpHealthCheck" => health::http(message, refusals),
+        "envoy.config.cluster.v3.Cluster" => cluster::check(message, refusals),
+        "envoy.config.listener.v3.Listener" => listener::check(message, refusals),
+        "envoy.config.listener.v3.FilterChain" => filter::network_chain(message, refusals),
+        filter::MANAGER => {
+            filter::http_chain(message, refusals);
+            format::tracing(message, refusals);
+        }
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions" => {
+            filter::upstream_chain(message, refusals);
+        }
+        "envoy.extensions.transport_sockets.tls.v3.Secret" => tls::secret(message, refusals),
+        "envoy.extensions.transport_sockets.tls.v3.TlsCertificate" => {
+            tls::certificate(message, refusals);
+        }
+        "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext" => {
+            tls::server(message, refusals);
+        }
+        "envoy.config.cluster.v3.Cluster.TransportSocketMatch" => {
+            needs(message, "transport_socket", refusals);
+        }
+        "envoy.extensions.filters.network.http_connection_manager.v3.Rds" => {
+            needs(message, "config_source", refusals);
+        }
+        name => {
+            route::check(name, message, refusals);
+            filter::check(name, message, refusals);
+        }
+    }
+}
+
+/// A field that Envoy's code asks for, though its rules don't.
+fn needs(message: &DynamicMessage, name: &'static str, refusals: &mut Refusals<'_>) {
+    if field(message, name).is_none() {
+        refusals.refuse(name, "validation", format!("`{name}` must be set"), "");
+    }
+}
+
+/// The times that Envoy can't count, each at its place.
+fn times(message: &DynamicMessage, given: &[Given<'_>]) -> Vec<(Span, Mistake)> {
+    let wrong = given.iter().filter_map(|given| {
+        let field = message.descriptor().get_field(given.number)?;
+        let Kind::Message(kind) = field.kind() else { return None };
+        if field.is_list() || kind.full_name() != "google.protobuf.Duration" {
+            return None;
+        }
+        let value = message.get_field(&field);
+        let part = |name: &str| value.as_message()?.get_field_by_name(name).map(|v| v.into_owned());
+        let seconds = part("seconds").as_ref().and_then(Value::as_i64).unwrap_or(0);
+        let nanos = part("nanos").as_ref().and_then(Value::as_i32).unwrap_or(0);
+        let wish = match seconds {
+            _ if seconds < 0 || nanos < 0 => "must not be negative".to_owned(),
+            _ if seconds > DURATION_MAX_S => format!("must be at most {DURATION_MAX_S}s"),
+            _ => return None,
+        };
+        let text = format!("`{}` {wish}: Envoy refuses such a time", field.name());
+        Some((given.entry.value.span, Mistake::new("bad-duration", text, None)))
+    });
+    wrong.collect()
+}

@@ -1,0 +1,137 @@
+//! Clusters: what their parts ask of one another.
+
+use prost_reflect::{DynamicMessage, ReflectMessage};
+
+use super::{Refusals, endpoint, extension};
+use crate::schema::fields::{field, inner, list, map, text, unpacked, variant};
+
+const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+pub(super) fn check(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    hosts(cluster, refusals);
+    policy(cluster, refusals);
+    let options = map(cluster, "typed_extension_protocol_options");
+    let options = options.iter().find(|(name, _)| name == OPTIONS);
+    let options = options.and_then(|(_, any)| crate::schema::fields::opened(refusals.schema, any));
+    let speaks = Speaks::of(cluster, options.as_ref());
+    let by_grpc = |check: &DynamicMessage| inner(check, "grpc_health_check").is_some();
+    if !speaks.http2 && list(cluster, "health_checks").iter().any(by_grpc) {
+        let text = "a gRPC health check needs a cluster that speaks HTTP/2";
+        let hint = "set http2_protocol_options under typed_extension_protocol_options";
+        refusals.refuse("health_checks", "health-check-protocol", text, hint);
+    }
+    if speaks.http3 && !over_quic(cluster, refusals) {
+        let text = "HTTP/3 needs the transport socket QuicUpstreamTransport";
+        let field = "typed_extension_protocol_options";
+        refusals.refuse(field, "http3-transport", text, "set `transport_socket`, or use HTTP/2");
+    }
+}
+
+/// Where the hosts come from fits the cluster's type.
+fn hosts(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    if inner(cluster, "cluster_type").is_some() {
+        return;
+    }
+    let assignment = inner(cluster, "load_assignment");
+    match (variant(cluster, "type").as_deref(), assignment) {
+        (Some("EDS"), _) => {
+            let eds = inner(cluster, "eds_cluster_config");
+            if !eds.is_some_and(|eds| field(&eds, "eds_config").is_some()) {
+                let text = "an EDS cluster needs `eds_config`: from where its endpoints come";
+                let hint =
+                    "write eds_cluster_config: {eds_config: {ads: {}, resource_api_version: V3}}";
+                refusals.refuse("eds_cluster_config", "no-eds-config", text, hint);
+            }
+        }
+        (Some("STATIC"), Some(assignment)) => {
+            let why = "are STATIC";
+            endpoint::only_addresses(&assignment, "load_assignment", why, refusals);
+        }
+        (Some("LOGICAL_DNS"), assignment) => one_host(assignment.as_ref(), refusals),
+        _ => {}
+    }
+    if variant(cluster, "type").as_deref() != Some("EDS")
+        && field(cluster, "eds_cluster_config").is_some()
+    {
+        let text = "`eds_cluster_config` is set for a cluster that is not of type EDS";
+        refusals.refuse(
+            "eds_cluster_config",
+            "no-eds-config",
+            text,
+            "set `type: EDS`, or remove it",
+        );
+    }
+}
+
+fn one_host(assignment: Option<&DynamicMessage>, refusals: &mut Refusals<'_>) {
+    let localities = assignment.map(|one| list(one, "endpoints")).unwrap_or_default();
+    let hosts: usize = localities.iter().map(|one| list(one, "lb_endpoints").len()).sum();
+    if localities.len() != 1 || hosts != 1 {
+        let text = format!(
+            "a LOGICAL_DNS cluster has one host in one locality, not {hosts} in {}",
+            localities.len()
+        );
+        refusals.refuse("load_assignment", "logical-dns-hosts", text, "or make it STRICT_DNS");
+    }
+}
+
+fn policy(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    if let Some(policy) = inner(cluster, "load_balancing_policy")
+        && !extension::policies(&policy)
+    {
+        let text = "`load_balancing_policy` names no policy that Envoy has";
+        let hint = "give a type of envoy.extensions.load_balancing_policies.*";
+        refusals.refuse("load_balancing_policy", "no-extension", text, hint);
+    }
+    if let Some(ring) = inner(cluster, "ring_hash_lb_config") {
+        let number = |name: &str| {
+            inner(&ring, name).and_then(|size| size.get_field_by_name("value")?.as_u64())
+        };
+        let (least, most) = (number("minimum_ring_size"), number("maximum_ring_size"));
+        if least.unwrap_or(1024) > most.unwrap_or(8 << 20) {
+            let text = "`minimum_ring_size` is above `maximum_ring_size`";
+            refusals.refuse("ring_hash_lb_config", "validation", text, "swap them");
+        }
+    }
+}
+
+fn over_quic(cluster: &DynamicMessage, refusals: &Refusals<'_>) -> bool {
+    let matches = list(cluster, "transport_socket_matches");
+    if !matches.is_empty() {
+        return true;
+    }
+    inner(cluster, "transport_socket").is_some_and(|socket| {
+        text(&socket, "name").ends_with("quic")
+            || unpacked(refusals.schema, &socket, "typed_config").is_none_or(|config| {
+                !config.descriptor().full_name().contains(".tls.v3.")
+                    && !config.descriptor().full_name().contains(".raw_buffer.")
+            })
+    })
+}
+
+/// Which versions of HTTP a cluster speaks.
+struct Speaks {
+    http2: bool,
+    http3: bool,
+}
+
+impl Speaks {
+    fn of(cluster: &DynamicMessage, options: Option<&DynamicMessage>) -> Self {
+        let Some(options) = options else {
+            let http2 = inner(cluster, "http2_protocol_options").is_some();
+            return Self { http2, http3: false };
+        };
+        let named = |part: &str, name: &str| {
+            inner(options, part).is_some_and(|part| inner(&part, name).is_some())
+        };
+        let either = |name: &str| {
+            named("explicit_http_config", name) || named("use_downstream_protocol_config", name)
+        };
+        let auto = inner(options, "auto_config").is_some();
+        Self {
+            http2: auto || either("http2_protocol_options"),
+            http3: either("http3_protocol_options")
+                || named("auto_config", "http3_protocol_options"),
+        }
+    }
+}

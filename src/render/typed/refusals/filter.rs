@@ -1,0 +1,209 @@
+//! Filters: their order, and what single ones ask beyond their rules.
+
+use std::collections::BTreeSet;
+
+use prost_reflect::{DynamicMessage, ReflectMessage};
+
+use super::Refusals;
+use crate::schema::fields::{field, inner, list, map, text, texts, unpacked};
+
+/// The connection manager's message.
+pub(super) const MANAGER: &str =
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+
+const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
+const CODEC: &str = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec";
+
+/// Network filters that end a chain, by their types below
+/// `envoy.extensions.filters.network.`.
+const TERMINAL: [&str; 9] = [
+    "http_connection_manager.v3.HttpConnectionManager",
+    "http_connection_manager.v3.EnvoyMobileHttpConnectionManager",
+    "tcp_proxy.v3.TcpProxy",
+    "redis_proxy.v3.RedisProxy",
+    "thrift_proxy.v3.ThriftProxy",
+    "dubbo_proxy.v3.DubboProxy",
+    "generic_proxy.v3.GenericProxy",
+    "echo.v3.Echo",
+    "direct_response.v3.Config",
+];
+
+/// The shortest time that a local rate limit fills its bucket in.
+const FILL_MIN_NANOS: i128 = 50_000_000;
+
+/// The types of the filters, in order; empty where a filter's is not known.
+fn types(filters: &[DynamicMessage], refusals: &Refusals<'_>) -> Vec<String> {
+    let known = |filter: &DynamicMessage| unpacked(refusals.schema, filter, "typed_config");
+    let name = |config: DynamicMessage| config.descriptor().full_name().to_owned();
+    filters.iter().map(|filter| known(filter).map(name).unwrap_or_default()).collect()
+}
+
+/// A network filter chain ends with the filter that ends it, and only there.
+pub(super) fn network_chain(chain: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    let types = types(&list(chain, "filters"), refusals);
+    let short =
+        |name: &str| name.strip_prefix("envoy.extensions.filters.network.").map(str::to_owned);
+    let ends = |name: &String| short(name).is_some_and(|name| TERMINAL.contains(&name.as_str()));
+    let Some((last, others)) = types.split_last() else { return };
+    if let Some(early) = others.iter().find(|name| ends(name)) {
+        return not_last(early, "network", "filters", refusals);
+    }
+    // Filters that are not Envoy's own, or that code decides on, may end a chain.
+    let may = ["dynamic_modules.", "wasm.", "reverse_tunnel.", "zookeeper_proxy.", "ext_proc."];
+    let never = short(last).is_some_and(|name| !may.iter().any(|part| name.starts_with(part)));
+    if never && !ends(last) {
+        let text = format!("the filter chain ends with `{last}`, which ends none");
+        let hint = "put a TcpProxy, an HttpConnectionManager or such behind it";
+        refusals.refuse("filters", "filter-order", text, hint);
+    }
+}
+
+/// A chain of HTTP filters ends with the router, and only there.
+pub(super) fn http_chain(manager: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    chain(&list(manager, "http_filters"), ROUTER, "Router", refusals);
+}
+
+/// One of an upstream ends with the codec, if there is one.
+pub(super) fn upstream_chain(options: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    let filters = list(options, "http_filters");
+    if !filters.is_empty() {
+        chain(&filters, CODEC, "UpstreamCodec", refusals);
+    }
+}
+
+fn chain(filters: &[DynamicMessage], end: &str, noun: &str, refusals: &mut Refusals<'_>) {
+    let types = types(filters, refusals);
+    let Some((last, others)) = types.split_last() else { return };
+    if others.iter().any(|name| name == end) {
+        return not_last(noun, "HTTP", "http_filters", refusals);
+    }
+    // Discovered filters and such from elsewhere may end a chain.
+    let never =
+        last.starts_with("envoy.extensions.filters.http.") && !last.contains("dynamic_modules");
+    let never = never && !last.contains(".mcp_router.") && !last.contains(".file_server.");
+    if never && last != end {
+        let text = format!("the HTTP filters end with `{last}`, not with the {noun}");
+        let hint = format!("put the {noun} behind it");
+        refusals.refuse("http_filters", "filter-order", text, &hint);
+    }
+}
+
+fn not_last(name: &str, sort: &str, field: &'static str, refusals: &mut Refusals<'_>) {
+    let text = format!("`{name}` ends a chain of {sort} filters, but others stand behind it");
+    refusals.refuse(field, "filter-order", text, "put it last, once");
+}
+
+/// Checks a filter's own configuration.
+pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    match name.strip_prefix("envoy.extensions.filters.http.").unwrap_or(name) {
+        "ext_authz.v3.HttpService" => paths(message, refusals),
+        "jwt_authn.v3.JwtAuthentication" => providers(message, refusals),
+        "jwt_authn.v3.JwtProvider" => key_set(message, refusals),
+        "local_ratelimit.v3.LocalRateLimit" => {
+            bucket(message, "token_bucket", refusals);
+            limits(message, refusals);
+        }
+        "ratelimit.v3.RateLimitPerRoute" => limits(message, refusals),
+        "envoy.extensions.common.ratelimit.v3.LocalRateLimitDescriptor" => {
+            bucket(message, "token_bucket", refusals);
+        }
+        "envoy.extensions.wasm.v3.EnvironmentVariables" => environment(message, refusals),
+        _ => {}
+    }
+}
+
+fn paths(service: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    for name in ["path_prefix", "path_override"] {
+        let path = text(service, name);
+        if !path.is_empty() && !path.starts_with('/') {
+            let text = format!("`{name}` must begin with /, is \"{path}\"");
+            refusals.refuse(name, "validation", text, "");
+        }
+    }
+}
+
+/// Every provider that a JWT rule requires must be there.
+fn providers(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    let names = |field: &str| -> BTreeSet<String> {
+        map(message, field).into_iter().map(|(name, _)| name).collect()
+    };
+    let known = names("providers");
+    let named = names("requirement_map");
+    let mut required = Vec::new();
+    for rule in list(message, "rules") {
+        required.extend(inner(&rule, "requires"));
+        let name = text(&rule, "requirement_name");
+        if !name.is_empty() && !named.contains(&name) {
+            let text =
+                format!("a rule names the requirement `{name}`, which `requirement_map` lacks");
+            refusals.refuse("rules", "missing-provider", text, "define it, or name another");
+        }
+    }
+    required
+        .extend(map(message, "requirement_map").into_iter().map(|(_, requirement)| requirement));
+    let mut missing = BTreeSet::new();
+    required.iter().for_each(|requirement| lacking(requirement, &known, &mut missing));
+    for name in missing {
+        let text = format!("a rule requires the provider `{name}`, which is not in `providers`");
+        refusals.refuse("rules", "missing-provider", text, "define it, or name another");
+    }
+}
+
+fn lacking(requirement: &DynamicMessage, known: &BTreeSet<String>, missing: &mut BTreeSet<String>) {
+    let mut name = text(requirement, "provider_name");
+    if let Some(inner) = inner(requirement, "provider_and_audiences") {
+        name = text(&inner, "provider_name");
+    }
+    let given = ["provider_name", "provider_and_audiences"];
+    if given.iter().any(|name| field(requirement, name).is_some()) && !known.contains(&name) {
+        missing.insert(name);
+    }
+    for part in ["requires_any", "requires_all"] {
+        let parts = inner(requirement, part).map(|part| list(&part, "requirements"));
+        parts.unwrap_or_default().iter().for_each(|part| lacking(part, known, missing));
+    }
+}
+
+/// Keys that are written in place are JSON.
+fn key_set(provider: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    let Some(local) = inner(provider, "local_jwks") else { return };
+    let keys = text(&local, "inline_string");
+    let read = serde_json::from_str::<serde_json::Value>(&keys);
+    if field(&local, "inline_string").is_some() && !keys.contains("-----BEGIN") && read.is_err() {
+        let text = "`local_jwks` is no JSON Web Key Set: it is not JSON";
+        refusals.refuse("local_jwks", "bad-jwks", text, "write {\"keys\": [ … ]}");
+    }
+}
+
+fn bucket(message: &DynamicMessage, name: &'static str, refusals: &mut Refusals<'_>) {
+    let Some(bucket) = inner(message, name) else { return };
+    let Some(interval) = inner(&bucket, "fill_interval") else { return };
+    let part = |name: &str| interval.get_field_by_name(name).map(std::borrow::Cow::into_owned);
+    let seconds = part("seconds").and_then(|value| value.as_i64()).unwrap_or(0);
+    let nanos = part("nanos").and_then(|value| value.as_i32()).unwrap_or(0);
+    if i128::from(seconds) * 1_000_000_000 + i128::from(nanos) < FILL_MIN_NANOS {
+        let text = "`fill_interval` must be at least 0.05s";
+        refusals.refuse(name, "validation", text, "raise it, and `tokens_per_fill` with it");
+    }
+}
+
+/// Limits that stand in a filter have no stage and no key to disable them.
+fn limits(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    let odd = |limit: &DynamicMessage| {
+        field(limit, "stage").is_some() || !text(limit, "disable_key").is_empty()
+    };
+    if list(message, "rate_limits").iter().any(odd) {
+        let text = "`stage` and `disable_key` have no meaning here";
+        refusals.refuse("rate_limits", "validation", text, "remove them");
+    }
+}
+
+fn environment(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    let mut seen = BTreeSet::new();
+    if let Some(twice) =
+        texts(message, "host_env_keys").into_iter().find(|key| !seen.insert(key.clone()))
+    {
+        let text = format!("`host_env_keys` has `{twice}` twice");
+        refusals.refuse("host_env_keys", "validation", text, "keep one of them");
+    }
+}
