@@ -36,7 +36,7 @@ fn hosts(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
     match (variant(cluster, "type").as_deref(), assignment) {
         (Some("EDS"), _) => {
             let eds = inner(cluster, "eds_cluster_config");
-            if !eds.is_some_and(|eds| field(&eds, "eds_config").is_some()) {
+            if eds.is_none_or(|eds| field(&eds, "eds_config").is_none()) {
                 let text = "an EDS cluster needs `eds_config`: from where its endpoints come";
                 let hint =
                     "write eds_cluster_config: {eds_config: {ads: {}, resource_api_version: V3}}";

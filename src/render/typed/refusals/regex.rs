@@ -254,7 +254,7 @@ impl Reader<'_> {
         match self.rest.next().ok_or_else(bad)? {
             '{' => {
                 let mut name = String::new();
-                while let Some(c) = self.rest.next() {
+                for c in self.rest.by_ref() {
                     if c == '}' {
                         let name = name.trim_start_matches('^');
                         let known = !name.is_empty()
