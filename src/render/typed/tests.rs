@@ -647,7 +647,7 @@ fn what_envoy_refuses_beyond_its_rules_is_refused_with_its_place() {
            route: {cluster: a, timeout: -1s}\n    \
            request_headers_to_add: [{header: {key: a, value: '%NOPE%'}}]\n",
         &[
-            "6:25 bad-regex: `regex` is no expression of RE2: invalid perl operator: (?=, in \
+            "6:33 bad-regex: `regex` is no expression of RE2: invalid perl operator: (?=, in \
              `a(?=b)` (see github.com/google/re2/wiki/Syntax)",
             "7:34 bad-duration: `timeout` must not be negative: Envoy refuses such a time",
             "8:39 bad-format: `%NOPE%` is no format: Envoy has no command NOPE \
