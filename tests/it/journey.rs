@@ -147,9 +147,14 @@ fn a_refusal_by_a_real_envoy_brings_back_what_was_good() {
     let good = mesh.push("good");
     mesh.convoy.wait_served("beta", &good);
     envoy.wait_answer(mesh.beta, "x", "/", "beta good");
-    // Valid by every rule that can be known without Envoy: a regex that only
-    // the data plane compiles.
-    let bad = listener("bad").replace("match: {prefix: /}", "match: {safe_regex: {regex: \"(\"}}");
+    // Valid by every rule that can be known without Envoy: code that only the
+    // data plane compiles.
+    let lua = "http_filters:
+            - name: lua
+              typed_config:
+                \"@type\": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
+                default_source_code: {inline_string: \"function (\"}";
+    let bad = listener("bad").replace("http_filters:", lua);
     let commit = mesh.push_files(&[("resources/listeners/front.yaml", &bad)], "bad");
     let promotion = wait_for("the promotion to fail", || {
         let answer = mesh.convoy.try_get("/api/v1/promotions?repo=mesh/config")?;

@@ -138,6 +138,8 @@ filter_chains:
       route_config: {{name: r}}
       http_filters:
       - {{name: faults, typed_config: {fault}}}
+      - name: router
+        typed_config: {{'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
 "
             ),
         )
