@@ -660,7 +660,7 @@ fn what_envoy_refuses_beyond_its_rules_is_refused_with_its_place() {
          - filters:\n  - name: rbac\n    typed_config:\n      \
              '@type': type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC\n      \
              stat_prefix: a\n",
-        &["5:3 filter-order: the filter chain ends with \
+        &["5:5 filter-order: the filter chain ends with \
            `envoy.extensions.filters.network.rbac.v3.RBAC`, which ends none \
            (put a TcpProxy, an HttpConnectionManager or such behind it)"],
     );
