@@ -81,8 +81,9 @@
 //! - [`mirror`]: the upstream: fetch in, editor branches out.
 //! - [`smoke`]: cells, sandboxed Envoys, checks, verdicts.
 //! - [`chat`]: Slack: signatures, grammar, cards, client.
-//! - [`xds`]: a pure session per stream, a hub of latest snapshots, a thin
-//!   server.
+//! - [`xds`]: a pure session per stream, a hub of latest snapshots, a guard
+//!   that lets nodes in and cuts what they see, a thin server for gRPC and REST;
+//!   who is connected and what each refused.
 //! - [`conform`]: whether any xDS server keeps the protocol: rules, and a
 //!   client that tries them from outside.
 //! - [`govern`]: the documents of who there is and what they may do, in
