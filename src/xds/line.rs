@@ -132,7 +132,8 @@ impl Line {
             let latest = self.latest.borrow();
             latest.as_ref().is_none_or(|known| known.snapshot.version != snapshot.version)
         };
-        past.note(&snapshot, release.clone());
+        let at = clock::now();
+        past.note(&snapshot, release.clone(), at);
         if !news {
             return false;
         }
@@ -142,7 +143,7 @@ impl Line {
             number: past.numbers,
             snapshot,
             release,
-            at: clock::now(),
+            at,
             began: Instant::now(),
             taken: AtomicU64::new(0),
             refused: AtomicU64::new(u64::from(condemned)),
@@ -231,8 +232,7 @@ impl Line {
 }
 
 impl Past {
-    fn note(&mut self, snapshot: &Snapshot, release: Option<Release>) {
-        let at = clock::now();
+    fn note(&mut self, snapshot: &Snapshot, release: Option<Release>, at: Timestamp) {
         let version =
             |(url, one): (&TypeUrl, &Arc<TypeSnapshot>)| (url.clone(), one.version.clone());
         let types: Vec<_> = snapshot.types.iter().map(version).collect();
@@ -466,7 +466,8 @@ mod tests {
         let origin = |n| line.origin(&clusters, &snapshot(n).types[&clusters].version);
         assert_eq!(origin(1).unwrap().release, release(2));
         assert_eq!(origin(3).unwrap().release, release(3));
-        assert!(origin(1).unwrap().since >= first.at.min(origin(3).unwrap().since));
+        assert_eq!(origin(1).unwrap().since, first.at);
+        assert!(origin(3).unwrap().since >= first.at);
         assert_eq!(origin(9), None);
         for n in 10..10 + EDITIONS_KEPT as i64 {
             line.publish(snapshot(n), None);
