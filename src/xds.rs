@@ -63,6 +63,6 @@ pub use load::{ClusterLoad, Load};
 pub use method::services;
 pub use private::{Private, listen_private};
 use refusal::Refusal;
-pub use server::{XdsError, serve};
+pub use server::{XdsError, listen, serve};
 pub use status::{Doubt, Nack, NodeStatus, ResourceState, ResourceStatus, Tally, TypeStatus};
 pub use tls::{Tls, TlsError, TlsFiles};

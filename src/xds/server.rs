@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use futures_util::{Stream, StreamExt as _};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use http_body_util::StreamBody;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::Status;
@@ -43,6 +44,9 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// An Envoy that does not aggregate opens one stream per name.
 const MAX_STREAMS_PER_CONNECTION: u32 = 10_000;
+/// Connections that wait to be accepted; the kernel may allow fewer
+/// (`net.core.somaxconn`, 4,096 by default).
+const WAITING_MAX: u32 = 16_384;
 /// How long streams may take to end.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -50,6 +54,21 @@ const GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 #[error("the xDS server ended")]
 pub struct XdsError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// Listens on `address` for a fleet that comes all at once. With the usual
+/// 1,024 places for connections that wait to be accepted, the 2,000th Envoy of
+/// a restart would be turned away, and try again after one, three and seven
+/// seconds.
+///
+/// # Errors
+/// The address can't be listened on.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart must not wait for the connections of the last run to be gone.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING_MAX)
+}
 
 /// Serves xDS on `listener` until `shutdown`, then closes streams in order.
 /// `guard` says who may open a stream and what it is served. What is not xDS
