@@ -21,6 +21,7 @@
 //! holds one pointer to the latest snapshot, never a queue. What is newly
 //! published is encoded once, whoever takes it.
 
+mod bell;
 mod blame;
 mod certificate;
 mod codec;

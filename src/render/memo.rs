@@ -3,16 +3,25 @@
 //! A memo and nothing more: dropping it, or any part of it, changes no
 //! result. Two generations bound it: what was not asked for during a whole
 //! generation is forgotten with the next.
+//!
+//! Beside single renderings it remembers whole runs: of ten thousand files a
+//! commit changes one, and to see that a file is what it was in the last run
+//! costs less than to hash it.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
 
 use super::rendered::RenderedFile;
-use crate::model::{ContentHash, Problem, Resource};
+use crate::model::{ContentHash, FilePath, NodeGroup, Problem, Resource};
 
 /// How many entries one generation holds: a file × stage × group each. A
 /// pipeline of four stages and ten thousand files fits.
 const GENERATION_MAX: usize = 50_000;
+
+/// How many runs are remembered: the stages of a few pipelines.
+const RUNS_MAX: usize = 16;
 
 /// What one file rendered to for one set of values.
 #[derive(Debug)]
@@ -32,11 +41,40 @@ impl Rendering {
     }
 }
 
+/// What one file rendered to, each with the groups that it is for.
+pub(crate) type Parts = Arc<[(Arc<Rendering>, Vec<NodeGroup>)]>;
+
+/// What the files of a stage rendered to, with the content that they had.
+#[derive(Debug, Default)]
+pub(crate) struct Run(HashMap<FilePath, (Bytes, Parts)>);
+
+impl Run {
+    /// A run over so many files.
+    pub(crate) fn with_capacity(files: usize) -> Self {
+        Self(HashMap::with_capacity(files))
+    }
+
+    /// What the file rendered to, if it was the same.
+    pub(crate) fn get(&self, path: &FilePath, content: &Bytes) -> Option<&Parts> {
+        let (before, parts) = self.0.get(path)?;
+        // What was read once is the same bytes, not just equal ones.
+        let same = before.as_ptr() == content.as_ptr() && before.len() == content.len();
+        (same || before == content).then_some(parts)
+    }
+
+    /// Notes what the file rendered to.
+    pub(crate) fn put(&mut self, path: &FilePath, content: &Bytes, parts: Parts) {
+        self.0.insert(path.clone(), (content.clone(), parts));
+    }
+}
+
 /// Renderings by the hash of their inputs.
 #[derive(Debug)]
 pub(crate) struct Memo {
     generations: Mutex<Generations>,
     generation_max: usize,
+    /// The newest first, each by the hash of what is the same for all files.
+    runs: Mutex<VecDeque<(ContentHash, Arc<Run>)>>,
 }
 
 #[derive(Debug, Default)]
@@ -47,7 +85,8 @@ struct Generations {
 
 impl Default for Memo {
     fn default() -> Self {
-        Self { generations: Mutex::default(), generation_max: GENERATION_MAX }
+        let (generations, runs) = (Mutex::default(), Mutex::default());
+        Self { generations, generation_max: GENERATION_MAX, runs }
     }
 }
 
@@ -61,6 +100,26 @@ impl Memo {
         let made = Arc::new(make());
         self.lock(|generations| generations.put(key, Arc::clone(&made), self.generation_max));
         made
+    }
+
+    /// The last run with the inputs behind `key`; an empty one where none is
+    /// known.
+    pub(crate) fn last_run(&self, key: ContentHash) -> Arc<Run> {
+        let runs = self.runs();
+        let known = runs.iter().find(|(of, _)| *of == key).map(|(_, run)| run.clone());
+        known.unwrap_or_default()
+    }
+
+    /// Remembers a run instead of the one before it.
+    pub(crate) fn keep_run(&self, key: ContentHash, run: Run) {
+        let mut runs = self.runs();
+        runs.retain(|(of, _)| *of != key);
+        runs.push_front((key, Arc::new(run)));
+        runs.truncate(RUNS_MAX);
+    }
+
+    fn runs(&self) -> MutexGuard<'_, VecDeque<(ContentHash, Arc<Run>)>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock<T>(&self, act: impl FnOnce(&mut Generations) -> T) -> T {
@@ -104,6 +163,26 @@ mod tests {
         let first = memo.get(key(1), rendering);
         let second = memo.get(key(1), || panic!("it is known"));
         assert!(Arc::ptr_eq(&first, &second));
+    }
+
+    #[test]
+    fn a_run_gives_what_a_file_rendered_to_while_it_is_the_same() {
+        let (memo, path) = (Memo::default(), FilePath::new("a.yaml").unwrap());
+        let content = Bytes::from_static(b"a: 1");
+        let parts: Parts = Arc::new([(Arc::new(rendering()), Vec::new())]);
+        let mut run = Run::with_capacity(1);
+        run.put(&path, &content, parts.clone());
+        memo.keep_run(key(1), run);
+        let known = memo.last_run(key(1));
+        let equal = Bytes::from(content.to_vec());
+        assert!(known.get(&path, &equal).is_some_and(|known| Arc::ptr_eq(known, &parts)));
+        assert!(known.get(&path, &Bytes::from_static(b"a: 2")).is_none());
+        assert!(known.get(&FilePath::new("b.yaml").unwrap(), &content).is_none());
+        assert!(memo.last_run(key(2)).get(&path, &content).is_none(), "other inputs");
+        for number in 2..2 + RUNS_MAX as u64 {
+            memo.keep_run(key(number), Run::default());
+        }
+        assert!(memo.last_run(key(1)).get(&path, &content).is_none(), "long ago");
     }
 
     #[test]

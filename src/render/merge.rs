@@ -20,11 +20,11 @@ pub(crate) fn merge(manifest: &Manifest, stage: &Stage, renderings: Renderings) 
     let mut groups: BTreeMap<NodeGroup, ByName> =
         manifest.groups.iter().map(|rule| (rule.name.clone(), ByName::new())).collect();
     let mut files = Vec::new();
-    for (rendering, names) in parts {
+    for (rendering, names) in parts.iter().flat_map(|parts| parts.iter()) {
         files.extend(rendering.file.clone());
         problems.extend(rendering.problems.iter().cloned());
         for name in names {
-            let group = groups.entry(name).or_default();
+            let group = groups.entry(name.clone()).or_default();
             let source = rendering.file.as_ref().map(|file| &file.source);
             let added = rendering.resources.iter();
             problems.extend(added.filter_map(|added| add(group, added, source)));

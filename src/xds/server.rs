@@ -23,6 +23,7 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tower::ServiceExt as _;
 
+use super::bell::Bell;
 use super::codec::Requests;
 use super::guard::{Caller, Guard};
 use super::method::Method;
@@ -90,6 +91,7 @@ pub async fn serve(
         rest: Rest::default(),
         hub,
         guard,
+        bell: Bell::default(),
         stopping: stop.subscribe(),
         origin: Instant::now(),
     });
@@ -128,6 +130,7 @@ pub async fn serve(
         served = served => served.map_err(|error| XdsError(error.into())),
         () = keep_fresh(tls) => Ok(()),
         () = sweeping.polls.sweep() => Ok(()),
+        () = sweeping.ring() => Ok(()),
         () = grace => {
             tracing::warn!("connections did not end in time and are dropped");
             Ok(())
@@ -171,12 +174,18 @@ struct State {
     guard: Guard,
     polls: Polls,
     rest: Rest,
+    bell: Bell,
     stopping: watch::Receiver<bool>,
     /// What every stream's pace is counted from.
     origin: Instant,
 }
 
 impl State {
+    /// Tells all streams of what concerns all.
+    async fn ring(&self) {
+        self.bell.ring(&self.hub, self.guard.changes(), self.stopping.clone()).await;
+    }
+
     async fn call(&self, request: http::Request<Body>) -> http::Response<Body> {
         match self.admit(&request) {
             Ok((method, caller)) if method.once => {
@@ -233,8 +242,9 @@ impl State {
         request: http::Request<Body>,
     ) -> http::Response<Body> {
         let requests = Requests::<R>::new(request.into_body());
-        let (hub, stopping) = (self.hub.clone(), self.stopping.clone());
-        let pieces = answer(hub, method, caller, requests, stopping, self.origin);
+        let (stopping, bell) = (self.stopping.clone(), self.bell.follow());
+        let pieces =
+            answer(self.hub.clone(), method, caller, requests, (stopping, bell), self.origin);
         let mut response = http::Response::new(Body::new(StreamBody::new(pieces)));
         response.headers_mut().insert(CONTENT_TYPE, GRPC);
         response
