@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Assessment;
 use crate::model::{
     BundleId, CommitInfo, ContentHash, Finding, Manifest, NodeGroup, Person, Place, Problem,
-    RepoName, ResourceName, SnapshotKey, Stage, TypeUrl,
+    RepoName, Resource, ResourceName, SnapshotKey, Stage, TypeUrl,
 };
 use crate::promote::{BundleRecord, BundleStatus, DiffStat};
 use crate::smoke::Suite;
@@ -165,7 +165,7 @@ fn authors(source: &Source<'_>) -> BTreeSet<Person> {
 
 fn content(id: BundleId, source: &Source<'_>, assessment: &Assessment) -> Bundle {
     let mut snapshots = BTreeMap::new();
-    let mut places = BTreeMap::new();
+    let mut places = Vec::new();
     for (stage, output) in &assessment.outputs {
         for (group, resources) in &output.resources.groups {
             let repo = source.repo.clone();
@@ -175,13 +175,15 @@ fn content(id: BundleId, source: &Source<'_>, assessment: &Assessment) -> Bundle
             let before = before.map(|before| &**before);
             let snapshot = Arc::new(snapshot::build_on(before, key, resources));
             snapshots.insert(name, snapshot);
-            for resource in resources {
-                let name = (resource.type_url.clone(), resource.name.clone());
-                places.entry(name).or_insert_with(|| resource.place.clone());
-            }
+            let place =
+                |one: &Arc<Resource>| ((one.type_url.clone(), one.name.clone()), one.place.clone());
+            places.extend(resources.iter().map(place));
         }
     }
-    Bundle { id, snapshots, places }
+    // The first one counts; a map is made of a sorted list without a search.
+    places.sort_by(|(a, _), (b, _)| a.cmp(b));
+    places.dedup_by(|(second, _), (first, _)| first == second);
+    Bundle { id, snapshots, places: places.into_iter().collect() }
 }
 
 /// How much `stage` changes from one bundle to another.

@@ -44,27 +44,49 @@ impl Rendering {
 /// What one file rendered to, each with the groups that it is for.
 pub(crate) type Parts = Arc<[(Arc<Rendering>, Vec<NodeGroup>)]>;
 
-/// What the files of a stage rendered to, with the content that they had.
+/// What the files of a stage rendered to, with the content that they had, in
+/// the order in which they were rendered.
 #[derive(Debug, Default)]
-pub(crate) struct Run(HashMap<FilePath, (Bytes, Parts)>);
+pub(crate) struct Run(Vec<(FilePath, Bytes, Parts)>);
 
 impl Run {
     /// A run over so many files.
     pub(crate) fn with_capacity(files: usize) -> Self {
-        Self(HashMap::with_capacity(files))
+        Self(Vec::with_capacity(files))
+    }
+
+    /// Notes what a file rendered to.
+    pub(crate) fn put(&mut self, path: &FilePath, content: &Bytes, parts: Parts) {
+        self.0.push((path.clone(), content.clone(), parts));
+    }
+}
+
+/// A run beside the next one: both mostly come to the same files in turn.
+#[derive(Debug)]
+pub(crate) struct Beside<'r> {
+    run: &'r Run,
+    at: usize,
+    /// Made when a file came or went.
+    by_path: Option<HashMap<&'r FilePath, usize>>,
+}
+
+impl<'r> Beside<'r> {
+    pub(crate) fn new(run: &'r Run) -> Self {
+        Self { run, at: 0, by_path: None }
     }
 
     /// What the file rendered to, if it was the same.
-    pub(crate) fn get(&self, path: &FilePath, content: &Bytes) -> Option<&Parts> {
-        let (before, parts) = self.0.get(path)?;
+    pub(crate) fn get(&mut self, path: &FilePath, content: &Bytes) -> Option<&'r Parts> {
+        let all = &self.run.0;
+        if all.get(self.at).is_none_or(|(next, ..)| next != path) {
+            let index = || all.iter().enumerate().map(|(at, (path, ..))| (path, at)).collect();
+            self.at = *self.by_path.get_or_insert_with(index).get(path)?;
+        }
+        let (_, before, parts) = all.get(self.at)?;
+        self.at += 1;
         // What was read once is the same bytes, not just equal ones.
         let same = before.as_ptr() == content.as_ptr() && before.len() == content.len();
         (same || before == content).then_some(parts)
-    }
-
-    /// Notes what the file rendered to.
-    pub(crate) fn put(&mut self, path: &FilePath, content: &Bytes, parts: Parts) {
-        self.0.insert(path.clone(), (content.clone(), parts));
     }
 }
 
@@ -165,24 +187,45 @@ mod tests {
         assert!(Arc::ptr_eq(&first, &second));
     }
 
+    fn path(name: &str) -> FilePath {
+        FilePath::new(name).unwrap()
+    }
+
     #[test]
     fn a_run_gives_what_a_file_rendered_to_while_it_is_the_same() {
-        let (memo, path) = (Memo::default(), FilePath::new("a.yaml").unwrap());
-        let content = Bytes::from_static(b"a: 1");
-        let parts: Parts = Arc::new([(Arc::new(rendering()), Vec::new())]);
+        let parts: Vec<Parts> =
+            (0..4).map(|_| [(Arc::new(rendering()), Vec::new())].into()).collect();
+        let mut run = Run::default();
+        for (name, parts) in ["a", "b", "c", "d"].into_iter().zip(&parts) {
+            run.put(&path(name), &Bytes::copy_from_slice(name.as_bytes()), parts.clone());
+        }
+        let mut beside = Beside::new(&run);
+        let mut get = |name: &str, content: &'static str| {
+            let known = beside.get(&path(name), &Bytes::from(content))?;
+            parts.iter().position(|one| Arc::ptr_eq(one, known))
+        };
+        assert_eq!(get("a", "a"), Some(0));
+        assert_eq!(get("b", "other"), None, "it changed");
+        assert_eq!(get("b2", "b"), None, "it is new");
+        // One went.
+        assert_eq!(get("d", "d"), Some(3));
+        assert_eq!(get("c", "c"), Some(2), "in another order");
+    }
+
+    #[test]
+    fn runs_are_kept_by_their_inputs_and_the_oldest_forgotten() {
+        let (memo, one) = (Memo::default(), Bytes::from_static(b"1"));
         let mut run = Run::with_capacity(1);
-        run.put(&path, &content, parts.clone());
+        run.put(&path("a"), &one, [(Arc::new(rendering()), Vec::new())].into());
         memo.keep_run(key(1), run);
-        let known = memo.last_run(key(1));
-        let equal = Bytes::from(content.to_vec());
-        assert!(known.get(&path, &equal).is_some_and(|known| Arc::ptr_eq(known, &parts)));
-        assert!(known.get(&path, &Bytes::from_static(b"a: 2")).is_none());
-        assert!(known.get(&FilePath::new("b.yaml").unwrap(), &content).is_none());
-        assert!(memo.last_run(key(2)).get(&path, &content).is_none(), "other inputs");
+        let knows =
+            |number| Beside::new(&memo.last_run(key(number))).get(&path("a"), &one).is_some();
+        assert!(knows(1));
+        assert!(!knows(2), "other inputs");
         for number in 2..2 + RUNS_MAX as u64 {
             memo.keep_run(key(number), Run::default());
         }
-        assert!(memo.last_run(key(1)).get(&path, &content).is_none(), "long ago");
+        assert!(!knows(1), "long ago");
     }
 
     #[test]

@@ -56,7 +56,9 @@ pub(crate) fn render(
         incomplete.extend(ResourceKind::ALL);
     }
     let mut parts = Vec::with_capacity(found.len());
-    let (before, mut now) = (memo.last_run(run.hash()), memo::Run::with_capacity(found.len()));
+    let (key, mut now) = (run.hash(), memo::Run::with_capacity(found.len()));
+    let before = memo.last_run(key);
+    let mut before = memo::Beside::new(&before);
     for (file, content) in found.iter().filter_map(|f| Some((f, tree.files.get(f.path)?))) {
         let known = before.get(file.path, content).cloned();
         let made = known.unwrap_or_else(|| run.file(file, content).into());
@@ -66,7 +68,7 @@ pub(crate) fn render(
         now.put(file.path, content, made.clone());
         parts.push(made);
     }
-    memo.keep_run(run.hash(), now);
+    memo.keep_run(key, now);
     Renderings { parts, problems: values.problems, everywhere, incomplete }
 }
 
