@@ -94,6 +94,7 @@ pub(super) fn make(source: Source<'_>, assessment: Assessment) -> Made {
         id,
         repo: source.repo.clone(),
         authors: authors(&source),
+        mails: commits(&source).flat_map(mails).map(|mail| mail.to_lowercase()).collect(),
         commit: source.commit,
         at: source.now,
         status,
@@ -152,15 +153,20 @@ fn name(
 }
 
 /// Everybody who wrote a part of it: a push of several commits is one bundle.
-/// Whoever made a commit here is known without an address. A header that came
-/// with an upstream's commit can only add an author, never hide one.
+/// Whoever made a commit here is known without an address.
 fn authors(source: &Source<'_>) -> BTreeSet<Person> {
-    let commits = || std::iter::once(&source.commit).chain(&source.since);
-    let mails = commits()
-        .flat_map(|commit| std::iter::once(&commit.author_email).chain(&commit.co_authors))
-        .filter_map(|mail| (source.person_of)(mail));
-    let here = commits().filter_map(|commit| commit.origin.as_ref()?.actor.person.clone());
-    mails.chain(here).collect()
+    let known = commits(source).flat_map(mails).filter_map(|mail| (source.person_of)(mail));
+    let here = commits(source).filter_map(|commit| commit.origin.as_ref()?.actor.person.clone());
+    known.chain(here).collect()
+}
+
+fn commits<'a>(source: &'a Source<'_>) -> impl Iterator<Item = &'a CommitInfo> {
+    std::iter::once(&source.commit).chain(&source.since)
+}
+
+/// The addresses of all who made a commit.
+fn mails(commit: &CommitInfo) -> impl Iterator<Item = &String> {
+    std::iter::once(&commit.author_email).chain(&commit.co_authors)
 }
 
 fn content(id: BundleId, source: &Source<'_>, assessment: &Assessment) -> Bundle {
