@@ -27,7 +27,7 @@ use super::record::{CardRecord, DoubtRecord, Loaded, RecordError, Records};
 use super::runs::Runs;
 use super::sync::{BACKOFF, Mode, Repository};
 use super::view::{MirrorState, View};
-use crate::govern::Govern;
+use crate::govern::{Govern, Registry};
 use crate::model::{CommitId, NodeGroup, PromotionId, RepoName, Revision, SnapshotKey, Stage};
 use crate::promote::{self, Promotion, State};
 use crate::render::Renderer;
@@ -127,6 +127,7 @@ pub async fn start(parts: Parts) -> Result<Handle, StartError> {
         outbox,
         unserved: BTreeSet::new(),
         doubts,
+        people: None,
         started: (Instant::now(), clock::now()),
     };
     owner.resume().await;
@@ -205,6 +206,8 @@ struct Owner {
     unserved: BTreeSet<(RepoName, Stage)>,
     /// What nodes refuse, as it is recorded.
     doubts: BTreeMap<SnapshotKey, DoubtRecord>,
+    /// Who there was when authors were looked up the last time.
+    people: Option<Arc<Registry>>,
     started: (Instant, jiff::Timestamp),
 }
 

@@ -26,6 +26,7 @@ impl Owner {
         made: Option<&Made>,
         by: &Actor,
     ) -> Result<Result<Decision, Refusal>, RecordError> {
+        self.learn_authors();
         let now = clock::now();
         let mut decision = match promote::step(&self.state, event, now) {
             Ok(decision) => decision,
@@ -54,6 +55,18 @@ impl Owner {
         tracing::info!(by = %by, decision = message.lines().next().unwrap_or(""), "decided");
         self.act(&decision.effects).await;
         Ok(Ok(decision))
+    }
+
+    /// Looks anew at who wrote what, where people were written since: the
+    /// person behind a mail address may become known after a bundle was made.
+    fn learn_authors(&mut self) {
+        let people = self.parts.govern.registry();
+        if self.people.as_ref().is_some_and(|known| Arc::ptr_eq(known, &people)) {
+            return;
+        }
+        let govern = &self.parts.govern;
+        Arc::make_mut(&mut self.state).learn_authors(&|mail| govern.person_by_author(mail));
+        self.people = Some(people);
     }
 
     /// Counts what each promotion of the decision changes.

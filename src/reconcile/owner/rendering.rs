@@ -74,6 +74,8 @@ impl Owner {
     }
 
     pub(super) async fn record(&mut self, repo: &RepoName, made: &Made) -> Result<(), RecordError> {
+        // It was made with the people of some moment before.
+        self.people = None;
         self.runs.keep_suite(&made.record.id, made.suite.clone());
         self.records.keep(made.bundle.clone());
         let event = promote::Event::Bundle(Box::new(made.record.clone()));
