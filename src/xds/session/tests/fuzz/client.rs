@@ -461,7 +461,9 @@ impl Side {
         let fresh = list.iter().filter(|name| delta || !before.names.contains(*name));
         for name in fresh.filter(|name| *name != "*" && self.known.names.contains(*name)) {
             let there = targets(kind, name, world);
-            if there.is_empty() && !before.names.contains(name) {
+            // A state of the world that is asked for whole says it by absence.
+            let said = delta || !self.known.wildcard;
+            if there.is_empty() && said && !before.names.contains(name) {
                 self.waits.insert(name.clone());
             }
             self.may.extend(there);
