@@ -1,7 +1,6 @@
 //! Each test is named after the assertion of the protocol that it holds.
 
 mod drain;
-mod fuzz;
 mod late;
 mod missing;
 mod model;

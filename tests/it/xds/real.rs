@@ -75,14 +75,11 @@ pub(super) struct Setup {
     pub(super) on_demand: bool,
     /// More layers of runtime, above the static one.
     pub(super) layers: Vec<Value>,
-    /// For how many seconds a listener that was replaced drains.
-    pub(super) drains: u32,
 }
 
 impl Setup {
     pub(super) fn new(version: &'static str, transport: Transport) -> Self {
-        let (unified_mux, on_demand, layers) = (false, false, Vec::new());
-        Self { version, transport, unified_mux, on_demand, layers, drains: 600 }
+        Self { version, transport, unified_mux: false, on_demand: false, layers: Vec::new() }
     }
 
     pub(super) fn boot(self, server: &Server) -> Envoy {
@@ -136,7 +133,6 @@ impl Envoy {
         let mut command = Command::new(program);
         command.args(["--use-dynamic-base-id", "--concurrency", "1", "-l", "warning", "-c"]);
         command.arg(&config).arg("--admin-address-path").arg(home.path().join("admin"));
-        command.arg("--drain-time-s").arg(setup.drains.to_string());
         let log = std::fs::File::create(home.path().join("log")).unwrap();
         command.stdout(Stdio::null()).stderr(log);
         Self { _running: Beside::start(&mut command), home }
