@@ -23,6 +23,7 @@ mod error;
 mod files;
 mod found;
 mod fsck;
+mod hashed;
 mod history;
 mod hold;
 mod hub;

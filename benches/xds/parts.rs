@@ -332,11 +332,7 @@ pub async fn first(http: String, xds: String, streams: usize, rounds: usize) -> 
     for round in 0..rounds + 2 {
         let file =
             format!("/resources/clusters/c{:05}.yaml", round * 7 % first[0].response.resources);
-        let text = format!(
-            "name: c{:05}\nconnect_timeout: {}s\n",
-            round * 7 % first[0].response.resources,
-            2 + round
-        );
+        let text = cluster(round * 7 % first[0].response.resources, 2 + round);
         let began = Instant::now();
         commit(&http, &file, &text);
         let committed = began.elapsed();
@@ -401,6 +397,17 @@ pub async fn revoke(
         "streams": streams, "rounds": rounds, "granted": figures(&granted),
         "taken": figures(&taken), "revoked": figures(&ended),
     })
+}
+
+/// As `ci/bench_xds.py` wrote it.
+fn cluster(number: usize, seconds: usize) -> String {
+    format!(
+        "name: c{number:05}\nconnect_timeout: {seconds}s\ntype: STRICT_DNS\n\
+         lb_policy: LEAST_REQUEST\n\
+         outlier_detection: {{consecutive_5xx: 5, interval: 10s, base_ejection_time: 30s}}\n\
+         load_assignment:\n  cluster_name: c{number:05}\n  endpoints:\n    - lb_endpoints:\n        \
+         - endpoint: {{address: {{socket_address: {{address: c{number:05}.internal, port_value: 8080}}}}}}\n"
+    )
 }
 
 fn commit(address: &str, file: &str, text: &str) {

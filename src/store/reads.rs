@@ -50,6 +50,20 @@ impl Store {
         tree::tree(&self.inner.shared, repo, revision)
     }
 
+    /// As [`Self::tree`], made from what was read of another revision: costs
+    /// by what differs.
+    ///
+    /// # Errors
+    /// As [`Self::tree`].
+    pub fn tree_on(
+        &self,
+        repo: &RepoName,
+        revision: Revision,
+        before: (Revision, &TreeAt),
+    ) -> Result<TreeAt, StoreError> {
+        tree::tree_on(&self.inner.shared, repo, revision, before)
+    }
+
     /// Paths and sizes in bytes of a revision's files below `folder` (empty:
     /// all), sorted. A folder that is not there has none.
     ///
