@@ -26,6 +26,7 @@ use super::handle::Handle;
 use super::record::{CardRecord, DoubtRecord, Loaded, RecordError, Records};
 use super::runs::Runs;
 use super::sync::{BACKOFF, Mode, Repository};
+use super::trees::Trees;
 use super::view::{MirrorState, View};
 use crate::govern::{Govern, Registry};
 use crate::model::{CommitId, NodeGroup, PromotionId, RepoName, Revision, SnapshotKey, Stage};
@@ -116,6 +117,7 @@ pub async fn start(parts: Parts) -> Result<Handle, StartError> {
     let mut owner = Owner {
         parts,
         records,
+        trees: Trees::default(),
         state: Arc::new(state),
         mirrors,
         runs: Runs::default(),
@@ -193,6 +195,7 @@ async fn sleep_until(at: Option<Instant>) {
 struct Owner {
     parts: Parts,
     records: Records,
+    trees: Trees,
     state: Arc<State>,
     mirrors: BTreeMap<RepoName, Mirror>,
     runs: Runs,

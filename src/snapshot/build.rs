@@ -163,19 +163,22 @@ pub fn build_on(
     key: SnapshotKey,
     resources: &[Arc<Resource>],
 ) -> Snapshot {
-    let mut types: BTreeMap<&TypeUrl, Vec<(ResourceName, Arc<Served>)>> = BTreeMap::new();
+    let mut types: BTreeMap<&TypeUrl, (Known<'_>, Vec<(ResourceName, Arc<Served>)>)> =
+        BTreeMap::new();
     for same_type in resources.chunk_by(|a, b| a.type_url == b.type_url) {
         let Some(type_url) = same_type.first().map(|one| &one.type_url) else { continue };
-        let known = before.and_then(|before| before.types.get(type_url));
-        let mut known = Known::new(known.map(|known| &known.resources));
-        let served = same_type.iter().map(|one| match known.find(one) {
+        let new = || {
+            let known = before.and_then(|before| before.types.get(type_url));
+            (Known::new(known.map(|known| &known.resources)), Vec::new())
+        };
+        let (known, all) = types.entry(type_url).or_insert_with(new);
+        all.extend(same_type.iter().map(|one| match known.find(one) {
             Some(known) => (known.name.clone(), known.clone()),
             None => (one.name.clone(), Arc::new(Served::of(one))),
-        });
-        types.entry(type_url).or_default().extend(served);
+        }));
     }
     // From a sorted list, a map is made without a search.
-    let map = |(url, all): (&TypeUrl, Vec<_>)| (url.clone(), all.into_iter().collect());
+    let map = |(url, (_, all)): (&TypeUrl, (_, Vec<_>))| (url.clone(), all.into_iter().collect());
     Snapshot::on(before, key, types.into_iter().map(map).collect())
 }
 

@@ -26,6 +26,7 @@ use super::audit::{AuditLog, AuditQuery};
 use super::cache::{CACHE_BYTES_MAX, ObjectCache};
 use super::error::{StoreError, failed};
 use super::files::Files;
+use super::hashed::Hashed;
 use super::hold::Hold;
 use super::hub::Hub;
 use super::index::Index;
@@ -65,6 +66,7 @@ pub(crate) struct Shared {
     pub(crate) files: Arc<dyn Files>,
     pub(crate) index: Index,
     pub(crate) cache: ObjectCache,
+    pub(crate) hashed: Hashed,
     pub(crate) audit: Arc<AuditLog>,
     /// Wakes those who wait for what is committed.
     pub(crate) hub: Hub,
@@ -172,6 +174,7 @@ pub(crate) fn open(
         files,
         index: index(&dir.join("index"))?,
         cache: ObjectCache::new(CACHE_BYTES_MAX),
+        hashed: Hashed::default(),
         audit,
         hub: Hub::default(),
         halted: AtomicBool::new(false),

@@ -546,3 +546,57 @@ async fn versions_of_a_large_folder_cost_what_changed() {
     }
     assert_eq!(store.read(&repo, Revision(53), &path("many/file-00089")).unwrap(), "z");
 }
+
+#[tokio::test]
+async fn a_tree_made_from_another_is_the_tree_that_is_read() {
+    let (dir, upstream) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let up = upstream.path();
+    git(up, &["init", "-q", "-b", "main"]);
+    let put = |file: &str, text: &str| {
+        let file = up.join(file);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    };
+    let commit = || {
+        git(up, &["add", "-A"]);
+        git(up, &["commit", "-q", "--allow-empty", "-m", "change"]);
+    };
+    let run = |words: &[&str]| drop(git(up, words));
+    let steps: [&dyn Fn(); 9] = [
+        &|| put("a/b/c.yaml", "1"),
+        &|| (0..40).for_each(|n| put(&format!("many/f{n}"), "x")),
+        &|| put("a/b/c.yaml", "2"),
+        &|| run(&["mv", "many", "other"]),
+        &|| {
+            put("tool", "#!/bin/sh");
+            run(&["add", "tool"]);
+            run(&["update-index", "--chmod=+x", "tool"]);
+        },
+        // A folder where a file was.
+        &|| {
+            std::fs::remove_file(up.join("a/b/c.yaml")).unwrap();
+            put("a/b/c.yaml/d", "3");
+        },
+        &|| std::os::unix::fs::symlink("a", up.join("link")).unwrap(),
+        &|| put("large", &"x".repeat(5000)),
+        &|| std::fs::remove_file(up.join("link")).unwrap(),
+    ];
+    let options = StoreOptions { file_bytes_max: 4096, ..StoreOptions::default() };
+    let store = Store::open(dir.path(), options).unwrap();
+    let repo = RepoName::new("mesh/config").unwrap();
+    store.create(&repo).await.unwrap();
+    for step in steps {
+        step();
+        commit();
+        store.import(&repo, &head_of(up)).await.unwrap();
+    }
+    let last = store.head(&repo).unwrap().revision.0;
+    assert!(last >= steps.len() as u64);
+    for (from, to) in (0..=last).flat_map(|from| (0..=last).map(move |to| (from, to))) {
+        let before = store.tree(&repo, Revision(from)).unwrap();
+        let whole = store.tree(&repo, Revision(to)).unwrap();
+        let made = store.tree_on(&repo, Revision(to), (Revision(from), &before)).unwrap();
+        assert_eq!(made.source, whole.source, "{from} → {to}");
+        assert_eq!(made.skipped, whole.skipped, "{from} → {to}");
+    }
+}

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use crate::model::{Actor, BundleId, PromotionId};
 use crate::promote::{self, Decision, Document, Effect, Refusal, State};
 use crate::reconcile::bundle::{Bundle, Made, diff_stat};
@@ -48,11 +50,13 @@ impl Owner {
         if !promotions.is_empty() {
             Arc::make_mut(&mut next.promotions).retain(|id, _| !promotions.contains(id));
         }
-        let content = made.map(|made| made.bundle.as_ref());
+        let content = made.map(|made| (&made.record.repo, &made.bundle));
         let (documents, message) = (&decision.documents, &decision.message);
+        let began = Instant::now();
         self.records.write(documents, content, &forgotten, (by, now), message).await?;
+        let record_ms = began.elapsed().as_millis() as u64;
         self.state = Arc::new(next);
-        tracing::info!(by = %by, decision = message.lines().next().unwrap_or(""), "decided");
+        tracing::info!(by = %by, record_ms, decision = message.lines().next().unwrap_or(""), "decided");
         self.act(&decision.effects).await;
         Ok(Ok(decision))
     }
