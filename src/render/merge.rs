@@ -19,10 +19,11 @@ pub(crate) fn merge(manifest: &Manifest, stage: &Stage, renderings: Renderings) 
     let Renderings { parts, mut problems, everywhere, incomplete } = renderings;
     let mut groups: BTreeMap<NodeGroup, ByName> =
         manifest.groups.iter().map(|rule| (rule.name.clone(), ByName::new())).collect();
-    let mut files = Vec::new();
+    let (mut files, mut warnings) = (Vec::new(), Vec::new());
     for (rendering, names) in parts {
         files.extend(rendering.file.clone());
         problems.extend(rendering.problems.iter().cloned());
+        warnings.extend(rendering.warnings.iter().cloned());
         for name in names {
             let group = groups.entry(name).or_default();
             let source = rendering.file.as_ref().map(|file| &file.source);
@@ -30,18 +31,20 @@ pub(crate) fn merge(manifest: &Manifest, stage: &Stage, renderings: Renderings) 
             problems.extend(added.filter_map(|added| add(group, added, source)));
         }
     }
-    for problem in &mut problems {
+    for problem in problems.iter_mut().chain(&mut warnings) {
         problem.stages = vec![stage.clone()];
     }
     problems.extend(everywhere);
     problems.sort();
     problems.dedup();
+    warnings.sort();
+    warnings.dedup();
     let groups = groups
         .into_iter()
         .map(|(name, all)| (name, all.into_values().map(|(resource, _)| resource).collect()))
         .collect();
     let resources = Resources { groups };
-    Output { hash: hash(&resources), resources, problems, files, incomplete }
+    Output { hash: hash(&resources), resources, problems, warnings, files, incomplete }
 }
 
 fn add(group: &mut ByName, added: &Arc<Resource>, source: Option<&FilePath>) -> Option<Problem> {
