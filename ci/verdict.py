@@ -30,15 +30,17 @@ def main():
     began = time.monotonic()
     cases = collect(args, types)
     note(f"{len(cases)} cases, seed {args.seed}")
-    ours = judges.Convoy(args.convoy).judge(cases)
+    ours = judges.Convoy(args.convoy, args.versions).judge(cases)
     note(f"Convoy judged them in {time.monotonic() - began:.0f} s")
     rows = []
     with concurrent.futures.ThreadPoolExecutor(len(args.versions)) as pool:
         said = pool.map(lambda version: ask(args, types, version, cases), args.versions)
         for version, (over_xds, validated) in zip(args.versions, said):
             for way, verdicts in (("xds", over_xds), ("validate", validated)):
-                rows += [(version, way, case, our, their)
-                         for case, our, their in zip(cases, ours, verdicts) if their is not None]
+                for case, our, their in zip(cases, ours, verdicts):
+                    our = our[version]
+                    our = our.in_bootstrap() if way == "validate" else our
+                    rows += [(version, way, case, our, their)] if their is not None else []
     listed = Listed(args.list)
     report = Report(rows, listed, len(cases), args.seed)
     print(report.text(args.show))

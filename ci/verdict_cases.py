@@ -54,6 +54,8 @@ class Types:
         return self.type(name)()
 
     def message(self, kind, value):
+        # The parser takes `@type` out for a moment, and others may read the value.
+        value = copy.deepcopy(value)
         return json_format.ParseDict(value, self.new(kind), descriptor_pool=self.pool)
 
     def encode(self, kind, value):

@@ -16,16 +16,21 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import time
 
 import grpc
 
 MANIFEST = "convoy.yaml"
 BATCH = 150
 ANSWER_S = 20
+# How often it is looked whether an Envoy that owes an answer still runs.
+ALIVE_S = 0.5
 PREFIX = "type.googleapis.com/"
 ADS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 ADS_CLUSTER = "convoy-verdict-ads"
 SUPPORT = "convoy-verdict"
+# The rule by which Convoy warns of what an Envoy ignores.
+IGNORED = "newer-than-envoy"
 
 CLUSTER = PREFIX + "envoy.config.cluster.v3.Cluster"
 ENDPOINTS = PREFIX + "envoy.config.endpoint.v3.ClusterLoadAssignment"
@@ -42,24 +47,33 @@ class Verdict:
     yes: bool
     text: str = ""
     rules: tuple = ()
+    # What Envoy ignores over xDS and refuses in a bootstrap.
+    ignored: str = ""
+
+    def in_bootstrap(self):
+        """The same of a resource that stands in a bootstrap."""
+        if not self.yes or not self.ignored:
+            return self
+        return Verdict(False, self.ignored, (IGNORED,))
 
 
 # === Convoy ===
 
 
 class Convoy:
-    """`convoy validate` over many cases at once.
+    """`convoy validate` over many cases at once, for each Envoy.
 
-    Each case is a node group of its own, with the resources around it; only
-    what is said of the case's own file counts. A file that can't be read hides
-    missing references elsewhere, so those that pass are asked again without
-    the ones that failed, until nobody new fails.
+    Each case is a node group of its own, with the resources around it, and each
+    Envoy a stage; only what is said of the case's own file counts. A file that
+    can't be read hides missing references elsewhere, so those that pass are
+    asked again without the ones that failed, until nobody new fails.
     """
 
-    def __init__(self, program):
-        self.program = program
+    def __init__(self, program, versions):
+        self.program, self.versions = program, versions
 
     def judge(self, cases):
+        """For each case, version → `Verdict`."""
         batches = [cases[at:at + BATCH] for at in range(0, len(cases), BATCH)]
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             found = list(pool.map(self._batch, batches))
@@ -70,8 +84,9 @@ class Convoy:
         left = list(range(len(cases)))
         while left:
             said = self._validate([cases[index] for index in left])
-            failed = {left[at]: verdict for at, verdict in said.items() if not verdict.yes}
             verdicts.update({left[at]: verdict for at, verdict in said.items()})
+            failed = {left[at] for at, verdict in said.items()
+                      if not any(one.yes for one in verdict.values())}
             if not failed:
                 break
             left = [index for index in left if index not in failed]
@@ -81,7 +96,8 @@ class Convoy:
         with tempfile.TemporaryDirectory(prefix="convoy-verdict-") as folder:
             folder = pathlib.Path(folder)
             groups = [{"name": f"c{at}", "nodes": {"id": f"c{at}"}} for at in range(len(cases))]
-            manifest = {"stages": [{"name": "beta"}], "groups": groups, "envoy": ["1.40.0"]}
+            stages = [{"name": stage_of(version), "envoy": [version]} for version in self.versions]
+            manifest = {"stages": stages, "groups": groups}
             (folder / MANIFEST).write_text(json.dumps(manifest))
             for at, case in enumerate(cases):
                 self._write(folder / "groups" / f"c{at}", case)
@@ -102,23 +118,43 @@ class Convoy:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(case.text.encode("utf-8", "surrogatepass"))
 
-    @staticmethod
-    def _read(report, count):
+    def _read(self, report, count):
         report = report.get("result", report)
         report = report.get("data", report)
-        said = {at: [] for at in range(count)}
-        findings = [one for one in report["findings"] if one.get("severity") == "error"]
-        for problem in report["problems"] + [one.get("problem", one) for one in findings]:
+        wrong = {at: [] for at in range(count)}
+        ignored = {at: [] for at in range(count)}
+        for one in [{"problem": problem, "severity": "error"} for problem in report["problems"]] \
+                + report["findings"]:
+            problem = one.get("problem", one)
             place = problem["place"]
             file = place["file"] if isinstance(place, dict) else place.split(":")[0]
             if file == MANIFEST:
                 raise SystemExit(f"the manifest of a batch is refused: {problem}")
             parts = file.split("/")
-            if parts[-1] == "case.yaml":
-                said[int(parts[1][1:])].append(problem)
-        return {at: Verdict(not problems, " · ".join(words(p) for p in problems),
-                            tuple(sorted({p["rule"] for p in problems})))
-                for at, problems in said.items()}
+            at = int(parts[1][1:])
+            if parts[-1] == "case.yaml" and one["severity"] == "error":
+                wrong[at].append(problem)
+            elif problem["rule"] == IGNORED:
+                # A bootstrap is refused for what is around the case, too.
+                ignored[at].append(problem)
+        return {at: {version: self._verdict(version, wrong[at], ignored[at])
+                     for version in self.versions} for at in range(count)}
+
+    @staticmethod
+    def _verdict(version, wrong, ignored):
+        # Whether a reference leads somewhere is no matter of the version, and
+        # a stage that can't read another case doesn't say it.
+        of = lambda problem: (not problem.get("stages") or stage_of(version) in problem["stages"]
+                              or problem["rule"].startswith("missing-"))
+        wrong = [problem for problem in wrong if of(problem)]
+        ignored = [problem for problem in ignored if of(problem)]
+        return Verdict(not wrong, " · ".join(words(problem) for problem in wrong),
+                       tuple(sorted({problem["rule"] for problem in wrong})),
+                       " · ".join(words(problem) for problem in ignored))
+
+
+def stage_of(version):
+    return f"envoy-{version.replace('.', '-')}"
 
 
 def words(problem):
@@ -213,15 +249,18 @@ class Feed:
             if not self.changed.wait_for(lambda: kind in self.subscribed, ANSWER_S):
                 raise TimeoutError(f"Envoy did not ask for {kind}")
 
-    def push(self, kind, add, remove=()):
+    def push(self, kind, add, remove=(), alive=lambda: True):
         """Sends one response, gives Envoy's words; empty is an ACK, `None` no answer."""
         answer = self._send(kind, add, remove)
         if kind == CLUSTER:
             self._send(ENDPOINTS, list(dict(self._endpoints_of(add)).items()), [])
-        try:
-            return answer.get(timeout=ANSWER_S)
-        except queue.Empty:
-            return None
+        end = time.monotonic() + ANSWER_S
+        while time.monotonic() < end and alive():
+            try:
+                return answer.get(timeout=ALIVE_S)
+            except queue.Empty:
+                pass
+        return None
 
 
 class Running:
@@ -296,7 +335,8 @@ class Running:
         kind, name, body = put
         by_name = kind in (CLUSTER, LISTENER)
         remove = [old for old in self.held.get(kind, []) if old != name] if by_name else []
-        said = self.feed.push(kind, [(name, body)], remove)
+        alive = lambda: self.process.poll() is None
+        said = self.feed.push(kind, [(name, body)], remove, alive)
         if said is None:
             dead = self.process.poll() is not None
             self._stop()

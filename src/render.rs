@@ -42,6 +42,8 @@ pub use typed::decode;
 pub struct Renderer {
     schema: Schema,
     memo: memo::Memo,
+    /// Whom to judge for, instead of the Envoys that manifests name.
+    envoys: Option<Vec<String>>,
 }
 
 /// What one stage of a source tree rendered to.
@@ -51,6 +53,8 @@ pub struct Output {
     pub resources: Resources,
     /// Every mistake, sorted by place; empty means that the output is whole.
     pub problems: Vec<Problem>,
+    /// What the stage's Envoys take, and ignore, as they don't know it.
+    pub warnings: Vec<Problem>,
     /// Hash over every group's resources: equal output, equal hash.
     pub hash: ContentHash,
     /// The text of each file after its templates ran, for preview.
@@ -63,7 +67,13 @@ pub struct Output {
 impl Renderer {
     /// A renderer with an empty memo.
     pub fn new(schema: Schema) -> Self {
-        Self { schema, memo: memo::Memo::default() }
+        Self { schema, memo: memo::Memo::default(), envoys: None }
+    }
+
+    /// The same, judging for the Envoys `versions` instead of those that
+    /// manifests name.
+    pub fn for_envoys(self, versions: Vec<String>) -> Self {
+        Self { envoys: Some(versions), ..self }
     }
 
     /// The schema it types resources with.
@@ -77,13 +87,22 @@ impl Renderer {
     /// # Errors
     /// Every mistake in the manifest.
     pub fn manifest(&self, tree: &SourceTree) -> Result<Option<Manifest>, Vec<Problem>> {
-        manifest::read(tree)
+        let manifest = manifest::read(tree)?;
+        let Some(versions) = &self.envoys else { return Ok(manifest) };
+        Ok(manifest.map(|mut manifest| {
+            for spec in &mut manifest.stages {
+                spec.envoy_versions.clone_from(versions);
+            }
+            manifest
+        }))
     }
 
     /// Renders one stage. Its problems name the stage, except for those that
     /// every stage has; [`unite`] puts those of several stages together.
     pub fn render(&self, tree: &SourceTree, manifest: &Manifest, stage: &Stage) -> Output {
-        let decode = |file: &RenderedFile| typed::decode(&self.schema, file);
+        let versions = manifest.stage(stage).map(|spec| spec.envoy_versions.as_slice());
+        let targets = self.schema.targets(versions.unwrap_or_default());
+        let decode = |file: &RenderedFile| typed::decode_for(&self.schema, file, &targets);
         let renderings = stage::render(&self.memo, &decode, tree, manifest, stage);
         merge::merge(manifest, stage, renderings)
     }

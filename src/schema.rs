@@ -9,6 +9,7 @@ mod encode;
 pub(crate) mod fields;
 mod json;
 mod mistake;
+mod releases;
 mod rules;
 mod shape;
 mod yaml;
@@ -23,6 +24,8 @@ use prost_reflect::{DescriptorPool, DynamicMessage, FileDescriptor, MessageDescr
 use crate::model::TypeUrl;
 
 pub(crate) use mistake::{DEPTH_MAX, mistake, position, unreadable};
+pub(crate) use releases::Releases;
+pub use releases::Targets;
 pub(crate) use rules::{
     BytesRules, FieldRules, Number, Range, RuleKind, Size, StringRules, WellKnown,
 };
@@ -35,6 +38,8 @@ static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/envoy.fds"
 #[derive(Clone)]
 pub struct Schema {
     pool: Arc<DescriptorPool>,
+    /// Where releases of Envoy differ from it.
+    releases: Arc<Releases>,
     /// What the descriptors' options say, read once per message type.
     shapes: Arc<RwLock<HashMap<String, Arc<Shape>>>>,
 }
@@ -69,7 +74,19 @@ impl Schema {
     #[expect(clippy::expect_used, reason = "the set is part of the program; a test decodes it")]
     pub fn load() -> Self {
         let pool = DescriptorPool::decode(DESCRIPTORS).expect("the embedded descriptors are valid");
-        Self { pool: Arc::new(pool), shapes: Arc::default() }
+        let releases = Releases::load(&pool);
+        Self { pool: Arc::new(pool), releases: Arc::new(releases), shapes: Arc::default() }
+    }
+
+    /// The Envoys named `versions`, for [`crate::render`] to hold resources
+    /// against what they know.
+    pub fn targets(&self, versions: &[String]) -> Targets {
+        self.releases.targets(versions)
+    }
+
+    /// Where releases of Envoy differ from the pool.
+    pub(crate) fn releases(&self) -> &Releases {
+        &self.releases
     }
 
     /// The pool itself.
@@ -151,7 +168,7 @@ impl Schema {
             return shape.clone();
         }
         drop(known);
-        let shape = Arc::new(Shape::of(message));
+        let shape = Arc::new(Shape::of(message, &self.releases));
         let mut known = self.shapes.write().unwrap_or_else(PoisonError::into_inner);
         known.entry(message.full_name().to_owned()).or_insert(shape).clone()
     }

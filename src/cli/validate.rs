@@ -7,16 +7,23 @@ use serde::Serialize;
 use super::Failure;
 use super::folder;
 use super::output;
-use crate::model::{Finding, Problem, Severity, Stage};
+use crate::model::{FilePath, Finding, MANIFEST_PATH, Problem, Severity, Stage};
 use crate::reconcile::{Assessment, assess};
 use crate::render::{Output, Renderer};
 use crate::schema::Schema;
+
+/// The pipeline of a folder that has none.
+const ONE_STAGE: &[u8] = b"stages: [{name: folder}]\n";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The folder that holds convoy.yaml
     #[arg(default_value = ".")]
     dir: PathBuf,
+    /// Judge for this Envoy, instead of those that convoy.yaml names; the
+    /// folder needs no convoy.yaml then
+    #[arg(long, value_name = "VERSION")]
+    envoy: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -29,7 +36,10 @@ struct Report<'a> {
 }
 
 pub(super) fn run(args: &Args, output: &output::Output) -> Result<(), Failure> {
-    let assessment = assess_folder(&args.dir)?;
+    let assessment = match &args.envoy {
+        Some(version) => assess_for(&args.dir, version)?,
+        None => assess_folder(&args.dir)?,
+    };
     let report = report(&assessment);
     output.result(&report, || text(&report));
     match report.valid {
@@ -48,6 +58,26 @@ pub(super) fn assess_folder(dir: &std::path::Path) -> Result<Assessment, Failure
             Some(found) => format!("`{}` has one: name that folder", found.display()),
             None => "write convoy.yaml; the sample in templates/envoy/sample shows one".into(),
         })
+    })
+}
+
+/// Assesses a folder for one Envoy. One without convoy.yaml is taken for a
+/// pipeline of one stage: its resources can be judged all the same.
+fn assess_for(dir: &std::path::Path, version: &str) -> Result<Assessment, Failure> {
+    let parts: Vec<&str> = version.split('.').collect();
+    if parts.len() != 3 || parts.iter().any(|part| part.parse::<u16>().is_err()) {
+        let message = format!("`{version}` is not an Envoy version");
+        return Err(Failure::new(Failure::USAGE, message)
+            .with_hint("write all three parts, as in `--envoy 1.36.4`"));
+    }
+    let mut folder = folder::read(dir)?;
+    let manifest = FilePath::new(MANIFEST_PATH).map_err(|error| {
+        Failure::new(Failure::FAILED, format!("the manifest has no path: {error}"))
+    })?;
+    folder.tree.files.entry(manifest).or_insert_with(|| bytes::Bytes::from_static(ONE_STAGE));
+    let renderer = Renderer::new(Schema::load()).for_envoys(vec![version.to_owned()]);
+    assess(&renderer, &folder.tree, &folder.skipped).ok_or_else(|| {
+        Failure::new(Failure::PROBLEMS, format!("`{}` can't be judged", dir.display()))
     })
 }
 

@@ -60,6 +60,13 @@ pub fn assess(renderer: &Renderer, tree: &SourceTree, skipped: &[Problem]) -> Op
             problem: in_stage(finding.problem),
             severity: finding.severity,
         }));
+        findings.extend(
+            output
+                .warnings
+                .iter()
+                .cloned()
+                .map(|problem| Finding { problem, severity: Severity::Warning }),
+        );
         outputs.insert(stage.clone(), output);
     }
     let incomplete =

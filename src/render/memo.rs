@@ -32,6 +32,8 @@ pub(crate) struct Rendering {
     pub(crate) resources: Vec<Arc<Resource>>,
     /// The mistakes.
     pub(crate) problems: Vec<Problem>,
+    /// What has no effect on an Envoy of the stage.
+    pub(crate) warnings: Vec<Problem>,
 }
 
 impl Rendering {
@@ -172,7 +174,7 @@ mod tests {
     use super::*;
 
     fn rendering() -> Rendering {
-        Rendering { file: None, resources: Vec::new(), problems: Vec::new() }
+        Rendering { file: None, resources: Vec::new(), problems: Vec::new(), warnings: Vec::new() }
     }
 
     fn key(number: u64) -> ContentHash {

@@ -29,10 +29,11 @@ pub(crate) fn merge(manifest: &Manifest, stage: &Stage, renderings: Renderings) 
     let Renderings { parts, mut problems, everywhere, incomplete } = renderings;
     let mut groups: BTreeMap<NodeGroup, Vec<Added<'_>>> =
         manifest.groups.iter().map(|rule| (rule.name.clone(), Vec::new())).collect();
-    let mut files = Vec::with_capacity(parts.len());
+    let (mut files, mut warnings) = (Vec::with_capacity(parts.len()), Vec::new());
     for (rendering, names) in parts.iter().flat_map(|parts| parts.iter()) {
         files.extend(rendering.file.clone());
         problems.extend(rendering.problems.iter().cloned());
+        warnings.extend(rendering.warnings.iter().cloned());
         let source = rendering.file.as_ref().map(|file| &file.source);
         for name in names {
             let added = rendering.resources.iter().map(|resource| Added { resource, source });
@@ -44,13 +45,15 @@ pub(crate) fn merge(manifest: &Manifest, stage: &Stage, renderings: Renderings) 
     }
     let sorted = |(name, all)| (name, sort(all, &mut problems));
     let resources = Resources { groups: groups.into_iter().map(sorted).collect() };
-    for problem in &mut problems {
+    for problem in problems.iter_mut().chain(&mut warnings) {
         problem.stages = vec![stage.clone()];
     }
     problems.extend(everywhere);
     problems.sort();
     problems.dedup();
-    Output { hash: hash(&resources), resources, problems, files, incomplete }
+    warnings.sort();
+    warnings.dedup();
+    Output { hash: hash(&resources), resources, problems, warnings, files, incomplete }
 }
 
 /// A group's resources by type and name, each name once: the first one counts.

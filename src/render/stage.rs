@@ -11,15 +11,15 @@ use super::layout::{self, Found, Holds};
 use super::memo::{self, Memo, Parts, Rendering};
 use super::rendered::{Origin, RenderedFile};
 use super::template::{Engine, Source, Sources};
+use super::typed::Decoded;
 use super::values::Values;
 use super::{document, inventory};
 use crate::model::{
-    ContentHash, FilePath, Manifest, NodeGroup, Place, Problem, Resource, ResourceKind, SourceTree,
-    Stage,
+    ContentHash, FilePath, Manifest, NodeGroup, Place, Problem, ResourceKind, SourceTree, Stage,
 };
 
 /// Types the documents of a rendered file.
-pub(crate) type Decode<'d> = &'d dyn Fn(&RenderedFile) -> (Vec<Resource>, Vec<Problem>);
+pub(crate) type Decode<'d> = &'d dyn Fn(&RenderedFile) -> Decoded;
 
 /// What the files of one stage rendered to.
 #[derive(Debug, Default)]
@@ -80,6 +80,8 @@ struct Run<'r> {
     templates_ask_for_group: bool,
     /// Values that can't be read would make every use of them a mistake too.
     values_are_whole: bool,
+    /// The stage's Envoys: what a resource is depends on what they know.
+    envoys: String,
     shared: Inputs,
     groups: Vec<(NodeGroup, Inputs)>,
     differ: Vec<NodeGroup>,
@@ -111,6 +113,10 @@ impl<'r> Run<'r> {
             decode,
             templates_ask_for_group: sources.mention("group"),
             values_are_whole: values.problems.is_empty(),
+            envoys: manifest
+                .stage(stage)
+                .map(|spec| spec.envoy_versions.join(" "))
+                .unwrap_or_default(),
             shared: inputs(None),
             groups: names().map(|name| (name.clone(), inputs(Some(&name)))).collect(),
             differ: names().filter(|name| values.differ_for(name)).collect(),
@@ -129,7 +135,7 @@ impl<'r> Run<'r> {
         });
         let whole: &[u8] = &[u8::from(self.values_are_whole)];
         let templates = self.sources.hash();
-        ContentHash::of_parts(inputs.chain([whole, &templates.0]))
+        ContentHash::of_parts(inputs.chain([whole, &templates.0, self.envoys.as_bytes()]))
     }
 
     fn file(&self, file: &Found<'_>, content: &[u8]) -> Vec<(Arc<Rendering>, Vec<NodeGroup>)> {
@@ -181,6 +187,7 @@ impl<'r> Run<'r> {
             &inputs.map_or([0; 32], |(inputs, _)| inputs.hash.0),
             &templates,
             &[u8::from(self.values_are_whole)],
+            self.envoys.as_bytes(),
         ]);
         self.memo.get(key, || self.make(file, text, group, inputs.map(|(inputs, _)| inputs)))
     }
@@ -213,18 +220,20 @@ impl<'r> Run<'r> {
         if file.holds == Holds::Inventory {
             (rendered, problems) = inventory::endpoints(&rendered);
         }
-        let (resources, mut mistyped) = (self.decode)(&rendered);
-        problems.append(&mut mistyped);
+        let decoded = (self.decode)(&rendered);
+        problems.extend(decoded.problems);
         Rendering {
             file: Some(Arc::new(rendered)),
-            resources: resources.into_iter().map(Arc::new).collect(),
+            resources: decoded.resources.into_iter().map(Arc::new).collect(),
             problems,
+            warnings: decoded.warnings,
         }
     }
 }
 
 fn stopped(problem: Problem) -> Rendering {
-    Rendering { file: None, resources: Vec::new(), problems: vec![problem] }
+    let problems = vec![problem];
+    Rendering { file: None, resources: Vec::new(), problems, warnings: Vec::new() }
 }
 
 fn text<'c>(path: &FilePath, content: &'c [u8]) -> Result<&'c str, Problem> {

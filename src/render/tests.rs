@@ -18,7 +18,7 @@ fn tree(files: &[(&str, &str)]) -> SourceTree {
     tree
 }
 
-fn decode(file: &RenderedFile) -> (Vec<Resource>, Vec<Problem>) {
+fn decode(file: &RenderedFile) -> typed::Decoded {
     let kind = file.kind.unwrap_or(ResourceKind::Clusters);
     let resources = (1..).zip(file.text.lines()).filter_map(|(line, text)| {
         let name = text.strip_prefix("name: ")?;
@@ -26,7 +26,7 @@ fn decode(file: &RenderedFile) -> (Vec<Resource>, Vec<Problem>) {
         let body = Bytes::from(text.to_owned());
         Some(Resource::new(kind.type_url(), name, body, file.place(line, 1)))
     });
-    (resources.collect(), Vec::new())
+    typed::Decoded { resources: resources.collect(), ..typed::Decoded::default() }
 }
 
 fn render(memo: &memo::Memo, tree: &SourceTree, stage: &str) -> Output {

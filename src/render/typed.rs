@@ -10,13 +10,15 @@
 //!                                     │
 //!          message ◄──► any, well_known, scalar     (mistakes of form)
 //!             ├────────► rules                      (validate.rules)
-//!             └────────► refusals                   (what else Envoy refuses)
+//!             ├────────► refusals                   (what else Envoy refuses)
+//!             └────────► releases                   (what the stage's Envoys lack)
 //! ```
 
 mod any;
 mod document;
 mod message;
 mod refusals;
+mod releases;
 mod rules;
 mod scalar;
 mod well_known;
@@ -25,7 +27,7 @@ mod wrapper;
 use crate::model::{Problem, Resource};
 use crate::render::RenderedFile;
 use crate::render::yaml::{self, Span};
-use crate::schema::Schema;
+use crate::schema::{Schema, Targets};
 
 /// The most problems that one file reports: then the reading ends. Nobody
 /// reads more, and hints for every line of a broken 8 MiB file take long.
@@ -35,12 +37,37 @@ const MAX_PROBLEMS: usize = 1000;
 /// each lookup compares with every type that Envoy has.
 const MAX_TYPE_LOOKUPS: usize = 20;
 
+/// What a file was read as.
+#[derive(Debug, Default)]
+pub(crate) struct Decoded {
+    /// Each resource that has no mistake.
+    pub(crate) resources: Vec<Resource>,
+    /// All mistakes of the others.
+    pub(crate) problems: Vec<Problem>,
+    /// What has no effect on an Envoy that the file is for.
+    pub(crate) warnings: Vec<Problem>,
+}
+
 /// Reads every document of `file`: syntax, types, unknown fields, enums,
 /// durations, validation rules, inside every `Any` too. Gives each resource
 /// that has no mistake, and all mistakes of the others.
 pub fn decode(schema: &Schema, file: &RenderedFile) -> (Vec<Resource>, Vec<Problem>) {
-    let mut reader =
-        Reader { schema, file, problems: Vec::new(), mistakes: 0, type_lookups: 0, hidden: false };
+    let decoded = decode_for(schema, file, &Targets::default());
+    (decoded.resources, decoded.problems)
+}
+
+/// As [`decode`], also held against what the Envoys of `targets` know.
+pub(crate) fn decode_for(schema: &Schema, file: &RenderedFile, targets: &Targets) -> Decoded {
+    let mut reader = Reader {
+        schema,
+        file,
+        targets,
+        problems: Vec::new(),
+        warnings: Vec::new(),
+        mistakes: 0,
+        type_lookups: 0,
+        hidden: false,
+    };
     let mut resources = Vec::new();
     match yaml::parse(&file.text) {
         Ok(documents) => {
@@ -54,14 +81,18 @@ pub fn decode(schema: &Schema, file: &RenderedFile) -> (Vec<Resource>, Vec<Probl
             }
         }
     }
-    (resources, reader.finish())
+    let warnings = std::mem::take(&mut reader.warnings);
+    Decoded { resources, problems: reader.finish(), warnings }
 }
 
 /// Reads one file; collects its problems.
 struct Reader<'a> {
     schema: &'a Schema,
     file: &'a RenderedFile,
+    /// The Envoys that the file is for.
+    targets: &'a Targets,
     problems: Vec<Problem>,
+    warnings: Vec<Problem>,
     /// How many mistakes were found; tells whether a part had any.
     mistakes: usize,
     type_lookups: usize,

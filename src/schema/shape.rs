@@ -10,6 +10,7 @@ use prost_reflect::{
     DescriptorPool, DynamicMessage, FieldDescriptor, MessageDescriptor, OneofDescriptor, Value,
 };
 
+use super::releases::Releases;
 use super::rules::FieldRules;
 
 /// One message type's options.
@@ -25,13 +26,16 @@ pub(crate) struct Shape {
     pub(crate) skipped: BTreeSet<u32>,
     /// Fields by proto name and by JSON name.
     pub(crate) fields: HashMap<String, FieldDescriptor>,
+    /// Whether releases of Envoy differ in what they know of the fields.
+    pub(crate) differs: bool,
 }
 
 impl Shape {
     /// Reads the options of `message`.
-    pub(super) fn of(message: &MessageDescriptor) -> Self {
+    pub(super) fn of(message: &MessageDescriptor, releases: &Releases) -> Self {
         let pool = message.parent_pool();
-        let mut shape = Self { fields: names(message), ..Self::default() };
+        let differs = releases.differ_on(message);
+        let mut shape = Self { fields: names(message), differs, ..Self::default() };
         for field in message.fields() {
             let options = field.options();
             if flag(pool, &options, "udpa.annotations.sensitive") {

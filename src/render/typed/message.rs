@@ -39,6 +39,7 @@ impl At {
 }
 
 /// A field that the text gives.
+#[derive(Clone, Copy)]
 pub(super) struct Given<'a> {
     /// Its number.
     pub(super) number: u32,
@@ -117,6 +118,9 @@ impl Reader<'_> {
         }
         if self.mistakes == before_all {
             self.refusals(&message, node, &given);
+        }
+        if self.mistakes == before_all && shape.differs {
+            self.releases(&shape, &message, node, &given);
         }
         message
     }

@@ -11,19 +11,24 @@ mod endpoint;
 mod extension;
 mod filter;
 mod format;
+mod header;
 mod health;
 mod listener;
+mod pair;
 mod regex;
 mod route;
+mod source;
 mod tls;
+
+use std::borrow::Cow;
 
 use prost_reflect::{DynamicMessage, Kind, ReflectMessage, Value};
 
 use super::message::Given;
 use super::{Mistake, Reader};
 use crate::render::yaml::{Node, Span};
-use crate::schema::Schema;
 use crate::schema::fields::field;
+use crate::schema::{Number, Schema, Targets};
 
 /// The longest time that Envoy counts: in nanoseconds, it still fits 64 bits.
 const DURATION_MAX_S: i64 = 9_223_372_035;
@@ -31,6 +36,7 @@ const DURATION_MAX_S: i64 = 9_223_372_035;
 /// Collects what is wrong with one message.
 struct Refusals<'a> {
     schema: &'a Schema,
+    targets: &'a Targets,
     found: Vec<(&'static str, Mistake)>,
 }
 
@@ -46,12 +52,31 @@ impl Refusals<'_> {
         let hint = (!hint.is_empty()).then(|| hint.to_owned());
         self.found.push((field, Mistake::new(rule, message, hint)));
     }
+
+    /// The first of the stage's Envoys that is older than `version`.
+    fn older_than(&self, version: &str) -> Option<String> {
+        let releases = self.schema.releases();
+        let older = self.targets.iter().find(|(release, _)| releases.is_before(*release, version));
+        older.map(|(_, names)| names.to_owned())
+    }
+}
+
+/// The length of the `Duration` in `field`, where it is set.
+fn nanos(message: &DynamicMessage, name: &str) -> Option<i128> {
+    let Some(Value::Message(duration)) = field(message, name).map(Cow::into_owned) else {
+        return None;
+    };
+    match Number::of(&Value::Message(duration))? {
+        Number::Int(nanos) => Some(nanos),
+        Number::Float(_) => None,
+    }
 }
 
 impl Reader<'_> {
     /// Reports what Envoy would refuse about a message that is fine so far.
     pub(super) fn refusals(&mut self, message: &DynamicMessage, node: &Node, given: &[Given<'_>]) {
-        let mut refusals = Refusals { schema: self.schema, found: Vec::new() };
+        let mut refusals =
+            Refusals { schema: self.schema, targets: self.targets, found: Vec::new() };
         check(message, &mut refusals);
         for (field, mistake) in refusals.found {
             self.mistake(place(message, field, node, given), mistake);
@@ -64,9 +89,13 @@ impl Reader<'_> {
     /// Reports what Envoy would refuse about a whole resource, as against the
     /// same message inside another.
     pub(super) fn refused_resource(&mut self, message: &DynamicMessage, node: &Node) {
-        let mut refusals = Refusals { schema: self.schema, found: Vec::new() };
+        let mut refusals =
+            Refusals { schema: self.schema, targets: self.targets, found: Vec::new() };
         if message.descriptor().full_name() == "envoy.config.endpoint.v3.ClusterLoadAssignment" {
             endpoint::only_addresses(message, "endpoints", "come by EDS", &mut refusals);
+        }
+        if message.descriptor().full_name() == "envoy.config.core.v3.TypedExtensionConfig" {
+            extension::discovered(message, &mut refusals);
         }
         for (field, mistake) in refusals.found {
             let span = node.entry(field).map_or(node.span, |entry| entry.value.span);
@@ -84,6 +113,9 @@ fn place(message: &DynamicMessage, field: &str, node: &Node, given: &[Given<'_>]
 fn check(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
     let descriptor = message.descriptor();
     extension::check(message, refusals);
+    pair::check(descriptor.full_name(), message, refusals);
+    header::check(message, refusals);
+    cluster::balance::policy(descriptor.full_name(), message, refusals);
     match descriptor.full_name() {
         "envoy.type.matcher.v3.RegexMatcher" | "xds.type.matcher.v3.RegexMatcher" => {
             regex::matcher(message, refusals);
@@ -123,6 +155,7 @@ fn check(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
         }
         name => {
             route::check(name, message, refusals);
+            source::check(name, message, refusals);
             filter::check(name, message, refusals);
         }
     }

@@ -34,7 +34,7 @@ impl Reader<'_> {
     ) {
         for (field, rules) in &shape.rules {
             let given = given.iter().find(|given| given.number == field.number());
-            if given.is_some_and(|given| !given.whole) {
+            if given.is_some_and(|given| !given.whole) || self.is_overruled(field) {
                 continue;
             }
             let outer = self.hidden;
@@ -53,7 +53,7 @@ impl Reader<'_> {
         }
     }
 
-    fn validate_field(
+    pub(super) fn validate_field(
         &mut self,
         field: &FieldDescriptor,
         rules: &FieldRules,

@@ -1,8 +1,10 @@
 //! Clusters: what their parts ask of one another.
 
+pub(super) mod balance;
+
 use prost_reflect::{DynamicMessage, ReflectMessage};
 
-use super::{Refusals, endpoint, extension};
+use super::{Refusals, endpoint, extension, nanos};
 use crate::schema::fields::{field, inner, list, map, text, unpacked, variant};
 
 const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -10,15 +12,42 @@ const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 pub(super) fn check(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
     hosts(cluster, refusals);
     policy(cluster, refusals);
+    balance::check(cluster, refusals);
+    limits(cluster, refusals);
+    sockets(cluster, refusals);
     let options = map(cluster, "typed_extension_protocol_options");
     let options = options.iter().find(|(name, _)| name == OPTIONS);
     let options = options.and_then(|(_, any)| crate::schema::fields::opened(refusals.schema, any));
     let speaks = Speaks::of(cluster, options.as_ref());
+    if list(cluster, "health_checks").len() > 1
+        && let Some(version) = refusals.older_than("1.40.0")
+    {
+        let text = format!("Envoy {version} takes one health check for a cluster");
+        refusals.refuse("health_checks", "validation", text, "keep one; Envoy 1.40.0 takes more");
+    }
     let by_grpc = |check: &DynamicMessage| inner(check, "grpc_health_check").is_some();
     if !speaks.http2 && list(cluster, "health_checks").iter().any(by_grpc) {
         let text = "a gRPC health check needs a cluster that speaks HTTP/2";
         let hint = "set http2_protocol_options under typed_extension_protocol_options";
         refusals.refuse("health_checks", "health-check-protocol", text, hint);
+    }
+    let by_http3 = |check: &DynamicMessage| {
+        inner(check, "http_health_check")
+            .is_some_and(|check| variant(&check, "codec_client_type").as_deref() == Some("HTTP3"))
+    };
+    if !speaks.http3 && list(cluster, "health_checks").iter().any(by_http3) {
+        let text = "a health check by HTTP/3 needs a cluster that speaks it";
+        let hint = "set another codec_client_type, or http3_protocol_options";
+        refusals.refuse("health_checks", "health-check-protocol", text, hint);
+    }
+    let is_auto = options.as_ref().is_some_and(|options| inner(options, "auto_config").is_some());
+    if is_auto
+        && inner(cluster, "transport_socket").is_none()
+        && list(cluster, "transport_socket_matches").is_empty()
+    {
+        let text = "`auto_config` needs a transport socket that negotiates, as TLS does";
+        let hint = "set `transport_socket`, or explicit_http_config";
+        refusals.refuse("typed_extension_protocol_options", "http3-transport", text, hint);
     }
     if speaks.http3 && !over_quic(cluster, refusals) {
         let text = "HTTP/3 needs the transport socket QuicUpstreamTransport";
@@ -29,7 +58,11 @@ pub(super) fn check(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
 
 /// Where the hosts come from fits the cluster's type.
 fn hosts(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
-    if inner(cluster, "cluster_type").is_some() {
+    if let Some(custom) = inner(cluster, "cluster_type") {
+        let dns = unpacked(refusals.schema, &custom, "typed_config");
+        if dns.is_some_and(|dns| field(&dns, "all_addresses_in_single_endpoint").is_some()) {
+            one_host(inner(cluster, "load_assignment").as_ref(), refusals);
+        }
         return;
     }
     let assignment = inner(cluster, "load_assignment");
@@ -47,6 +80,10 @@ fn hosts(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
             let why = "are STATIC";
             endpoint::only_addresses(&assignment, "load_assignment", why, refusals);
         }
+        (Some("ORIGINAL_DST"), Some(_)) => {
+            let text = "an ORIGINAL_DST cluster takes its hosts from connections";
+            refusals.refuse("load_assignment", "bad-address", text, "remove `load_assignment`");
+        }
         (Some("LOGICAL_DNS"), assignment) => one_host(assignment.as_ref(), refusals),
         _ => {}
     }
@@ -60,6 +97,69 @@ fn hosts(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
             text,
             "set `type: EDS`, or remove it",
         );
+    }
+}
+
+/// Outlier detection and circuit breakers.
+fn limits(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    const BASE_EJECTION_NANOS: i128 = 30_000_000_000;
+    if let Some(outliers) = inner(cluster, "outlier_detection")
+        && let Some(longest) = nanos(&outliers, "max_ejection_time")
+        && longest < nanos(&outliers, "base_ejection_time").unwrap_or(BASE_EJECTION_NANOS)
+    {
+        let text =
+            "`max_ejection_time` must be at least `base_ejection_time`, which is 30s by default";
+        refusals.refuse("outlier_detection", "validation", text, "raise it");
+    }
+    let breakers = inner(cluster, "circuit_breakers");
+    let hosts = breakers.map(|breakers| list(&breakers, "per_host_thresholds")).unwrap_or_default();
+    let others = [
+        "max_pending_requests",
+        "max_requests",
+        "max_retries",
+        "retry_budget",
+        "track_remaining",
+        "max_connection_pools",
+    ];
+    if hosts.iter().any(|host| others.iter().any(|name| field(host, name).is_some())) {
+        let text = "`per_host_thresholds` can only limit `max_connections`";
+        refusals.refuse("circuit_breakers", "validation", text, "remove the other limits");
+    }
+}
+
+/// The transport sockets are a client's, and the keys of options are theirs.
+fn sockets(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    if let Some(socket) = inner(cluster, "transport_socket") {
+        extension::expect(
+            &socket,
+            "envoy.transport_sockets.upstream",
+            "transport_socket",
+            refusals,
+        );
+    }
+    for matched in list(cluster, "transport_socket_matches") {
+        if let Some(socket) = inner(&matched, "transport_socket") {
+            let field = "transport_socket_matches";
+            extension::expect(&socket, "envoy.transport_sockets.upstream", field, refusals);
+        }
+    }
+    if let Some(resolver) = inner(cluster, "typed_dns_resolver_config") {
+        let field = "typed_dns_resolver_config";
+        extension::expect(&resolver, "envoy.network.dns_resolver", field, refusals);
+    }
+    for filter in list(cluster, "filters") {
+        extension::expect(&filter, "envoy.filters.upstream_network", "filters", refusals);
+    }
+    for (key, any) in map(cluster, "typed_extension_protocol_options") {
+        let name = text(&any, "type_url").rsplit('/').next().unwrap_or_default().to_owned();
+        if name.starts_with("envoy.extensions.upstreams.")
+            != key.starts_with("envoy.extensions.upstreams.")
+            || (name.starts_with("envoy.extensions.upstreams.") && name != key)
+        {
+            let text = format!("the key of `{name}` must be `{name}`, is `{key}`");
+            let field = "typed_extension_protocol_options";
+            refusals.refuse(field, "wrong-extension", text, "Envoy finds options by their key");
+        }
     }
 }
 
@@ -77,7 +177,7 @@ fn one_host(assignment: Option<&DynamicMessage>, refusals: &mut Refusals<'_>) {
 
 fn policy(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
     if let Some(policy) = inner(cluster, "load_balancing_policy")
-        && !extension::policies(&policy)
+        && !extension::policies(&policy, refusals)
     {
         let text = "`load_balancing_policy` names no policy that Envoy has";
         let hint = "give a type of envoy.extensions.load_balancing_policies.*";

@@ -1,34 +1,70 @@
 //! Extensions: which message may configure what, and that there is one.
 //!
 //! Envoy finds an extension by the type of its configuration, among those of
-//! one category. Categories are packages, so a type of Envoy's own in the wrong
-//! package is refused; types from elsewhere are left to those who built them.
+//! one category that were built in; which those are, Envoys have told. Types
+//! from elsewhere are left to those who built them.
 
 use prost_reflect::{DynamicMessage, Kind, ReflectMessage};
 
 use super::Refusals;
-use crate::schema::fields::{field, inner, list, text};
+use crate::schema::fields::{field, inner, list, map, text};
 
-/// Owner message, its field, and the packages whose types may stand there.
-const CATEGORIES: [(&str, &[&str]); 8] = [
-    ("envoy.config.listener.v3.Filter", &["envoy.extensions.filters.network."]),
+/// Owner message, and the categories whose types may stand there.
+const CATEGORIES: [(&str, &[&str]); 13] = [
+    ("envoy.config.listener.v3.Filter", &["envoy.filters.network"]),
     (
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
-        &["envoy.extensions.filters.http.", "envoy.extensions.common.matching."],
+        &["envoy.filters.http", "envoy.filters.http.upstream"],
     ),
     (
         "envoy.config.listener.v3.ListenerFilter",
-        &["envoy.extensions.filters.listener.", "envoy.extensions.filters.udp."],
+        &["envoy.filters.listener", "envoy.filters.udp_listener"],
     ),
-    ("envoy.config.accesslog.v3.AccessLog", &["envoy.extensions.access_loggers."]),
-    ("envoy.config.accesslog.v3.ExtensionFilter", &["envoy.extensions.access_loggers.filters."]),
-    ("envoy.config.core.v3.TransportSocket", &["envoy.extensions.transport_sockets."]),
-    ("envoy.config.cluster.v3.Cluster.CustomClusterType", &["envoy.extensions.clusters."]),
-    ("envoy.config.route.v3.RetryPolicy.RetryHostPredicate", &["envoy.extensions.retry.host."]),
+    ("envoy.config.accesslog.v3.AccessLog", &["envoy.access_loggers"]),
+    ("envoy.config.accesslog.v3.ExtensionFilter", &["envoy.access_loggers.extension_filters"]),
+    (
+        "envoy.config.core.v3.TransportSocket",
+        &["envoy.transport_sockets.upstream", "envoy.transport_sockets.downstream"],
+    ),
+    ("envoy.config.cluster.v3.Cluster.CustomClusterType", &["envoy.clusters"]),
+    ("envoy.config.route.v3.RetryPolicy.RetryHostPredicate", &["envoy.retry_host_predicates"]),
+    ("envoy.config.route.v3.RetryPolicy.RetryPriority", &["envoy.retry_priorities"]),
+    ("envoy.config.trace.v3.Tracing.Http", &["envoy.tracers"]),
+    (
+        "envoy.extensions.filters.network.http_connection_manager.v3.RequestIDExtension",
+        &["envoy.request_id"],
+    ),
+    ("envoy.config.core.v3.HealthCheck.CustomHealthCheck", &["envoy.health_checkers"]),
+    (
+        "envoy.extensions.filters.network.thrift_proxy.v3.ThriftFilter",
+        &["envoy.thrift_proxy.filters"],
+    ),
 ];
 
-/// Types that hold another type's name and configuration.
-const WRAPPERS: [&str; 2] = ["xds.type.v3.TypedStruct", "udpa.type.v1.TypedStruct"];
+/// Owner message, the field of it that holds an extension, and its category.
+const PARTS: [(&str, &str, &str); 5] = [
+    (
+        "envoy.extensions.filters.http.compressor.v3.Compressor",
+        "compressor_library",
+        "envoy.compression.compressor",
+    ),
+    (
+        "envoy.extensions.filters.http.decompressor.v3.Decompressor",
+        "decompressor_library",
+        "envoy.compression.decompressor",
+    ),
+    (
+        "envoy.config.route.v3.ClusterSpecifierPlugin",
+        "extension",
+        "envoy.router.cluster_specifier_plugin",
+    ),
+    (
+        "envoy.config.listener.v3.Listener.ConnectionBalanceConfig",
+        "extend_balance",
+        "envoy.network.connection_balance",
+    ),
+    ("envoy.config.rbac.v3.Permission", "matcher", "envoy.rbac.matchers"),
+];
 
 /// Messages with a `typed_config` that Envoy can do without.
 const OPTIONAL: [&str; 6] = [
@@ -41,28 +77,148 @@ const OPTIONAL: [&str; 6] = [
 ];
 
 pub(super) fn check(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    for name in ["typed_per_filter_config", "typed_extension_protocol_options"] {
+        for (_, any) in map(message, name) {
+            built_in(&text(&any, "type_url"), name, refusals);
+        }
+    }
+    for (_, any) in map(message, "typed_per_filter_config") {
+        for_routes(&text(&any, "type_url"), refusals);
+    }
     let descriptor = message.descriptor();
     let owner = descriptor.full_name();
+    if let Some((_, field, category)) = PARTS.iter().find(|(name, ..)| *name == owner)
+        && let Some(extension) = inner(message, field)
+        && !is_optional(message)
+    {
+        expect(&extension, category, field, refusals);
+    }
     let Some(config) = descriptor.get_field_by_name("typed_config") else { return };
     let holds_any = matches!(config.kind(), Kind::Message(kind)
         if kind.full_name() == "google.protobuf.Any" && !config.is_list());
-    if !holds_any || OPTIONAL.contains(&owner) {
+    if !holds_any {
         return;
     }
     let given = inner(message, "typed_config").map(|any| text(&any, "type_url"));
     let type_url = given.unwrap_or_default();
     if type_url.is_empty() {
-        return unset(message, refusals);
-    }
-    let type_name = type_url.rsplit('/').next().unwrap_or_default();
-    let Some((_, packages)) = CATEGORIES.iter().find(|(name, _)| *name == owner) else { return };
-    let from_elsewhere = !type_name.starts_with("envoy.") || WRAPPERS.contains(&type_name);
-    if from_elsewhere || packages.iter().any(|package| type_name.starts_with(package)) {
+        if !OPTIONAL.contains(&owner) {
+            unset(message, refusals);
+        }
         return;
     }
-    let text = format!("`{type_name}` does not configure a {}", descriptor.name());
-    let hint = format!("give a type of {}*", packages.join("* or "));
-    refusals.refuse("typed_config", "wrong-extension", text, &hint);
+    if is_optional(message) {
+        return;
+    }
+    let type_name = type_url.rsplit('/').next().unwrap_or_default();
+    let fitting = CATEGORIES.iter().find(|(name, _)| *name == owner);
+    match fitting {
+        Some((_, categories)) if !is_one_of(type_name, categories, refusals) => {
+            let text = format!("`{type_name}` does not configure a {}", descriptor.name());
+            let hint = format!("give a type of the category {}", categories.join(" or "));
+            refusals.refuse("typed_config", "wrong-extension", text, &hint);
+        }
+        _ => built_in(type_name, "typed_config", refusals),
+    }
+}
+
+/// Whether Envoy goes on without the extension.
+fn is_optional(message: &DynamicMessage) -> bool {
+    field(message, "is_optional").is_some_and(|value| value.as_bool() == Some(true))
+}
+
+/// Whether the type is an extension of one of `categories`. Types from
+/// elsewhere are left to those who built them.
+fn is_one_of(name: &str, categories: &[&str], refusals: &Refusals<'_>) -> bool {
+    if !name.starts_with("envoy.") {
+        return true;
+    }
+    let known = refusals.schema.releases().extension(name);
+    known.is_some_and(|known| categories.iter().any(|category| known.is(category)))
+}
+
+/// Refuses an extension that is not one of `category`, in the field `field` of
+/// the message that is being checked.
+pub(super) fn expect(
+    extension: &DynamicMessage,
+    category: &str,
+    field: &'static str,
+    refusals: &mut Refusals<'_>,
+) {
+    let any = inner(extension, "typed_config");
+    let type_url = any.map(|any| text(&any, "type_url")).unwrap_or_default();
+    let name = type_url.rsplit('/').next().unwrap_or_default();
+    if !name.is_empty() && !is_one_of(name, &[category], refusals) {
+        let text = format!("`{name}` is no extension of the category {category}");
+        refusals.refuse(field, "wrong-extension", text, "give one that is");
+    }
+}
+
+/// Filters whose configuration for a route is a message of its own, and others
+/// that have none: a route can't take the filter's.
+fn for_routes(type_url: &str, refusals: &mut Refusals<'_>) {
+    let name = type_url.rsplit('/').next().unwrap_or_default();
+    if name.is_empty() {
+        let text = "an entry of `typed_per_filter_config` has no type";
+        return refusals.refuse(
+            "typed_per_filter_config",
+            "no-extension",
+            text,
+            "give its `@type`",
+        );
+    }
+    if name == "envoy.config.route.v3.FilterConfig" {
+        return;
+    }
+    let filters = ["envoy.filters.http", "envoy.filters.http.upstream"];
+    let (package, short) = name.rsplit_once('.').unwrap_or_default();
+    let releases = refusals.schema.releases();
+    let own = ["PerRoute", "PerRouteConfig", "Policy"];
+    let has_own = own.iter().any(|end| {
+        let other = format!("{package}.{short}{end}");
+        other != name && releases.extension(&other).is_some()
+    });
+    let is_router = name == "envoy.extensions.filters.http.router.v3.Router";
+    if has_own || is_router || !is_one_of(name, &filters, refusals) {
+        let text = format!("`{name}` configures no HTTP filter for a route");
+        let hint = "the filter's page names the message for routes, if there is one";
+        refusals.refuse("typed_per_filter_config", "wrong-extension", text, hint);
+    }
+}
+
+/// The type of an extension is one that each of the stage's Envoys has.
+fn built_in(type_url: &str, field: &'static str, refusals: &mut Refusals<'_>) {
+    let name = type_url.rsplit('/').next().unwrap_or_default();
+    let releases = refusals.schema.releases();
+    // Envoys don't tell of all of them; of the others, the message is known or
+    // it is not.
+    let has = |release: usize| match releases.extension(name) {
+        Some(extension) => extension.known.has(release),
+        None => releases.knows_type(release, name),
+    };
+    let lacking = refusals.targets.iter().find(|(release, _)| !has(*release));
+    let Some((_, version)) = lacking else { return };
+    let text = format!("Envoy {version} has no extension `{name}`");
+    let hint = releases.since(name).map(|since| format!("Envoy {since} has it"));
+    refusals.refuse(field, "newer-than-envoy", text, &hint.unwrap_or_default());
+}
+
+/// What is discovered by itself is a filter.
+pub(super) fn discovered(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    const FILTERS: [&str; 5] = [
+        "envoy.filters.http",
+        "envoy.filters.http.upstream",
+        "envoy.filters.network",
+        "envoy.filters.listener",
+        "envoy.filters.udp.session",
+    ];
+    let any = inner(message, "typed_config");
+    let type_url = any.map(|any| text(&any, "type_url")).unwrap_or_default();
+    let name = type_url.rsplit('/').next().unwrap_or_default();
+    if !name.is_empty() && !is_one_of(name, &FILTERS, refusals) {
+        let text = format!("`{name}` configures no filter, and only filters are discovered");
+        refusals.refuse("typed_config", "wrong-extension", text, "give a filter's configuration");
+    }
 }
 
 fn unset(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
@@ -79,14 +235,13 @@ fn unset(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
 }
 
 /// The load balancing policies of a list: one must be of a type that Envoy has.
-pub(super) fn policies(policy: &DynamicMessage) -> bool {
+pub(super) fn policies(policy: &DynamicMessage, refusals: &Refusals<'_>) -> bool {
     list(policy, "policies").iter().any(|policy| {
         inner(policy, "typed_extension_config").is_some_and(|config| {
             let any = inner(&config, "typed_config");
             let type_url = any.map(|any| text(&any, "type_url")).unwrap_or_default();
             let name = type_url.rsplit('/').next().unwrap_or_default();
-            let ours = "envoy.extensions.load_balancing_policies.";
-            !name.is_empty() && (!name.starts_with("envoy.") || name.starts_with(ours))
+            !name.is_empty() && is_one_of(name, &["envoy.load_balancing_policies"], refusals)
         })
     })
 }

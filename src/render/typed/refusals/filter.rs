@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use prost_reflect::{DynamicMessage, ReflectMessage};
 
-use super::Refusals;
+use super::{Refusals, nanos};
 use crate::schema::fields::{field, inner, list, map, text, texts, unpacked};
 
 /// The connection manager's message.
@@ -103,12 +103,37 @@ pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusal
             bucket(message, "token_bucket", refusals);
             limits(message, refusals);
         }
-        "ratelimit.v3.RateLimitPerRoute" => limits(message, refusals),
+        "ratelimit.v3.RateLimitPerRoute" => {
+            limits(message, refusals);
+            let is_limited = |limit: &DynamicMessage| field(limit, "limit").is_some();
+            if list(message, "rate_limits").iter().any(is_limited) {
+                older(message, "rate_limits", "`limit` in `rate_limits`", "1.39.0", refusals);
+            }
+        }
+        "oauth2.v3.OAuth2" if field(message, "config").is_none() => {
+            older(message, "config", "a filter without `config`", "1.37.0", refusals);
+        }
         "envoy.extensions.common.ratelimit.v3.LocalRateLimitDescriptor" => {
             bucket(message, "token_bucket", refusals);
         }
         "envoy.extensions.wasm.v3.EnvironmentVariables" => environment(message, refusals),
         _ => {}
+    }
+}
+
+/// Refuses what Envoys before `version` don't take.
+fn older(
+    message: &DynamicMessage,
+    field: &'static str,
+    noun: &str,
+    version: &str,
+    refusals: &mut Refusals<'_>,
+) {
+    if let Some(older) = refusals.older_than(version) {
+        let name = message.descriptor().name().to_owned();
+        let text = format!("Envoy {older} does not take {noun} in {name}");
+        let hint = format!("Envoy {version} does");
+        refusals.refuse(field, "newer-than-envoy", text, &hint);
     }
 }
 
@@ -177,11 +202,7 @@ fn key_set(provider: &DynamicMessage, refusals: &mut Refusals<'_>) {
 
 fn bucket(message: &DynamicMessage, name: &'static str, refusals: &mut Refusals<'_>) {
     let Some(bucket) = inner(message, name) else { return };
-    let Some(interval) = inner(&bucket, "fill_interval") else { return };
-    let part = |name: &str| interval.get_field_by_name(name).map(std::borrow::Cow::into_owned);
-    let seconds = part("seconds").and_then(|value| value.as_i64()).unwrap_or(0);
-    let nanos = part("nanos").and_then(|value| value.as_i32()).unwrap_or(0);
-    if i128::from(seconds) * 1_000_000_000 + i128::from(nanos) < FILL_MIN_NANOS {
+    if nanos(&bucket, "fill_interval").is_some_and(|interval| interval < FILL_MIN_NANOS) {
         let text = "`fill_interval` must be at least 0.05s";
         refusals.refuse(name, "validation", text, "raise it, and `tokens_per_fill` with it");
     }

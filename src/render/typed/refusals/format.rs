@@ -52,7 +52,8 @@ pub(super) fn tracing(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
     }
 }
 
-fn refuse(format: &str, field: &'static str, closed: bool, refusals: &mut Refusals<'_>) {
+/// Refuses `format`, of the field `field`, where it is none.
+pub(super) fn refuse(format: &str, field: &'static str, closed: bool, refusals: &mut Refusals<'_>) {
     if let Err(error) = read(format, closed) {
         let text = format!("`{}` is no format: {error}", shorten(format));
         refusals.refuse(field, "bad-format", text, "write %% for a percent sign");

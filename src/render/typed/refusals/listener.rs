@@ -30,6 +30,12 @@ pub(super) fn check(listener: &DynamicMessage, refusals: &mut Refusals<'_>) {
 
 /// Envoy can't choose between two chains that one connection matches alike.
 fn alike(chains: &[DynamicMessage], refusals: &mut Refusals<'_>) {
+    for (at, chain) in chains.iter().enumerate() {
+        if let Some(twice) = Criteria::values(chain).iter().find_map(|values| repeated(values)) {
+            let text = format!("`{twice}` is there twice in the match of filter chain {}", at + 1);
+            return refusals.refuse("filter_chains", "same-filter-chain", text, "keep one of them");
+        }
+    }
     let criteria: Vec<_> = chains.iter().map(Criteria::of).collect();
     for (at, second) in criteria.iter().enumerate() {
         if let Some(first) = criteria[..at].iter().position(|first| first.meets(second)) {
@@ -50,8 +56,13 @@ struct Criteria(Vec<BTreeSet<String>>);
 
 impl Criteria {
     fn of(chain: &DynamicMessage) -> Self {
+        Self(Self::values(chain).into_iter().map(Self::or_nothing).collect())
+    }
+
+    /// Each criterion's values as they are given.
+    fn values(chain: &DynamicMessage) -> [Vec<String>; 9] {
         let Some(given) = inner(chain, "filter_chain_match") else {
-            return Self(vec![BTreeSet::from([String::new()]); 9]);
+            return Default::default();
         };
         let ranges = |name: &str| -> Vec<String> {
             let shown = |range: &DynamicMessage| {
@@ -63,7 +74,7 @@ impl Criteria {
         let one = |value: Option<String>| value.into_iter().collect::<Vec<_>>();
         let ports = field(&given, "source_ports");
         let ports = ports.as_deref().and_then(|ports| ports.as_list()).unwrap_or_default();
-        let all = [
+        [
             one(number(&given, "destination_port").map(|port| port.to_string())),
             ranges("prefix_ranges"),
             texts(&given, "server_names").iter().map(|name| name.to_lowercase()).collect(),
@@ -73,8 +84,7 @@ impl Criteria {
             one(variant(&given, "source_type")),
             ranges("source_prefix_ranges"),
             ports.iter().map(|port| format!("{port:?}")).collect(),
-        ];
-        Self(all.into_iter().map(Self::or_nothing).collect())
+        ]
     }
 
     fn or_nothing(values: Vec<String>) -> BTreeSet<String> {
@@ -88,4 +98,9 @@ impl Criteria {
     fn meets(&self, other: &Self) -> bool {
         self.0.iter().zip(&other.0).all(|(one, other)| !one.is_disjoint(other))
     }
+}
+
+fn repeated(values: &[String]) -> Option<&String> {
+    let mut seen = BTreeSet::new();
+    values.iter().find(|value| !seen.insert(*value))
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use prost_reflect::DynamicMessage;
 
-use super::Refusals;
-use crate::schema::fields::{field, list, number, text};
+use super::{Refusals, format, nanos};
+use crate::schema::fields::{field, inner, list, number, text};
 
 /// Checks a message of the route package.
 pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusals<'_>) {
@@ -22,7 +22,49 @@ pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusal
             }
         }
         "WeightedCluster" => weights(message, refusals),
+        "RouteConfiguration" => specifiers(message, refusals),
+        "RouteAction.UpgradeConfig" => {
+            let kind = text(message, "upgrade_type");
+            if field(message, "connect_config").is_some() && !kind.eq_ignore_ascii_case("CONNECT") {
+                let text = format!("`connect_config` can't be set for an upgrade to `{kind}`");
+                refusals.refuse("connect_config", "validation", text, "it is for CONNECT");
+            }
+        }
+        "RetryPolicy.RetryBackOff" => {
+            let base = nanos(message, "base_interval");
+            if nanos(message, "max_interval").zip(base).is_some_and(|(max, base)| max < base) {
+                let text = "`max_interval` must be at least `base_interval`";
+                refusals.refuse("max_interval", "validation", text, "raise it");
+            }
+        }
+        "RateLimit.Action" if field(message, "dynamic_metadata").is_some() => {
+            let text = "`dynamic_metadata` is no longer allowed";
+            refusals.refuse("dynamic_metadata", "validation", text, "use `metadata`");
+        }
+        "Tracing" => {
+            for name in ["operation", "upstream_operation"] {
+                format::refuse(&text(message, name), name, true, refusals);
+            }
+        }
         _ => {}
+    }
+}
+
+/// Every plugin that a route names is defined beside the virtual hosts.
+fn specifiers(config: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    let plugins = list(config, "cluster_specifier_plugins");
+    let extensions = plugins.iter().filter_map(|plugin| inner(plugin, "extension"));
+    let known: BTreeSet<_> = extensions.map(|extension| text(&extension, "name")).collect();
+    let hosts = list(config, "virtual_hosts");
+    let routes = hosts.iter().flat_map(|host| list(host, "routes"));
+    let named = routes
+        .filter_map(|route| inner(&route, "route"))
+        .filter(|action| field(action, "cluster_specifier_plugin").is_some())
+        .map(|action| text(&action, "cluster_specifier_plugin"));
+    if let Some(missing) = named.into_iter().find(|name| !known.contains(name)) {
+        let text = format!("a route names the plugin `{missing}`, which is not defined");
+        let hint = "define it in `cluster_specifier_plugins`";
+        refusals.refuse("virtual_hosts", "missing-plugin", text, hint);
     }
 }
 
