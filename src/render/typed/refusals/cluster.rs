@@ -107,13 +107,20 @@ fn limits(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
         && let Some(longest) = nanos(&outliers, "max_ejection_time")
         && longest < nanos(&outliers, "base_ejection_time").unwrap_or(BASE_EJECTION_NANOS)
     {
-        let text = "`max_ejection_time` must be at least `base_ejection_time`, which is 30s by default";
+        let text =
+            "`max_ejection_time` must be at least `base_ejection_time`, which is 30s by default";
         refusals.refuse("outlier_detection", "validation", text, "raise it");
     }
     let breakers = inner(cluster, "circuit_breakers");
     let hosts = breakers.map(|breakers| list(&breakers, "per_host_thresholds")).unwrap_or_default();
-    let others = ["max_pending_requests", "max_requests", "max_retries", "retry_budget",
-        "track_remaining", "max_connection_pools"];
+    let others = [
+        "max_pending_requests",
+        "max_requests",
+        "max_retries",
+        "retry_budget",
+        "track_remaining",
+        "max_connection_pools",
+    ];
     if hosts.iter().any(|host| others.iter().any(|name| field(host, name).is_some())) {
         let text = "`per_host_thresholds` can only limit `max_connections`";
         refusals.refuse("circuit_breakers", "validation", text, "remove the other limits");
@@ -123,7 +130,12 @@ fn limits(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
 /// The transport sockets are a client's, and the keys of options are theirs.
 fn sockets(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
     if let Some(socket) = inner(cluster, "transport_socket") {
-        extension::expect(&socket, "envoy.transport_sockets.upstream", "transport_socket", refusals);
+        extension::expect(
+            &socket,
+            "envoy.transport_sockets.upstream",
+            "transport_socket",
+            refusals,
+        );
     }
     for matched in list(cluster, "transport_socket_matches") {
         if let Some(socket) = inner(&matched, "transport_socket") {
@@ -140,7 +152,8 @@ fn sockets(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
     }
     for (key, any) in map(cluster, "typed_extension_protocol_options") {
         let name = text(&any, "type_url").rsplit('/').next().unwrap_or_default().to_owned();
-        if name.starts_with("envoy.extensions.upstreams.") != key.starts_with("envoy.extensions.upstreams.")
+        if name.starts_with("envoy.extensions.upstreams.")
+            != key.starts_with("envoy.extensions.upstreams.")
             || (name.starts_with("envoy.extensions.upstreams.") && name != key)
         {
             let text = format!("the key of `{name}` must be `{name}`, is `{key}`");
