@@ -16,6 +16,20 @@ import sys
 from bench import Bench, Convoy, wait_for
 
 
+# As `benches/xds/parts.rs` changes it.
+CLUSTER = """name: c{number:05}
+connect_timeout: {seconds}s
+type: STRICT_DNS
+lb_policy: LEAST_REQUEST
+outlier_detection: {{consecutive_5xx: 5, interval: 10s, base_ejection_time: 30s}}
+load_assignment:
+  cluster_name: c{number:05}
+  endpoints:
+    - lb_endpoints:
+        - endpoint: {{address: {{socket_address: {{address: c{number:05}.internal, port_value: 8080}}}}}}
+"""
+
+
 class Xds(Bench):
     """Rows of xDS."""
 
@@ -126,7 +140,7 @@ class Xds(Bench):
         address = f"127.0.0.1:{convoy.http}"
         files = {"convoy.yaml": "stages: [{name: beta, auto: true}]\n"}
         for number in range(self.args.resources * 10):
-            files[f"resources/clusters/c{number:05}.yaml"] = f"name: c{number:05}\nconnect_timeout: 1s\n"
+            files[f"resources/clusters/c{number:05}.yaml"] = CLUSTER.format(number=number, seconds=1)
         changes = [{"path": f"/{path}", "type": "UPSERT_TEXT", "content": text} for path, text in files.items()]
         for start in range(0, len(changes), 1000):
             self.ask(address, "/api/v1/projects/bench/repos/mesh/contents?revision=-1",

@@ -70,8 +70,8 @@ pub async fn serve(config: Config, secrets: Secrets) -> anyhow::Result<()> {
     if config.insecure_dev {
         tracing::warn!("INSECURE: --insecure-dev serves everything to everybody on this machine");
     }
-    let listener = bind(config.listen).await?;
-    let xds_listener = bind(config.xds_listen).await?;
+    let listener = bind(config.listen)?;
+    let xds_listener = bind(config.xds_listen)?;
     let tasks = Tasks::default();
     let running = App::start(&config, secrets, tasks.clone()).await?;
     let http = tasks.spawn_server("http", running.http(listener, &tasks));
@@ -99,8 +99,8 @@ pub async fn serve(config: Config, secrets: Secrets) -> anyhow::Result<()> {
     told.and(closed)
 }
 
-async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("can't listen on {address}"))
+fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+    xds::listen(address).with_context(|| format!("can't listen on {address}"))
 }
 
 async fn stopped(tasks: &Tasks) -> anyhow::Result<()> {

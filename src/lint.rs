@@ -11,6 +11,7 @@ mod route;
 mod walk;
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 use crate::model::{Finding, Place, Problem, Resource, Resources, Severity, Stage};
 use crate::schema::Schema;
@@ -21,7 +22,8 @@ pub fn run(schema: &Schema, stage: &Stage, resources: &Resources) -> Vec<Finding
     let mut found = BTreeSet::new();
     let mut seen = HashSet::new();
     for resource in resources.groups.values().flatten() {
-        if seen.insert((&resource.type_url, resource.hash, &resource.place)) {
+        // What groups share is one and the same; an equal one says the same.
+        if seen.insert(Arc::as_ptr(resource)) {
             let noted = resource.derived.findings(|| of_resource(schema, resource));
             found.extend(noted.iter().cloned().map(|noted| {
                 let problem = Problem { stages: vec![stage.clone()], ..noted.problem };

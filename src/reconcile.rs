@@ -28,7 +28,9 @@ mod owner;
 mod record;
 mod resolve;
 mod runs;
+mod stored;
 mod sync;
+mod trees;
 mod view;
 
 pub use assess::{Assessment, assess, assess_next};

@@ -22,6 +22,7 @@ mod entries;
 mod error;
 mod files;
 mod fsck;
+mod hashed;
 mod history;
 mod hold;
 mod hub;
@@ -369,6 +370,20 @@ impl Store {
     /// Git's data is damaged.
     pub fn tree(&self, repo: &RepoName, revision: Revision) -> Result<TreeAt, StoreError> {
         tree::tree(&self.inner.shared, repo, revision)
+    }
+
+    /// As [`Self::tree`], made from what was read of another revision: costs
+    /// by what differs.
+    ///
+    /// # Errors
+    /// As [`Self::tree`].
+    pub fn tree_on(
+        &self,
+        repo: &RepoName,
+        revision: Revision,
+        before: (Revision, &TreeAt),
+    ) -> Result<TreeAt, StoreError> {
+        tree::tree_on(&self.inner.shared, repo, revision, before)
     }
 
     /// Paths and sizes in bytes of a revision's files below `folder` (empty:

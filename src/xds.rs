@@ -21,6 +21,7 @@
 //! holds one pointer to the latest snapshot, never a queue. What is newly
 //! published is encoded once, whoever takes it.
 
+mod bell;
 mod blame;
 mod certificate;
 mod codec;
@@ -63,6 +64,6 @@ pub use load::{ClusterLoad, Load};
 pub use method::services;
 pub use private::{Private, listen_private};
 use refusal::Refusal;
-pub use server::{XdsError, serve};
+pub use server::{XdsError, listen, serve};
 pub use status::{Doubt, Nack, NodeStatus, ResourceState, ResourceStatus, Tally, TypeStatus};
 pub use tls::{Tls, TlsError, TlsFiles};

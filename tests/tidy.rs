@@ -66,8 +66,8 @@ const IMPURE: [&str; 7] = [
 
 /// What starts another program, and who may.
 const SPAWNING: [(&str, &[&str]); 2] = [
-    ("process::Command", &["smoke", "mirror", "conform"]),
-    ("Command::new", &["smoke", "mirror", "conform"]),
+    ("process::Command", &["smoke", "mirror", "cli"]),
+    ("Command::new", &["smoke", "mirror", "cli"]),
 ];
 
 struct Source {

@@ -17,7 +17,7 @@ use convoy::model::{
 };
 use convoy::snapshot::{Route, Routing, Snapshot, build, build_on, wire};
 use convoy::tasks::Tasks;
-use convoy::xds::{Hub, serve};
+use convoy::xds::{Hub, listen, serve};
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::cluster::v3::cluster::{
     ClusterDiscoveryType, DiscoveryType, EdsClusterConfig,
@@ -136,7 +136,7 @@ impl Content {
 
 /// Serves until its standard input ends. Orders: `STAGE cluster|endpoints|same`.
 pub async fn convoy(count: usize) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+    let listener = listen((Ipv4Addr::LOCALHOST, 0).into()).expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let (reports, mut read) = mpsc::channel(4096);
     let hub = Hub::new(reports);
@@ -187,7 +187,7 @@ pub async fn floor(count: usize, delta: bool) {
         true => (framed(all.entries()), framed(one.entries())),
         false => (framed(all.anys()), framed(all.anys())),
     };
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+    let listener = listen((Ipv4Addr::LOCALHOST, 0).into()).expect("a port");
     tell(&json!({ "port": listener.local_addr().expect("an address").port() }));
     let latest = watch::Sender::new(whole);
     let tasks = Tasks::default();

@@ -92,6 +92,7 @@ pub(crate) fn bundle(id: &str, revision: u64) -> BundleRecord {
             cell("release", "1.36.4", Outcome::Errored),
         ],
         held_seconds: BTreeMap::new(),
+        mails: BTreeSet::new(),
         verified: BTreeMap::new(),
     }
 }

@@ -30,6 +30,11 @@ pub(super) struct Server {
 }
 
 impl Server {
+    /// A server that other flags name.
+    pub(super) fn at(url: String, token_file: Option<PathBuf>, person: Option<String>) -> Self {
+        Self { url, token_file, person }
+    }
+
     pub(super) async fn get(&self, path: &str) -> Result<Value, Failure> {
         self.call(reqwest::Method::GET, path, None).await
     }

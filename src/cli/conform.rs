@@ -1,20 +1,46 @@
 //! `convoy xds conform`: runs the conformance suite against a server.
 
-mod commit;
+mod commits;
+mod list;
+mod obstacle;
+mod own_repo;
+mod program;
+mod target;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
-
-use serde_json::json;
 
 use super::Failure;
 use super::client::Server;
-use super::output::{Output, columns};
-use crate::config::secrets;
-use crate::conform::{Case, Driver, NodeShape, Program, Target, Tls, cases, rules};
-use crate::model::RepoName;
+use super::output::Output;
+use crate::conform::{Case, Driver, Report, cases};
+use crate::model::{RepoName, Stage};
+
+/// What `--help` ends with.
+pub(super) const HELP: &str = "\
+Without a driver only rules are tried for which nothing has to change; those that
+need two clusters or load assignments are skipped where the server shows fewer.
+Every skipped rule is listed with the reason. A driver gives the server other
+resources: for a Convoy, --repo commits to an empty repository that its
+configuration names under `repositories` (with `ack_deadline: 1s` it is quick: some
+clients are mute on purpose); for any other server, --driver runs a program:
+  PROGRAM describe   prints what it can do as JSON: {}, or of shared (all nodes
+                     see the same), refusals_shared (what one refuses, others feel),
+                     ttl, on_demand, collections what is true
+  PROGRAM set        reads {\"node\": ID, \"resources\": [{\"@type\": ...}, ...]}, has the
+                     server hold exactly these for that node, and exits with 0
+
+Examples:
+  convoy xds conform --list
+  convoy xds conform 127.0.0.1:18000 --metadata stage=beta
+  convoy xds conform 127.0.0.1:18000 --driver ./drive --only nack --only delta-ads
+  convoy xds conform 127.0.0.1:7401 --repo conform/suite
+  convoy xds conform xds.example.com:443 --ca ca.pem --token-file node.token -o json
+  convoy xds conform xds.example.com:443 --ca ca.pem --cert node.pem --key node-key.pem
+
+Exit codes: 0 every rule that was tried is kept · 1 a rule is broken · 2 wrong
+usage · 4 the server turns the client away · 7 the server or the driver can't be
+used, as the message says";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -27,186 +53,134 @@ pub(super) struct Args {
     /// Only this rule, family or transport; given more than once, each narrows
     #[arg(long, value_name = "WORD")]
     only: Vec<String>,
-    /// The node id of every stream; without it each case is a node of its own
-    #[arg(long, value_name = "ID")]
-    node: Option<String>,
-    /// The node's cluster
-    #[arg(long, value_name = "NAME", default_value = "conform")]
-    node_cluster: String,
-    /// A field of the node's metadata
-    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
-    metadata: Vec<(String, String)>,
-    /// The file that holds a token for the xDS server
-    #[arg(long, value_name = "FILE")]
-    xds_token_file: Option<PathBuf>,
-    /// The certificates, in PEM, that vouch for the server; without it, no TLS
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// The client's certificate, in PEM
-    #[arg(long, value_name = "FILE", requires = "key", requires = "ca")]
-    cert: Option<PathBuf>,
-    /// The key of the client's certificate, in PEM
-    #[arg(long, value_name = "FILE", requires = "cert")]
-    key: Option<PathBuf>,
-    /// The name in the server's certificate; without it, that of the address
-    #[arg(long, value_name = "NAME", requires = "ca")]
-    server_name: Option<String>,
-    /// A program that gives the server other resources: `describe` and `set`
-    #[arg(long, value_name = "PROGRAM", conflicts_with = "repo")]
-    driver: Option<PathBuf>,
-    /// A repository of a Convoy server, to be committed to for changes; its
-    /// file resources/conform.yaml is overwritten
-    #[arg(long, value_name = "PROJECT/NAME")]
-    repo: Option<RepoName>,
-    /// The stage of that repository that serves the nodes
-    #[arg(long, default_value = "beta", requires = "repo")]
-    stage: String,
-    /// How long something that must come may take
-    #[arg(long, value_name = "MS", default_value = "5000")]
-    patience_ms: u64,
-    /// How long nothing must come where silence is right
-    #[arg(long, value_name = "MS", default_value = "300")]
-    quiet_ms: u64,
-    /// How many cases run at once
-    #[arg(long, value_name = "COUNT", default_value = "16")]
-    at_once: usize,
+    /// Not this rule, family or transport
+    #[arg(long, value_name = "WORD")]
+    skip: Vec<String>,
     #[command(flatten)]
-    server: Server,
+    target: target::TargetArgs,
+    #[command(flatten)]
+    driver: DriverArgs,
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
-    let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
-    let (key, value) = pair.ok_or("write it as key=value")?;
-    Ok((key.to_owned(), value.to_owned()))
+/// Who gives the server other resources.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Changing the server's resources")]
+struct DriverArgs {
+    /// A program that does it
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "repo")]
+    driver: Option<PathBuf>,
+    /// An empty repository of a Convoy server, which the suite takes over and
+    /// commits to
+    #[arg(long, value_name = "PROJECT/NAME")]
+    repo: Option<RepoName>,
+    /// The stage that the suite makes there; its nodes say so in metadata.stage
+    #[arg(long, default_value = "conform", requires = "repo")]
+    stage: Stage,
+    /// The address of that Convoy's API
+    #[arg(long, env = "CONVOY_URL", default_value = "http://127.0.0.1:7400", value_name = "URL")]
+    url: String,
+    /// The file that holds the token for its API
+    #[arg(long, env = "CONVOY_TOKEN_FILE", value_name = "FILE")]
+    api_token_file: Option<PathBuf>,
+    /// Who commits, where it runs with --insecure-dev
+    #[arg(long = "as", env = "CONVOY_PERSON", value_name = "PERSON")]
+    person: Option<String>,
 }
 
 pub(super) async fn run(args: Args, output: &Output) -> Result<(), Failure> {
-    let chosen = chosen(&args.only)?;
-    let Some(address) = args.address.clone().filter(|_| !args.list) else {
-        list(output);
+    let chosen = chosen(&args.only, &args.skip)?;
+    let Some(address) = args.address.filter(|_| !args.list) else {
+        list::print(&chosen, output);
         return Ok(());
     };
-    let target = Arc::new(target(&args, address)?);
-    let driver = driver(&args).await?;
+    let stage = args.driver.repo.is_some().then_some(&args.driver.stage);
+    let target = Arc::new(args.target.read(address, stage)?);
+    let driver = args.driver.start().await?;
+    output.progress(&format!("trying {} cases against {}", chosen.len(), target.address));
     let report = crate::conform::run(target, &chosen, driver).await;
-    let report = report.map_err(|text| Failure::new(Failure::UNAVAILABLE, text))?;
+    let report = report.map_err(|obstacle| obstacle::failure(&obstacle))?;
     output.result(&report, || report.table());
-    match report.failed_rules().is_empty() {
-        true => Ok(()),
-        false => Err(Failure::silent(Failure::FAILED)),
+    ended(&report)
+}
+
+/// What the exit code says of a report.
+fn ended(report: &Report) -> Result<(), Failure> {
+    let count = report.count();
+    match (count.failed, count.errored) {
+        (0, 0) if count.passed == 0 => {
+            let message = "not one rule could be tried";
+            Err(Failure::new(Failure::UNAVAILABLE, message)
+                .with_hint("the reasons stand above; a driver (--driver, --repo) helps most"))
+        }
+        (0, 0) => Ok(()),
+        (0, errored) => {
+            let message = format!("{errored} cases were not tried to the end");
+            Err(Failure::new(Failure::UNAVAILABLE, message))
+        }
+        _ => Err(Failure::silent(Failure::FAILED)),
     }
 }
 
-/// The cases that every word names.
-fn chosen(only: &[String]) -> Result<Vec<Case>, Failure> {
+/// The cases that every word of `only` names, and none of `skip`.
+fn chosen(only: &[String], skip: &[String]) -> Result<Vec<Case>, Failure> {
     let all = cases();
-    for word in only {
+    for word in only.iter().chain(skip) {
         if !all.iter().any(|case| case.is_named(word)) {
             let message = format!("`{word}` is no rule, family or transport");
             return Err(Failure::new(Failure::USAGE, message)
                 .with_hint("`convoy xds conform --list` prints every rule"));
         }
     }
-    let named = |case: &Case| only.iter().all(|word| case.is_named(word));
-    Ok(all.into_iter().filter(named).collect())
-}
-
-fn target(args: &Args, address: String) -> Result<Target, Failure> {
-    let token = args.xds_token_file.as_deref().map(secrets::read).transpose();
-    let token = token.map_err(|error| Failure::new(Failure::USAGE, error.to_string()))?;
-    let mut metadata: BTreeMap<_, _> = args.metadata.iter().cloned().collect();
-    if args.repo.is_some() {
-        metadata.entry("stage".to_owned()).or_insert_with(|| args.stage.clone());
+    let named = |case: &Case| {
+        only.iter().all(|word| case.is_named(word)) && !skip.iter().any(|word| case.is_named(word))
+    };
+    let chosen: Vec<_> = all.into_iter().filter(named).collect();
+    match chosen.is_empty() {
+        true => Err(Failure::new(Failure::USAGE, "--only and --skip leave nothing to try")
+            .with_hint("each --only narrows; name one rule or family, and one transport of it")),
+        false => Ok(chosen),
     }
-    Ok(Target {
-        tls: tls(args, &address)?,
-        address,
-        token,
-        node: NodeShape { id: args.node.clone(), cluster: args.node_cluster.clone(), metadata },
-        patience: Duration::from_millis(args.patience_ms),
-        quiet: Duration::from_millis(args.quiet_ms),
-        at_once: args.at_once,
-    })
 }
 
-fn tls(args: &Args, address: &str) -> Result<Option<Tls>, Failure> {
-    let Some(ca) = &args.ca else { return Ok(None) };
-    let wrong = |text: String| Failure::new(Failure::USAGE, text);
-    let read = |path: &PathBuf| {
-        let read = std::fs::read(path);
-        read.map_err(|error| wrong(format!("`{}` can't be read: {error}", path.display())))
-    };
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    let name = args.server_name.as_deref().unwrap_or(host.trim_matches(['[', ']']));
-    let authorities = read(ca)?;
-    let identity = match (&args.cert, &args.key) {
-        (Some(cert), Some(key)) => Some((read(cert)?, read(key)?)),
-        _ => None,
-    };
-    let identity = identity.as_ref().map(|(cert, key)| (cert.as_slice(), key.as_slice()));
-    Tls::new(name, &authorities, identity).map(Some).map_err(wrong)
-}
-
-async fn driver(args: &Args) -> Result<Option<Arc<dyn Driver>>, Failure> {
-    if let Some(path) = &args.driver {
-        let program = Program::start(path.clone()).await;
-        let program = program.map_err(|text| Failure::new(Failure::USAGE, text))?;
-        return Ok(Some(Arc::new(program)));
+impl DriverArgs {
+    async fn start(self) -> Result<Option<Arc<dyn Driver>>, Failure> {
+        if let Some(path) = self.driver {
+            let program = program::Program::start(path).await;
+            let program = program.map_err(|text| Failure::new(Failure::USAGE, text))?;
+            return Ok(Some(Arc::new(program)));
+        }
+        let Some(repo) = self.repo else { return Ok(None) };
+        let server = Server::at(self.url, self.api_token_file, self.person);
+        Ok(Some(Arc::new(commits::Commits::start(server, repo, self.stage).await?)))
     }
-    let Some(repo) = &args.repo else { return Ok(None) };
-    let (server, stage) = (args.server.clone(), args.stage.clone());
-    Ok(Some(Arc::new(commit::Commits::new(server, repo.clone(), stage))))
-}
-
-fn list(output: &Output) {
-    let rules: Vec<_> = rules().collect();
-    let shown = |transports: &[crate::conform::Transport]| {
-        transports.iter().map(|one| one.name()).collect::<Vec<_>>()
-    };
-    let value: Vec<_> = rules
-        .iter()
-        .map(|rule| {
-            json!({
-                "rule": rule.id, "says": rule.says, "source": rule.source, "basis": rule.basis,
-                "transports": shown(rule.transports), "driven": rule.driven,
-            })
-        })
-        .collect();
-    output.result(&json!({ "rules": value }), || {
-        let heads = ["RULE", "NEEDS", "OVER", "SAYS"].map(str::to_owned).to_vec();
-        let row = |rule: &&&crate::conform::Rule| {
-            let needs = if rule.driven { "driver" } else { "" };
-            vec![
-                rule.id.to_owned(),
-                needs.to_owned(),
-                shown(rule.transports).join(","),
-                rule.says.to_owned(),
-            ]
-        };
-        let rows: Vec<_> = std::iter::once(heads).chain(rules.iter().map(|r| row(&r))).collect();
-        columns(&rows)
-    });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn words_narrow_what_runs() {
-        let ids = |words: &[&str]| {
-            let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
-            chosen(&words).unwrap().iter().map(Case::id).collect::<Vec<_>>()
-        };
-        assert_eq!(ids(&["nack.no-loop", "sotw-ads"]), ["nack.no-loop/sotw-ads"]);
-        assert!(ids(&[]).len() > ids(&["nack"]).len());
-        assert!(ids(&["nack"]).iter().all(|id| id.starts_with("nack.")));
-        assert!(chosen(&["guess".to_owned()]).is_err());
+    fn ids(only: &[&str]) -> Result<Vec<String>, u8> {
+        ids_without(only, &[])
+    }
+
+    fn ids_without(only: &[&str], skip: &[&str]) -> Result<Vec<String>, u8> {
+        let [only, skip] =
+            [only, skip].map(|words| words.iter().map(ToString::to_string).collect());
+        let (only, skip): (Vec<_>, Vec<_>) = (only, skip);
+        let chosen = chosen(&only, &skip).map_err(|failure| failure.code)?;
+        Ok(chosen.iter().map(Case::id).collect())
     }
 
     #[test]
-    fn metadata_is_a_key_and_a_value() {
-        assert_eq!(pair("stage=a=b"), Ok(("stage".to_owned(), "a=b".to_owned())));
-        assert!(pair("stage").is_err() && pair("=x").is_err());
+    fn words_narrow_what_runs() {
+        assert_eq!(ids(&["nack.no-loop", "sotw-ads"]), Ok(vec!["nack.no-loop/sotw-ads".into()]));
+        let refusals = ids(&["nack"]).unwrap();
+        assert!(ids(&[]).unwrap().len() > refusals.len());
+        assert!(refusals.iter().all(|id| id.starts_with("nack.")));
+        let few = ids_without(&["nack.no-loop"], &["sotw-type", "delta-type", "delta-ads"]);
+        assert_eq!(few, Ok(vec!["nack.no-loop/sotw-ads".into()]));
+        for nothing in [&["guess"][..], &["nack", "ttl"]] {
+            assert_eq!(ids(nothing), Err(Failure::USAGE));
+        }
     }
 }

@@ -3,6 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Config, ConfigError, Flags};
+use crate::access::{CertificateName, NodeScope, Scope};
+use crate::model::{
+    NodeGroup, NodeId, NodeIdentity, RepoName, ResourceKind, ResourceName, Role, SnapshotKey, Stage,
+};
 
 const EXAMPLE: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/convoy.example.yaml"));
@@ -154,6 +158,24 @@ fn a_mistake_in_the_file_names_its_line_and_what_to_do() {
             "but is no node's",
         ),
         (
+            "auth:\n  tokens:\n    - name: a\n      role: node\n      sha256: \
+             9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\n",
+            "c.yaml",
+            "the token `a`: `scope`: `nodes`: which nodes may use it must be said",
+        ),
+        (
+            "auth:\n  tokens:\n    - name: a\n      role: node\n      sha256: \
+             9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\n      \
+             scope: {nodes: [\"*\"]}\n",
+            "c.yaml",
+            "`stages`: from which stages it is served must be said; `*` is every stage",
+        ),
+        (
+            "auth: {certificates: [{name: a, names: [\"*.b\"], scope: {groups: [web]}}]}\n",
+            "c.yaml",
+            "the certificate `a`: `scope`: `stages`",
+        ),
+        (
             "slack: {signing_secret_files: [], bot_token_file: b, channel: c}\n",
             "c.yaml",
             "is empty",
@@ -193,7 +215,10 @@ fn rules_between_keys_keep_doors_closed() {
         (true, "xds_listen: 0.0.0.0:1\n".into(), "loopback addresses only"),
         (
             false,
-            token.replace("]}", "], certificates: [{name: a, names: [\"*.b\"]}]}"),
+            token.replace(
+                "]}",
+                "], certificates: [{name: a, names: [\"*.b\"], scope: {stages: [beta]}}]}",
+            ),
             "nodes are asked for none",
         ),
     ];
@@ -226,4 +251,62 @@ fn the_example_shows_every_key_and_resolves() {
         .map(|(key, _)| key)
         .collect();
     assert_eq!(known.symmetric_difference(&shown).collect::<Vec<_>>(), Vec::<&&str>::new());
+}
+
+#[test]
+fn the_example_says_what_nodes_may_be_and_see() {
+    let config = resolve_with(Flags::default(), &[], EXAMPLE).expect("the example is valid");
+    let tls = config.xds_tls.expect("the example has xds.tls");
+    assert!(tls.required);
+    assert_eq!((tls.client_ca_files.len(), tls.client_crl_files.len()), (1, 1));
+    let token = config.tokens.iter().find(|token| token.role == Role::Node).unwrap();
+    let node = |id: &str| NodeIdentity {
+        id: NodeId(id.into()),
+        cluster: "any".into(),
+        metadata: BTreeMap::new(),
+        envoy_version: None,
+        locality: String::new(),
+    };
+    let key = |stage: &str| SnapshotKey {
+        repo: RepoName::new("mesh/config").unwrap(),
+        stage: Stage::new(stage).unwrap(),
+        group: NodeGroup::default(),
+    };
+    let scope = token.scope.compile().unwrap();
+    assert!(scope.may_be(&node("edge-1")).is_ok() && scope.may_be(&node("web-1")).is_err());
+    assert!(scope.may_have(&key("beta")).is_ok() && scope.may_have(&key("staging")).is_err());
+    let sees = |scope: &Scope, kind: ResourceKind, name: &str| {
+        scope.sees(&kind.type_url(), &ResourceName(name.into()))
+    };
+    assert!(sees(&scope, ResourceKind::Clusters, "any"));
+    assert!(sees(&scope, ResourceKind::Secrets, "edge-key"));
+    assert!(!sees(&scope, ResourceKind::Secrets, "web-key"));
+    let web = &config.certificates[0];
+    let name = CertificateName::Uri("spiffe://mesh.example.com/web/node-7".into());
+    let bound = web.names[0].matches(&name).expect("the pattern fits");
+    assert!(bound.may_be(&node("node-7")).is_ok() && bound.may_be(&node("node-8")).is_err());
+    let scope = web.scope.compile().unwrap();
+    assert!(scope.may_have(&key("beta")).is_ok() && scope.may_have(&key("release")).is_err());
+    assert!(sees(&scope, ResourceKind::Routes, "any"));
+    assert!(!sees(&scope, ResourceKind::Secrets, "edge-key"));
+}
+
+/// What stands in the example as text only, it says of itself; every part of
+/// a scope is named there.
+#[test]
+fn the_example_names_every_part_of_a_scope() {
+    let scope = serde_json::to_value(NodeScope {
+        nodes: vec!["*".into()],
+        clusters: vec!["*".into()],
+        repositories: vec!["*".into()],
+        stages: vec!["*".into()],
+        groups: vec!["*".into()],
+        kinds: vec![ResourceKind::Clusters],
+        secrets: vec!["*".into()],
+    });
+    let scope = scope.unwrap();
+    let comment: String = EXAMPLE.lines().filter(|line| line.trim().starts_with('#')).collect();
+    for part in scope.as_object().unwrap().keys() {
+        assert!(comment.contains(part.as_str()), "{part}");
+    }
 }

@@ -1,10 +1,12 @@
 //! Where one case runs: its node, its lines, what the server holds for it.
 
+use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
+use tokio::time::Instant;
 
 use super::client::Client;
 use super::driver::{Abilities, Driver};
@@ -16,6 +18,9 @@ use super::rule::Stop;
 use super::target::Target;
 use super::transport::Transport;
 use crate::model::ResourceKind;
+
+/// How soon it is looked again whether a change has been made.
+const DRIVEN_LOOK: Duration = Duration::from_secs(1);
 
 /// The place of one case.
 #[derive(Debug)]
@@ -29,6 +34,35 @@ pub(super) struct Bench {
     /// What the server holds where nothing was changed.
     pub(super) known: Known,
     pub(super) lines: AtomicUsize,
+    pub(super) driving: Driving,
+}
+
+/// How much of a case's time was the driver's, which is no server's fault.
+#[derive(Debug, Default)]
+pub(super) struct Driving {
+    under_way: AtomicUsize,
+    spent_ms: AtomicU64,
+}
+
+impl Driving {
+    async fn time<T>(&self, change: impl Future<Output = T>) -> T {
+        let since = Instant::now();
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        let done = change.await;
+        self.under_way.fetch_sub(1, Ordering::Relaxed);
+        let spent_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.spent_ms.fetch_add(spent_ms, Ordering::Relaxed);
+        done
+    }
+
+    /// What a case may take longer because of it; `None`: nothing more.
+    pub(super) fn excused(&self) -> Option<Duration> {
+        let spent = Duration::from_millis(self.spent_ms.swap(0, Ordering::Relaxed));
+        match self.under_way.load(Ordering::Relaxed) {
+            0 => (!spent.is_zero()).then_some(spent),
+            _ => Some(spent + DRIVEN_LOOK),
+        }
+    }
 }
 
 impl Bench {
@@ -94,8 +128,8 @@ impl Bench {
         let names: Vec<_> = names.iter().map(String::as_str).collect();
         self.exchange.note(format!("** the server holds {}", super::message::names(&names)));
         let id = self.identity().id;
-        let failed = |error| Stop::Skip(format!("the driver failed: {error}"));
-        driver.set(&id, items).await.map_err(failed)
+        let stuck = |error| Stop::Stuck(format!("the driver failed: {error}"));
+        self.driving.time(driver.set(&id, items)).await.map_err(stuck)
     }
 
     /// Skips the case unless the driver can do it.

@@ -3,12 +3,13 @@
 use futures_util::Stream;
 use prost::Message;
 use tonic::client::Grpc;
+use tonic::codegen::http::Uri;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
-use super::rule::Stop;
+use super::rule::{Stop, fail};
 use super::target::Target;
 
 /// The largest answer: whatever a server sends, within what memory can hold.
@@ -25,10 +26,12 @@ impl Client {
     /// Connects; each stream has a connection of its own, as Envoys have.
     pub(super) async fn connect(target: &Target) -> Result<Self, Stop> {
         let unreachable = |error: &dyn std::fmt::Display| {
-            Stop::Skip(format!("no connection to {}: {error}", target.address))
+            fail(format!("no connection to {}: {error}", target.address))
         };
+        let origin = target.origin().parse::<Uri>().map_err(|error| unreachable(&error))?;
         let endpoint = Endpoint::from_shared(format!("http://{}", target.address))
             .map_err(|error| unreachable(&error))?
+            .origin(origin)
             .connect_timeout(target.patience);
         let channel = match target.tls.clone() {
             None => endpoint.connect().await,

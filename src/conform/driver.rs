@@ -19,6 +19,9 @@ pub trait Driver: Send + Sync + fmt::Debug {
     /// done the server has taken the change; the streams may learn it later.
     /// An error is a sentence for people.
     fn set<'a>(&'a self, node: &'a str, items: &'a [Item]) -> Change<'a>;
+
+    /// Nobody asks as `node` any more; nothing has to be held for it.
+    fn release(&self, _node: &str) {}
 }
 
 /// A change under way.
@@ -31,6 +34,8 @@ pub type Change<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + '
 pub struct Abilities {
     /// All nodes see the same resources.
     pub shared: bool,
+    /// What one node refuses, others feel too.
+    pub refusals_shared: bool,
     /// Resources can be given a time to live.
     pub ttl: bool,
     /// Virtual hosts are found by the hosts that they serve.

@@ -98,7 +98,7 @@ pub(super) fn cluster(name: &str, revision: u32) -> Item {
 }
 
 /// A cluster whose endpoints come by EDS.
-pub(super) fn eds_cluster(name: &str, revision: u32) -> Item {
+pub fn eds_cluster(name: &str, revision: u32) -> Item {
     let eds = EdsClusterConfig { eds_config: Some(ads()), ..Default::default() };
     let message = Cluster {
         name: name.into(),
@@ -111,7 +111,7 @@ pub(super) fn eds_cluster(name: &str, revision: u32) -> Item {
 }
 
 /// One endpoint on a loopback port.
-pub(super) fn endpoints(name: &str, revision: u32) -> Item {
+pub fn endpoints(name: &str, revision: u32) -> Item {
     let endpoint = Endpoint { address: Some(socket(20_000 + revision)), ..Default::default() };
     let endpoint = LbEndpoint {
         host_identifier: Some(HostIdentifier::Endpoint(endpoint)),
@@ -133,16 +133,22 @@ pub(super) fn listener(name: &str, revision: u32) -> Item {
         virtual_hosts: vec![host("all", "*", answer(revision))],
         ..Default::default()
     };
-    listener_with(name, http_connection_manager::RouteSpecifier::RouteConfig(inside))
+    listener_with(port(name), name, http_connection_manager::RouteSpecifier::RouteConfig(inside))
 }
 
 /// A listener whose routes come by RDS.
 pub(super) fn rds_listener(name: &str, route: &str) -> Item {
-    let rds = Rds { config_source: Some(ads()), route_config_name: route.into() };
-    listener_with(name, http_connection_manager::RouteSpecifier::Rds(rds))
+    rds_listener_on(port(name), name, route)
 }
 
-fn listener_with(name: &str, routes: http_connection_manager::RouteSpecifier) -> Item {
+/// The same on a loopback port of one's choice; above 65535 it is one that
+/// Envoy refuses.
+pub fn rds_listener_on(port: u32, name: &str, route: &str) -> Item {
+    let rds = Rds { config_source: Some(ads()), route_config_name: route.into() };
+    listener_with(port, name, http_connection_manager::RouteSpecifier::Rds(rds))
+}
+
+fn listener_with(port: u32, name: &str, routes: http_connection_manager::RouteSpecifier) -> Item {
     let router = HttpFilter {
         name: "envoy.filters.http.router".into(),
         config_type: Some(http_filter::ConfigType::TypedConfig(any(&Router::default()))),
@@ -160,7 +166,7 @@ fn listener_with(name: &str, routes: http_connection_manager::RouteSpecifier) ->
     };
     let message = Listener {
         name: name.into(),
-        address: Some(socket(port(name))),
+        address: Some(socket(port)),
         filter_chains: vec![FilterChain { filters: vec![filter], ..Default::default() }],
         ..Default::default()
     };
@@ -179,7 +185,7 @@ pub(super) fn routes(name: &str, revision: u32) -> Item {
 }
 
 /// Routes that lead to a cluster.
-pub(super) fn routes_to(name: &str, cluster: &str) -> Item {
+pub fn routes_to(name: &str, cluster: &str) -> Item {
     let action = RouteAction {
         cluster_specifier: Some(route_action::ClusterSpecifier::Cluster(cluster.into())),
         ..Default::default()

@@ -11,12 +11,7 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use prost::Message;
 
 use super::answer::Answer;
-use super::exchange::Exchange;
 use super::item::{Item, eds_cluster, endpoints, item, rds_listener, routes_to};
-use super::line::Line;
-use super::rule::Stop;
-use super::target::Target;
-use super::transport::Transport;
 use crate::model::ResourceKind;
 
 /// Names by kind.
@@ -31,23 +26,8 @@ impl Known {
         known
     }
 
-    /// Looks at everything that a wildcard shows, and at what it names.
-    pub(super) async fn look(target: &Target) -> Result<Self, Stop> {
-        let mut known = Self::default();
-        let node = target.node.node("conform-look");
-        let exchange = Exchange::begin();
-        for kind in [ResourceKind::Clusters, ResourceKind::Listeners] {
-            let transport = Transport::SotwAds;
-            let (node, exchange) = (node.clone(), exchange.clone());
-            let mut line = Line::open(target, transport, kind, node, exchange, 1).await?;
-            line.ask::<&str>(kind, &[]).await?;
-            let answer = line.next(kind).await?;
-            known.learn(kind, &answer);
-        }
-        Ok(known)
-    }
-
-    fn learn(&mut self, kind: ResourceKind, answer: &Answer) {
+    /// Takes in what an answer about everything of `kind` has and names.
+    pub(super) fn learn(&mut self, kind: ResourceKind, answer: &Answer) {
         for one in &answer.resources {
             self.add(kind, &one.name);
             let body = one.body.as_deref().unwrap_or_default();
@@ -58,6 +38,18 @@ impl Known {
                 _ => routes_of(body).iter().for_each(|n| self.add(ResourceKind::Routes, n)),
             }
         }
+    }
+
+    /// Takes in what another look showed.
+    pub(super) fn add_all(&mut self, other: Self) {
+        for (kind, names) in other.0 {
+            self.0.entry(kind).or_default().extend(names);
+        }
+    }
+
+    /// Forgets all names of `kind` but `names`.
+    pub(super) fn keep(&mut self, kind: ResourceKind, names: &[String]) {
+        self.0.insert(kind, names.iter().cloned().collect());
     }
 
     fn add(&mut self, kind: ResourceKind, name: &str) {

@@ -15,8 +15,7 @@ use envoy_types::pb::envoy::service::discovery::v3::{
 use futures_util::stream::unfold;
 use prost::Message as _;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::answer::Answer;
 use super::client::Client;
@@ -25,6 +24,7 @@ use super::message::Message;
 use super::rule::Stop;
 use super::target::Target;
 use super::transport::Transport;
+use super::wait::Wait;
 use crate::model::{ResourceKind, TypeUrl};
 use crate::tasks::Tasks;
 
@@ -44,6 +44,13 @@ pub(super) struct Line {
     answers: mpsc::Receiver<Result<Answer, Status>>,
     node: Node,
     introduced: bool,
+    /// The method that opened it.
+    path: String,
+    heard: bool,
+    /// Whether a type was asked about that the rule did not ask about.
+    pub(super) probed: bool,
+    /// What the server ended it with.
+    pub(super) status: Option<Status>,
     /// Ends the stream when the line is dropped.
     _tasks: Tasks,
 }
@@ -80,11 +87,10 @@ impl Line {
         let tasks = Tasks::default();
         let path = transport.path(kind);
         let (sender, answers) = mpsc::channel(1);
+        let to = path.clone();
         let requests = match transport.is_delta() {
-            true => {
-                Requests::Delta(carry::<_, DeltaDiscoveryResponse>(client, path, sender, &tasks))
-            }
-            false => Requests::Sotw(carry::<_, DiscoveryResponse>(client, path, sender, &tasks)),
+            true => Requests::Delta(carry::<_, DeltaDiscoveryResponse>(client, to, sender, &tasks)),
+            false => Requests::Sotw(carry::<_, DiscoveryResponse>(client, to, sender, &tasks)),
         };
         Ok(Self {
             transport,
@@ -97,6 +103,10 @@ impl Line {
             answers,
             node,
             introduced: false,
+            path,
+            heard: false,
+            probed: false,
+            status: None,
             _tasks: tasks,
         })
     }
@@ -135,8 +145,7 @@ impl Line {
 
     /// The next message, whatever it is about.
     pub(super) async fn hear(&mut self) -> Result<Answer, Stop> {
-        let deadline = Instant::now() + self.patience;
-        match self.hear_until(deadline).await? {
+        match self.hear_within(&mut Wait::of(self.patience)).await? {
             Some(answer) => Ok(answer),
             None => {
                 self.exchange.note(format!("#{} … silence", self.number));
@@ -146,8 +155,8 @@ impl Line {
     }
 
     /// The next message, if one comes in time.
-    pub(super) async fn hear_until(&mut self, deadline: Instant) -> Result<Option<Answer>, Stop> {
-        let Ok(next) = timeout_at(deadline, self.answers.recv()).await else { return Ok(None) };
+    pub(super) async fn hear_within(&mut self, wait: &mut Wait) -> Result<Option<Answer>, Stop> {
+        let Some(next) = wait.until(self.answers.recv()).await else { return Ok(None) };
         match next {
             Some(Ok(answer)) => {
                 self.exchange.note(format!("#{} ← {}", self.number, answer.shown()));
@@ -155,9 +164,10 @@ impl Line {
                 Ok(Some(answer))
             }
             Some(Err(status)) => {
-                let text = format!("{:?}: {}", status.code(), status.message());
-                self.exchange.note(format!("#{} ← end: {text}", self.number));
-                Err(ended(&text))
+                self.note_end(&status);
+                let stop = self.stopped_by(&status);
+                self.status = Some(status);
+                Err(stop)
             }
             None => {
                 self.exchange.note(format!("#{} ← end", self.number));
@@ -169,20 +179,38 @@ impl Line {
     /// The status that the server ends the stream with; messages before it are
     /// passed over.
     pub(super) async fn end(&mut self) -> Result<Option<Status>, Stop> {
-        let deadline = Instant::now() + self.patience;
+        let mut wait = Wait::of(self.patience);
         loop {
-            match timeout_at(deadline, self.answers.recv()).await {
-                Err(_) => return Err(Stop::Fail("the stream was not ended".into())),
-                Ok(None) => return Ok(None),
-                Ok(Some(Err(status))) => {
-                    let text = format!("{:?}: {}", status.code(), status.message());
-                    self.exchange.note(format!("#{} ← end: {text}", self.number));
-                    return Ok(Some(status));
+            match wait.until(self.answers.recv()).await {
+                None => return Err(Stop::Fail("the stream was not ended".into())),
+                Some(None) => return Ok(None),
+                Some(Some(Err(status))) => {
+                    self.note_end(&status);
+                    return match self.stopped_by(&status) {
+                        skip @ Stop::Skip(_) => Err(skip),
+                        _ => Ok(Some(status)),
+                    };
                 }
-                Ok(Some(Ok(answer))) => {
+                Some(Some(Ok(answer))) => {
                     self.exchange.note(format!("#{} ← {}", self.number, answer.shown()));
                 }
             }
+        }
+    }
+
+    fn note_end(&self, status: &Status) {
+        let text = format!("{:?}: {}", status.code(), status.message());
+        self.exchange.note(format!("#{} ← end: {text}", self.number));
+    }
+
+    /// What the end of a stream makes of a rule: a server that has no such
+    /// stream breaks nothing on it.
+    fn stopped_by(&self, status: &Status) -> Stop {
+        match status.code() {
+            Code::Unimplemented if !self.heard => {
+                Stop::Skip(format!("the server has no {}", self.path))
+            }
+            code => ended(&format!("{code:?}: {}", status.message())),
         }
     }
 
@@ -198,6 +226,7 @@ impl Line {
 
     /// Notes what the client holds after a message.
     fn keep(&mut self, answer: &Answer) {
+        self.heard = true;
         let kind = TypeUrl(answer.type_url.as_str().into()).kind();
         let full = matches!(kind, Some(ResourceKind::Clusters | ResourceKind::Listeners));
         let talk = self.talks.entry(answer.type_url.clone()).or_default();

@@ -42,8 +42,10 @@ pub(super) type Turn<'a> = Pin<Box<dyn Future<Output = Result<(), Stop>> + Send 
 pub(super) enum Stop {
     /// The server broke it.
     Fail(String),
-    /// It could not be tried.
+    /// The server has nothing that it is about.
     Skip(String),
+    /// It could not be tried to the end, and that is not the server's fault.
+    Stuck(String),
 }
 
 impl Rule {

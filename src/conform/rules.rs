@@ -14,6 +14,7 @@ mod missing;
 mod nack;
 mod nonce;
 mod order;
+mod pair;
 mod reconnect;
 mod removal;
 mod stream;

@@ -6,17 +6,20 @@ use std::sync::atomic::AtomicUsize;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::iter;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use super::bench::Bench;
-use super::driver::Driver;
+use super::bench::{Bench, Driving};
+use super::driver::{Abilities, Driver};
 use super::exchange::Exchange;
 use super::known::{Known, base};
+use super::obstacle::Obstacle;
 use super::report::{Outcome, Report, Verdict};
 use super::rule::{Rule, Stop};
 use super::rules;
+use super::survey::{STILL, survey};
 use super::target::Target;
 use super::transport::Transport;
+use super::wait::Wait;
 
 /// How many times the patience for one answer a whole case may take.
 const PATIENCES: u32 = 8;
@@ -57,106 +60,111 @@ pub fn cases() -> Vec<Case> {
 /// Runs `cases` against `target`.
 ///
 /// # Errors
-/// The server can't be reached, or shows nothing to start from. The text is a
-/// sentence for people.
+/// Nothing could be tried.
 pub async fn run(
     target: Arc<Target>,
     cases: &[Case],
     driver: Option<Arc<dyn Driver>>,
-) -> Result<Report, String> {
-    let shared = driver.as_ref().is_some_and(|driver| driver.abilities().shared);
-    let known = prepare(&target, driver.as_ref()).await?;
-    let (mut driven, still): (Vec<_>, Vec<_>) =
-        cases.iter().enumerate().partition(|(_, case)| changes(case.rule, shared));
-    // Refusals come last: a server may spare others what some have refused.
-    driven.sort_by_key(|(_, case)| case.rule.family() == REFUSALS);
+) -> Result<Report, Obstacle> {
+    // Where every case is the same node, no case has resources of its own.
+    let one = |driver: &Arc<dyn Driver>| driver.abilities().shared || target.node.id.is_some();
+    let shared = driver.as_ref().is_some_and(one);
+    let known = survey(&target, driver.as_ref()).await?;
+    let at_once = target.at_once.max(1);
+    let course = Course { target, driver, known, shared };
+    let (changing, still): (Vec<_>, Vec<_>) =
+        cases.iter().enumerate().partition(|(_, case)| case.changes());
+    let (refusals, changing): (Vec<_>, Vec<_>) =
+        changing.into_iter().partition(|(_, case)| case.rule.family() == REFUSALS);
     let turn = |(number, case): (usize, &Case)| {
-        let (target, driver, known) = (target.clone(), driver.clone(), known.clone());
-        let case = *case;
-        async move { (number, on_bench(target, case, number, driver, known).await) }
+        let (course, case) = (course.clone(), *case);
+        async move { (number, course.case(case, number).await) }
     };
-    // What needs no change comes first: nothing changes under it.
-    let still = iter(still.into_iter().map(turn));
-    let mut done: Vec<_> = still.buffer_unordered(target.at_once.max(1)).collect().await;
-    let at_once = if shared { 1 } else { target.at_once.max(1) };
-    let driven = iter(driven.into_iter().map(turn));
-    done.extend(driven.buffer_unordered(at_once).collect::<Vec<_>>().await);
+    let apart = |alone: bool| if alone { 1 } else { at_once };
+    // What needs no change comes first: nothing changes under it. Refusals come
+    // last: a server may spare others what some have refused.
+    let felt = shared || course.abilities().refusals_shared;
+    let mut done = Vec::new();
+    for (part, at_once) in [(still, at_once), (changing, apart(shared)), (refusals, apart(felt))] {
+        let part = iter(part.into_iter().map(turn));
+        done.extend(part.buffer_unordered(at_once).collect::<Vec<_>>().await);
+    }
     done.sort_by_key(|(number, _)| *number);
     Ok(Report { outcomes: done.into_iter().map(|(_, outcome)| outcome).collect() })
 }
 
-/// Whether a case changes what others see, where they see the same.
-fn changes(rule: &Rule, shared: bool) -> bool {
-    rule.driven || (shared && rule.family() == REFUSALS)
-}
-
-/// Runs one case.
-///
-/// # Errors
-/// As [`run`].
-pub async fn run_case(
-    target: Arc<Target>,
-    case: Case,
-    driver: Option<Arc<dyn Driver>>,
-) -> Result<Outcome, String> {
-    let known = prepare(&target, driver.as_ref()).await?;
-    Ok(on_bench(target, case, 0, driver, known).await)
-}
-
-/// What the server holds at the start.
-async fn prepare(target: &Target, driver: Option<&Arc<dyn Driver>>) -> Result<Known, String> {
-    let Some(driver) = driver else {
-        return Known::look(target).await.map_err(|stop| match stop {
-            Stop::Fail(text) | Stop::Skip(text) => {
-                format!("the server does not show its clusters and listeners: {text}")
-            }
-        });
-    };
-    if driver.abilities().shared {
-        let node = target.node.node("conform-all").id;
-        driver.set(&node, &base()).await.map_err(|error| format!("the driver failed: {error}"))?;
+impl Case {
+    /// Whether it changes what others see, where they see the same: also a
+    /// refusal may.
+    fn changes(&self) -> bool {
+        self.rule.driven || self.rule.family() == REFUSALS
     }
-    Ok(Known::of(&base()))
 }
 
-async fn on_bench(
+/// What the cases of a run have in common.
+#[derive(Clone)]
+struct Course {
     target: Arc<Target>,
-    case: Case,
-    number: usize,
     driver: Option<Arc<dyn Driver>>,
     known: Known,
-) -> Outcome {
-    let since = Instant::now();
-    let bench = Bench {
-        transport: case.transport,
-        exchange: Exchange::begin(),
-        node: format!("conform-{number}"),
-        lines: AtomicUsize::new(0),
-        target,
-        driver,
-        known,
-    };
+    shared: bool,
+}
+
+impl Course {
+    fn abilities(&self) -> Abilities {
+        self.driver.as_ref().map(|driver| driver.abilities()).unwrap_or_default()
+    }
+
+    async fn case(self, case: Case, number: usize) -> Outcome {
+        let since = Instant::now();
+        let own = case.changes() && !self.shared && self.driver.is_some();
+        let bench = Bench {
+            transport: case.transport,
+            exchange: Exchange::begin(),
+            node: if own { format!("conform-{number}") } else { STILL.to_owned() },
+            lines: AtomicUsize::new(0),
+            driving: Driving::default(),
+            target: self.target,
+            driver: self.driver,
+            known: self.known,
+        };
+        let done = in_time(&bench, case.rule).await;
+        if own && let Some(driver) = &bench.driver {
+            driver.release(&bench.identity().id);
+        }
+        let verdict = match done {
+            Ok(()) => Verdict::Passed,
+            Err(Stop::Fail(reason)) => Verdict::Failed { reason, exchange: bench.exchange.lines() },
+            Err(Stop::Skip(reason)) => Verdict::Skipped { reason },
+            Err(Stop::Stuck(reason)) => Verdict::Errored { reason },
+        };
+        let took_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Outcome::new(case.rule, case.transport, verdict, took_ms)
+    }
+}
+
+/// Ends what never ends by itself.
+async fn in_time(bench: &Bench, rule: &Rule) -> Result<(), Stop> {
     let limit = bench.patience() * PATIENCES;
-    let done = match timeout(limit, turn(&bench, case.rule)).await {
-        Ok(done) => done,
-        Err(_) => Err(Stop::Fail(format!("it came to no end within {limit:?}"))),
-    };
-    let verdict = match done {
-        Ok(()) => Verdict::Passed,
-        Err(Stop::Fail(reason)) => Verdict::Failed { reason, exchange: bench.exchange.lines() },
-        Err(Stop::Skip(reason)) => Verdict::Skipped { reason },
-    };
-    let took_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Outcome::new(case.rule, case.transport, verdict, took_ms)
+    let mut turn = std::pin::pin!(turn(bench, rule));
+    let mut wait = Wait::of(limit);
+    loop {
+        match (wait.until(&mut turn).await, bench.driving.excused()) {
+            (Some(done), _) => return done,
+            (None, Some(more)) => wait = Wait::of(more),
+            (None, None) => {
+                return Err(Stop::Fail(format!("it came to no end within {limit:?}")));
+            }
+        }
+    }
 }
 
 async fn turn(bench: &Bench, rule: &Rule) -> Result<(), Stop> {
-    let own = |driver: &Arc<dyn Driver>| !driver.abilities().shared || rule.family() == REFUSALS;
-    if bench.driver.as_ref().is_some_and(own) && !rule.driven {
-        bench.hold_only(&base()).await?;
-    }
     if rule.driven && bench.driver.is_none() {
         return Err(Stop::Skip("it needs a driver that changes the server's resources".into()));
+    }
+    if bench.driver.is_some() && rule.family() == REFUSALS && !rule.driven {
+        bench.hold_only(&base()).await?;
     }
     (rule.run)(bench).await
 }

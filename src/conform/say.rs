@@ -1,13 +1,15 @@
 //! What rules say and expect on a [`Line`], as sentences of the protocol that
 //! are the same in both variants.
 
-use tokio::time::Instant;
-
 use super::answer::Answer;
 use super::line::Line;
 use super::message::{Message, names};
 use super::rule::{Stop, ensure, fail};
+use super::wait::Wait;
 use crate::model::ResourceKind;
+
+/// The type that a stream is asked about to know that the server read on.
+const PROBE: ResourceKind = ResourceKind::Listeners;
 
 impl Line {
     /// Asks for `wanted`, and in state of the world for nothing else from now
@@ -95,8 +97,13 @@ impl Line {
 
     /// The next message, which must be about `kind`.
     pub(super) async fn next(&mut self, kind: ResourceKind) -> Result<Answer, Stop> {
-        let answer = self.hear().await?;
         let wanted = kind.type_url();
+        let mut answer = self.hear().await?;
+        // What was asked about only to know the server read on is not the rule's.
+        while self.probed && kind != PROBE && answer.type_url == *PROBE.type_url().0 {
+            self.ack(PROBE, &answer).await?;
+            answer = self.hear().await?;
+        }
         ensure(answer.type_url == *wanted.0, || {
             format!("an answer about {} came where one about {wanted} was due", answer.type_url)
         })?;
@@ -166,7 +173,7 @@ impl Line {
         };
         loop {
             let wait = if lacks(self) { self.patience } else { self.quiet };
-            let Some(answer) = self.hear_until(Instant::now() + wait).await? else {
+            let Some(answer) = self.hear_within(&mut Wait::of(wait)).await? else {
                 return ensure(!lacks(self), || format!("not all of {wanted:?} came"));
             };
             if let Some(kind) = crate::model::TypeUrl(answer.type_url.as_str().into()).kind() {
@@ -179,16 +186,15 @@ impl Line {
     /// so that the server has read what was said before. Gives what else came
     /// first, if anything did.
     async fn probe(&mut self) -> Result<Option<Answer>, Stop> {
-        let probe = ResourceKind::Listeners;
-        let free = !self.talks.contains_key(&*probe.type_url().0);
+        let free = !self.talks.contains_key(&*PROBE.type_url().0);
         if !self.transport.is_aggregated() || !free || self.talks.is_empty() {
             return Ok(None);
         }
-        self.ask::<&str>(probe, &[]).await?;
-        let deadline = Instant::now() + self.patience;
-        match self.hear_until(deadline).await? {
-            Some(answer) if answer.type_url == *probe.type_url().0 => {
-                self.ack(probe, &answer).await?;
+        self.probed = true;
+        self.ask::<&str>(PROBE, &[]).await?;
+        match self.hear_within(&mut Wait::of(self.patience)).await? {
+            Some(answer) if answer.type_url == *PROBE.type_url().0 => {
+                self.ack(PROBE, &answer).await?;
                 Ok(None)
             }
             other => Ok(other),
@@ -225,8 +231,7 @@ impl Line {
         if let Some(answer) = self.probe().await? {
             return Err(fail(unasked(&answer)));
         }
-        let deadline = Instant::now() + self.quiet;
-        match self.hear_until(deadline).await? {
+        match self.hear_within(&mut Wait::of(self.quiet)).await? {
             None => Ok(()),
             Some(answer) => Err(fail(unasked(&answer))),
         }
@@ -240,8 +245,8 @@ impl Line {
         what: &str,
         forbidden: impl Fn(&Answer) -> bool,
     ) -> Result<(), Stop> {
-        let deadline = Instant::now() + self.quiet;
-        while let Some(answer) = self.hear_until(deadline).await? {
+        let mut wait = Wait::of(self.quiet);
+        while let Some(answer) = self.hear_within(&mut wait).await? {
             ensure(!forbidden(&answer), || format!("{what} came: {}", answer.shown()))?;
             if answer.type_url == *kind.type_url().0 {
                 self.ack(kind, &answer).await?;

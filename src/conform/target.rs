@@ -16,6 +16,9 @@ pub struct Target {
     pub address: String,
     /// Without it connections are in the clear.
     pub tls: Option<Tls>,
+    /// What requests call the server, and its certificate too; without it, its
+    /// address.
+    pub authority: Option<String>,
     /// Sent as `authorization: Bearer …` with every call.
     pub token: Option<crate::model::Secret>,
     /// Who the clients are.
@@ -26,6 +29,14 @@ pub struct Target {
     pub quiet: Duration,
     /// How many cases run at once.
     pub at_once: usize,
+}
+
+impl Target {
+    /// What requests begin their URLs with.
+    pub(super) fn origin(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.authority.as_deref().unwrap_or(&self.address))
+    }
 }
 
 /// What the nodes of all cases have in common.

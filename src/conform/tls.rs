@@ -3,12 +3,14 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -57,8 +59,36 @@ impl Tls {
     ) -> io::Result<TokioIo<TlsStream<TcpStream>>> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let stream = TlsConnector::from(self.config).connect(self.name, stream).await?;
-        Ok(TokioIo::new(stream))
+        Ok(TokioIo::new(self.secure(stream).await?))
+    }
+
+    /// Secures a connection that there is.
+    pub(super) async fn secure(self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        TlsConnector::from(self.config).connect(self.name, stream).await
+    }
+
+    /// Whether TLS is spoken at `address`, by whomever: a certificate that is
+    /// not trusted shows it too.
+    pub(super) async fn is_spoken_at(address: &str, time_max: Duration) -> bool {
+        let config = ClientConfig::builder().with_root_certificates(RootCertStore::empty());
+        let config = Arc::new(config.with_no_client_auth());
+        let handshake = async {
+            let stream = TcpStream::connect(address).await?;
+            let name = ServerName::from(std::net::Ipv4Addr::LOCALHOST);
+            TlsConnector::from(config).connect(name, stream).await
+        };
+        match timeout(time_max, handshake).await {
+            Ok(Err(error)) => {
+                let error = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+                let told = |error: &rustls::Error| {
+                    use rustls::Error::{AlertReceived, InvalidCertificate};
+                    matches!(error, InvalidCertificate(_) | AlertReceived(_))
+                };
+                error.is_some_and(told)
+            }
+            Ok(Ok(_)) => true,
+            Err(_) => false,
+        }
     }
 
     /// What the server is called.

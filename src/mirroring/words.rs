@@ -57,7 +57,8 @@ pub(super) fn outward(mirror: &MirrorDocument, revision: Revision, commit: Commi
 
 /// The remote's commit that a commit of ours brought, where it is one of this
 /// mirror's, by the rules that it has now. The origin can't be forged by
-/// whoever may commit here; the words alone could.
+/// whoever may commit here, nor by whoever wrote a commit that was taken over;
+/// the words alone could.
 pub(super) fn brought(info: &CommitInfo, mirror: &MirrorDocument) -> Option<CommitId> {
     if info.origin.as_ref() != Some(&origin(mirror)) {
         return None;
@@ -75,7 +76,7 @@ pub(super) fn names(info: &CommitInfo, commit: CommitId) -> bool {
 
 /// Whether a mirror made a commit of ours.
 pub(super) fn is_mirrors(info: &CommitInfo) -> bool {
-    info.author_email == AUTHOR.1
+    info.origin.as_ref().is_some_and(|origin| origin.actor == Actor { person: None, via: Via::Git })
 }
 
 /// Our revision that a remote's commit holds, where a mirror made it.

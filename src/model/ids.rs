@@ -273,6 +273,9 @@ pub struct BlobId(pub [u8; 20]);
 #[serde(try_from = "String", into = "String")]
 pub struct ContentHash(pub [u8; 32]);
 
+/// How many bytes of parts are hashed at once.
+const GATHERED: usize = 4 << 10;
+
 impl ContentHash {
     /// Hashes `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
@@ -282,11 +285,24 @@ impl ContentHash {
     /// Hashes several parts so that no two lists of parts collide: each part
     /// goes in behind its length.
     pub fn of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        let mut hasher = Sha256::new();
+        let (mut hasher, mut gathered) = (Sha256::new(), Vec::with_capacity(GATHERED));
         for part in parts {
-            hasher.update((part.len() as u64).to_be_bytes());
-            hasher.update(part);
+            // Lists are mostly long and their parts short: each call of the
+            // hash costs as much as such a part.
+            if gathered.len() + 8 + part.len() > GATHERED {
+                hasher.update(&gathered);
+                gathered.clear();
+            }
+            gathered.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            if part.len() > GATHERED / 2 {
+                hasher.update(&gathered);
+                gathered.clear();
+                hasher.update(part);
+            } else {
+                gathered.extend_from_slice(part);
+            }
         }
+        hasher.update(&gathered);
         Self(hasher.finalize().into())
     }
 

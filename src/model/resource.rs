@@ -24,7 +24,8 @@ impl TypeUrl {
 
     /// The kind this type is served as, where it is one of Envoy's.
     pub fn kind(&self) -> Option<ResourceKind> {
-        ResourceKind::ALL.into_iter().find(|kind| kind.type_url() == *self)
+        let message = self.0.strip_prefix(TYPE_PREFIX)?;
+        ResourceKind::ALL.into_iter().find(|kind| kind.message() == message)
     }
 }
 
@@ -33,6 +34,9 @@ impl fmt::Display for TypeUrl {
         f.write_str(&self.0)
     }
 }
+
+/// What the type URLs of Envoy's kinds begin with.
+const TYPE_PREFIX: &str = "type.googleapis.com/";
 
 /// A resource's name within its type.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -122,7 +126,7 @@ impl ResourceKind {
 
     /// The kind's type URL.
     pub fn type_url(self) -> TypeUrl {
-        TypeUrl(format!("type.googleapis.com/{}", self.message()).into())
+        TypeUrl(format!("{TYPE_PREFIX}{}", self.message()).into())
     }
 
     /// The field that names a resource of this kind.

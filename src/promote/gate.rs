@@ -3,11 +3,13 @@
 //! [`evaluate`] is the only place that knows them. It takes the state as it
 //! is and changes nothing, so it may be asked at any time, by anyone.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::record::{BundleRecord, BundleStatus, Kind, Plan, Promotion, State, Status};
-use crate::model::{CellResult, ContentHash, Outcome, Stage, StageSpec};
+use super::record::{Approval, BundleRecord, BundleStatus, Kind, Plan, Promotion, State, Status};
+use crate::model::{CellResult, ContentHash, Outcome, Person, Stage, StageSpec};
 
 /// Which condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -115,7 +117,7 @@ pub fn evaluate(state: &State, promotion: &Promotion, now: Timestamp) -> (Plan, 
             matrix(state, bundle, &promotion.stage),
             verified(state, bundle, &promotion.stage),
             soak(state, bundle, &promotion.stage, &policy, now),
-            approvals(promotion, &plan, &policy),
+            approvals(promotion, &plan, &policy, &state.authors(bundle, &promotion.stage)),
             free(state, promotion),
         ],
     };
@@ -297,13 +299,20 @@ fn serves_twin(state: &State, bundle: &BundleRecord, stage: &Stage) -> bool {
     current.is_some_and(|current| current.id == bundle.id || current.equals_in(bundle, stage))
 }
 
-fn approvals(promotion: &Promotion, plan: &Plan, policy: &Policy) -> Gate {
-    let yes: Vec<&str> = promotion
-        .approvals
-        .iter()
-        .filter(|approval| approval.plan == plan.digest && policy.allows(approval.by.as_str()))
-        .map(|approval| approval.by.as_str())
-        .collect();
+/// Counts votes; not that of somebody who turned out to be an author since.
+fn approvals(
+    promotion: &Promotion,
+    plan: &Plan,
+    policy: &Policy,
+    authors: &BTreeSet<Person>,
+) -> Gate {
+    let counts = |approval: &&Approval| {
+        approval.plan == plan.digest
+            && policy.allows(approval.by.as_str())
+            && !authors.contains(&approval.by)
+    };
+    let yes: Vec<&str> =
+        promotion.approvals.iter().filter(counts).map(|approval| approval.by.as_str()).collect();
     let detail = match (policy.approvals, yes.len()) {
         (0, _) => "none needed".into(),
         (needed, 0) => format!("0 of {needed}"),

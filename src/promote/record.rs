@@ -88,6 +88,21 @@ impl State {
         authors
     }
 
+    /// Adds the people who are known by now among those who wrote a bundle.
+    /// Nobody is taken out: who was an author once stays one.
+    pub fn learn_authors(&mut self, person_of: &dyn Fn(&str) -> Option<Person>) {
+        let learnt = |bundle: &BundleRecord| -> BTreeSet<Person> {
+            let people = bundle.mails().filter_map(|mail| person_of(mail));
+            people.filter(|person| !bundle.authors.contains(person)).collect()
+        };
+        let news: Vec<_> = self.bundles.values().map(|one| (one.id.clone(), learnt(one))).collect();
+        for (id, people) in news.into_iter().filter(|(_, people)| !people.is_empty()) {
+            if let Some(bundle) = Arc::make_mut(&mut self.bundles).get_mut(&id) {
+                bundle.authors.extend(people);
+            }
+        }
+    }
+
     /// The name of the next promotion.
     pub fn next_promotion(&self) -> PromotionId {
         let newest = self.promotions.keys().map(PromotionId::number).max();
@@ -145,6 +160,10 @@ pub struct BundleRecord {
     /// The people that the configuration maps among the authors of the commit
     /// and of those since the bundle before it. They can't approve it.
     pub authors: BTreeSet<Person>,
+    /// The mail addresses of everybody who wrote a part of it: whom they are
+    /// may be told later than it was made.
+    #[serde(default)]
+    pub mails: BTreeSet<String>,
     /// When it was recorded.
     pub at: Timestamp,
     /// Whether it may be promoted.
@@ -167,6 +186,12 @@ pub struct BundleRecord {
 }
 
 impl BundleRecord {
+    /// The mail addresses of everybody who is known to have written a part.
+    fn mails(&self) -> impl Iterator<Item = &String> {
+        let own = std::iter::once(&self.commit.author_email).chain(&self.commit.co_authors);
+        own.chain(&self.mails)
+    }
+
     /// The cells that the manifest asks for in `stage`.
     pub fn cells(&self, stage: &Stage) -> Vec<Cell> {
         let versions = self.manifest.stage(stage).map(|spec| spec.envoy_versions.clone());

@@ -75,6 +75,7 @@ fn bundle(n: u64, author: &str, manifest: Manifest) -> BundleRecord {
         matrix: Vec::new(),
         verified: BTreeMap::new(),
         held_seconds: BTreeMap::new(),
+        mails: BTreeSet::new(),
     }
 }
 
@@ -215,6 +216,45 @@ fn staging_waits_for_a_person_who_is_neither_author_nor_requester() {
     assert_eq!(world.current("staging"), None);
     world.approve(&promotion, "cleo").unwrap();
     assert_eq!(world.current("staging"), Some(id));
+}
+
+#[test]
+fn who_turns_out_to_be_an_author_approves_no_more_and_their_vote_is_void() {
+    let mut world = World::new();
+    let one = world.in_beta(1);
+    world.bring_to_staging(&one);
+    let mut two = bundle(2, "ann", manifest());
+    two.mails = BTreeSet::from(["bob@elsewhere".to_owned(), "nobody@elsewhere".to_owned()]);
+    let id = two.id.clone();
+    world.send(Event::Bundle(Box::new(two))).unwrap();
+    world.run_cells(&id, Outcome::Passed);
+    let beta = world.newest().id.clone();
+    world.settle(&beta);
+    world.request("staging", &id, "dora").unwrap();
+    let staging = world.newest().id.clone();
+    world.approve(&staging, "cleo").unwrap();
+    world.settle(&staging);
+    world.request("release", &id, "dora").unwrap();
+    let release = world.newest().id.clone();
+    world.approve(&release, "bob").unwrap();
+    world.approve(&release, "ann").unwrap_err();
+    // Only now somebody writes down whose address that is.
+    let bob = Person::new("bob").unwrap();
+    world.state.learn_authors(&|mail| (mail == "bob@elsewhere").then(|| bob.clone()));
+    world.send(Event::Tick).unwrap();
+    let gate = |world: &World| {
+        let gates = &world.state.promotions[&release].gates;
+        let gate = gates.iter().find(|gate| gate.kind == GateKind::Approvals).unwrap();
+        (gate.open, gate.detail.clone())
+    };
+    assert_eq!(gate(&world), (false, "0 of 2".into()));
+    let refusal = world.approve(&release, "bob").unwrap_err();
+    assert!(refusal.message.contains("is an author of"), "{refusal:?}");
+    world.approve(&release, "cleo").unwrap();
+    assert_eq!(gate(&world), (false, "1 of 2: cleo".into()));
+    // Who was an author once stays one.
+    world.state.learn_authors(&|_| None);
+    assert!(world.state.bundles[&id].authors.contains(&bob));
 }
 
 #[test]

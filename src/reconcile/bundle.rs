@@ -9,12 +9,18 @@ use serde::{Deserialize, Serialize};
 
 use super::Assessment;
 use crate::model::{
-    BundleId, CommitInfo, ContentHash, Manifest, NodeGroup, Person, Place, RepoName, ResourceName,
-    SnapshotKey, Stage, TypeUrl,
+    BundleId, CommitInfo, ContentHash, Finding, Manifest, NodeGroup, Person, Place, Problem,
+    RepoName, Resource, ResourceName, SnapshotKey, Stage, TypeUrl,
 };
 use crate::promote::{BundleRecord, BundleStatus, DiffStat};
 use crate::smoke::Suite;
 use crate::snapshot::{self, Served, Snapshot, TypeSnapshot};
+
+/// How many mistakes of one sort a record lists, and in how many bytes. A rule
+/// that ten thousand resources break is one mistake to mend, not a document of
+/// megabytes that nothing can hold.
+const LISTED_MAX: usize = 1_000;
+const LISTED_BYTES_MAX: usize = 1 << 20;
 
 /// A bundle's rendered content.
 #[derive(Debug, Clone)]
@@ -88,18 +94,45 @@ pub(super) fn make(source: Source<'_>, assessment: Assessment) -> Made {
         id,
         repo: source.repo.clone(),
         authors: authors(&source),
+        mails: commits(&source).flat_map(mails).map(|mail| mail.to_lowercase()).collect(),
         commit: source.commit,
         at: source.now,
         status,
         manifest,
-        problems: assessment.problems,
-        findings: assessment.findings,
+        problems: listed(assessment.problems, |problem| problem, |problem, _| problem),
+        findings: listed(
+            assessment.findings,
+            |finding| &finding.problem,
+            |problem, last| Finding { problem, severity: last.severity },
+        ),
         render,
         matrix: Vec::new(),
         verified: BTreeMap::new(),
         held_seconds: BTreeMap::new(),
     };
     Made { record, bundle: Arc::new(bundle), suite: Arc::new(assessment.suite) }
+}
+
+/// As many as a record lists, and then how many more there are.
+fn listed<T: Serialize>(
+    mut all: Vec<T>,
+    problem: impl Fn(&T) -> &Problem,
+    wrap: impl Fn(Problem, &T) -> T,
+) -> Vec<T> {
+    let mut bytes = 0;
+    let fits = all.iter().take(LISTED_MAX).take_while(|one| {
+        bytes += serde_json::to_vec(one).map_or(0, |json| json.len());
+        bytes <= LISTED_BYTES_MAX
+    });
+    let fits = fits.count();
+    let Some(first) = all.get(fits) else { return all };
+    let message = format!("{} more, from here on, are not listed", all.len() - fits);
+    let more = Problem::new(problem(first).place.clone(), "more", message)
+        .with_hint("mend those above first; `convoy validate` lists all of them");
+    let more = wrap(more, first);
+    all.truncate(fits);
+    all.push(more);
+    all
 }
 
 fn name(
@@ -120,20 +153,25 @@ fn name(
 }
 
 /// Everybody who wrote a part of it: a push of several commits is one bundle.
-/// Whoever made a commit here is known without an address. A header that came
-/// with an upstream's commit can only add an author, never hide one.
+/// Whoever made a commit here is known without an address.
 fn authors(source: &Source<'_>) -> BTreeSet<Person> {
-    let commits = || std::iter::once(&source.commit).chain(&source.since);
-    let mails = commits()
-        .flat_map(|commit| std::iter::once(&commit.author_email).chain(&commit.co_authors))
-        .filter_map(|mail| (source.person_of)(mail));
-    let here = commits().filter_map(|commit| commit.origin.as_ref()?.actor.person.clone());
-    mails.chain(here).collect()
+    let known = commits(source).flat_map(mails).filter_map(|mail| (source.person_of)(mail));
+    let here = commits(source).filter_map(|commit| commit.origin.as_ref()?.actor.person.clone());
+    known.chain(here).collect()
+}
+
+fn commits<'a>(source: &'a Source<'_>) -> impl Iterator<Item = &'a CommitInfo> {
+    std::iter::once(&source.commit).chain(&source.since)
+}
+
+/// The addresses of all who made a commit.
+fn mails(commit: &CommitInfo) -> impl Iterator<Item = &String> {
+    std::iter::once(&commit.author_email).chain(&commit.co_authors)
 }
 
 fn content(id: BundleId, source: &Source<'_>, assessment: &Assessment) -> Bundle {
     let mut snapshots = BTreeMap::new();
-    let mut places = BTreeMap::new();
+    let mut places = Vec::new();
     for (stage, output) in &assessment.outputs {
         for (group, resources) in &output.resources.groups {
             let repo = source.repo.clone();
@@ -143,13 +181,15 @@ fn content(id: BundleId, source: &Source<'_>, assessment: &Assessment) -> Bundle
             let before = before.map(|before| &**before);
             let snapshot = Arc::new(snapshot::build_on(before, key, resources));
             snapshots.insert(name, snapshot);
-            for resource in resources {
-                let name = (resource.type_url.clone(), resource.name.clone());
-                places.entry(name).or_insert_with(|| resource.place.clone());
-            }
+            let place =
+                |one: &Arc<Resource>| ((one.type_url.clone(), one.name.clone()), one.place.clone());
+            places.extend(resources.iter().map(place));
         }
     }
-    Bundle { id, snapshots, places }
+    // The first one counts; a map is made of a sorted list without a search.
+    places.sort_by(|(a, _), (b, _)| a.cmp(b));
+    places.dedup_by(|(second, _), (first, _)| first == second);
+    Bundle { id, snapshots, places: places.into_iter().collect() }
 }
 
 /// How much `stage` changes from one bundle to another.
@@ -180,7 +220,7 @@ pub(super) fn diff_stat(stage: &Stage, from: Option<&Bundle>, to: &Bundle) -> Di
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Actor, CommitId, Markup, Origin, Revision, Via};
+    use crate::model::{Actor, CommitId, FilePath, Markup, Origin, Revision, Via};
 
     fn person(name: &str) -> Person {
         Person::new(name).unwrap()
@@ -198,6 +238,27 @@ mod tests {
             markup: Markup::Plaintext,
             origin: here.map(|name| Origin::of(&Actor::person(person(name), Via::Web))),
         }
+    }
+
+    #[test]
+    fn a_record_lists_what_it_can_hold_and_counts_the_rest() {
+        let problem = |n: usize, message: &str| {
+            let file = FilePath::new(&format!("resources/clusters/c{n:05}.yaml")).unwrap();
+            Problem::new(Place { file, line: 1, column: 1 }, "rule", message)
+        };
+        let list = |all: Vec<Problem>| listed(all, |problem| problem, |problem, _| problem);
+        let few: Vec<_> = (0..LISTED_MAX).map(|n| problem(n, "wrong")).collect();
+        assert_eq!(list(few.clone()), few);
+        let many = list((0..10_000).map(|n| problem(n, "wrong")).collect());
+        assert_eq!(many[..LISTED_MAX], few);
+        let last = many.last().unwrap();
+        assert_eq!((many.len(), last.rule.as_str()), (LISTED_MAX + 1, "more"));
+        assert_eq!(last.message, "9000 more, from here on, are not listed");
+        assert_eq!(last.place, problem(LISTED_MAX, "").place);
+        let long = "x".repeat(100_000);
+        let large = list((0..20).map(|n| problem(n, &long)).collect());
+        assert_eq!(large.len(), LISTED_BYTES_MAX / 100_100 + 1);
+        assert_eq!(large.last().unwrap().message, "10 more, from here on, are not listed");
     }
 
     #[test]

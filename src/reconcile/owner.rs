@@ -26,8 +26,9 @@ use super::handle::Handle;
 use super::record::{CardRecord, DoubtRecord, Loaded, RecordError, Records};
 use super::runs::Runs;
 use super::sync::{BACKOFF, Mode, Repository};
+use super::trees::Trees;
 use super::view::{MirrorState, View};
-use crate::govern::Govern;
+use crate::govern::{Govern, Registry};
 use crate::model::{CommitId, NodeGroup, PromotionId, RepoName, Revision, SnapshotKey, Stage};
 use crate::promote::{self, Promotion, State};
 use crate::render::Renderer;
@@ -116,6 +117,7 @@ pub async fn start(parts: Parts) -> Result<Handle, StartError> {
     let mut owner = Owner {
         parts,
         records,
+        trees: Trees::default(),
         state: Arc::new(state),
         mirrors,
         runs: Runs::default(),
@@ -127,6 +129,7 @@ pub async fn start(parts: Parts) -> Result<Handle, StartError> {
         outbox,
         unserved: BTreeSet::new(),
         doubts,
+        people: None,
         started: (Instant::now(), clock::now()),
     };
     owner.resume().await;
@@ -192,6 +195,7 @@ async fn sleep_until(at: Option<Instant>) {
 struct Owner {
     parts: Parts,
     records: Records,
+    trees: Trees,
     state: Arc<State>,
     mirrors: BTreeMap<RepoName, Mirror>,
     runs: Runs,
@@ -205,6 +209,8 @@ struct Owner {
     unserved: BTreeSet<(RepoName, Stage)>,
     /// What nodes refuse, as it is recorded.
     doubts: BTreeMap<SnapshotKey, DoubtRecord>,
+    /// Who there was when authors were looked up the last time.
+    people: Option<Arc<Registry>>,
     started: (Instant, jiff::Timestamp),
 }
 

@@ -23,13 +23,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::bundle::PlaceRecord;
+use super::stored::StoredFiles;
 use super::{Bundle, CardRef};
 use crate::model::{
     Actor, BundleId, Change, ContentHash, FilePath, NodeGroup, Origin, PathError, PromotionId,
     RepoName, Revision, SnapshotKey, Stage,
 };
 use crate::promote::{BundleRecord, Document, Promotion, StageSlot, State};
-use crate::snapshot::parts::{Cut, cut};
 use crate::snapshot::{Snapshot, WireError};
 use crate::store::{NewCommit, Store, StoreError};
 
@@ -91,11 +91,12 @@ pub(super) struct Loaded {
 pub(super) struct Records {
     store: Store,
     held: Arc<Mutex<Vec<Arc<Bundle>>>>,
+    stored: StoredFiles,
 }
 
 impl Records {
     pub(super) fn new(store: Store) -> Self {
-        Self { store, held: Arc::default() }
+        Self { store, held: Arc::default(), stored: StoredFiles::default() }
     }
 
     /// Where they lie.
@@ -143,7 +144,7 @@ impl Records {
     pub(super) async fn write(
         &self,
         documents: &[Document],
-        made: Option<&Bundle>,
+        made: Option<(&RepoName, &Arc<Bundle>)>,
         forgotten: &[Change],
         by: (&Actor, Timestamp),
         message: &str,
@@ -152,8 +153,11 @@ impl Records {
         for document in documents {
             changes.push(Change::Upsert(path_of(document)?, json(document)));
         }
-        if let Some(bundle) = made {
-            changes.extend(content(bundle)?);
+        if let Some((repo, bundle)) = made {
+            for (path, bytes) in self.stored.of(repo, bundle) {
+                let path = FilePath::new(&format!("bundles/{}/{path}", bundle.id))?;
+                changes.push(Change::Upsert(path, bytes));
+            }
         }
         changes.extend_from_slice(forgotten);
         self.commit(changes, by, message).await
@@ -370,29 +374,6 @@ fn pretty(value: &impl Serialize) -> Bytes {
     let mut bytes = serde_json::to_vec_pretty(value).unwrap_or_default();
     bytes.push(b'\n');
     bytes.into()
-}
-
-fn content(bundle: &Bundle) -> Result<Vec<Change>, PathError> {
-    let mut files = Vec::new();
-    let folder = format!("bundles/{}", bundle.id);
-    for ((stage, group), snapshot) in &bundle.snapshots {
-        let (first, parts) = snapshot.to_parts();
-        let name = format!("{folder}/snapshots/{stage}/{group}");
-        let parts = parts.into_iter().map(|(part, bytes)| (format!("{name}/{part:02x}.pb"), bytes));
-        files.extend(parts);
-        files.push((format!("{name}.pb"), first));
-    }
-    let all: Vec<_> = bundle.places.iter().map(PlaceRecord::of).collect();
-    match cut(all.into_iter(), |one| &one.name) {
-        Cut::Whole(all) => files.push((format!("{folder}/places.json"), pretty(&all))),
-        Cut::Parts(parts) => files.extend(
-            parts
-                .into_iter()
-                .map(|(part, of)| (format!("{folder}/places/{part:02x}.json"), pretty(&of))),
-        ),
-    }
-    let upsert = |(path, bytes): (String, Bytes)| Ok(Change::Upsert(FilePath::new(&path)?, bytes));
-    files.into_iter().map(upsert).collect()
 }
 
 fn parse<T: DeserializeOwned>(path: &str, bytes: &[u8]) -> Result<T, RecordError> {

@@ -11,26 +11,40 @@ use crate::model::{
     TypeUrl,
 };
 
-/// Resources by type and name, each with the file that it was rendered from.
-type ByName = BTreeMap<(TypeUrl, ResourceName), (Arc<Resource>, Option<FilePath>)>;
+/// A resource, and the file that it was rendered from.
+#[derive(Clone, Copy)]
+struct Added<'r> {
+    resource: &'r Arc<Resource>,
+    source: Option<&'r FilePath>,
+}
+
+impl<'r> Added<'r> {
+    fn key(&self) -> (&'r TypeUrl, &'r ResourceName) {
+        (&self.resource.type_url, &self.resource.name)
+    }
+}
 
 /// The output of one stage.
 pub(crate) fn merge(manifest: &Manifest, stage: &Stage, renderings: Renderings) -> Output {
     let Renderings { parts, mut problems, everywhere, incomplete } = renderings;
-    let mut groups: BTreeMap<NodeGroup, ByName> =
-        manifest.groups.iter().map(|rule| (rule.name.clone(), ByName::new())).collect();
-    let (mut files, mut warnings) = (Vec::new(), Vec::new());
-    for (rendering, names) in parts {
+    let mut groups: BTreeMap<NodeGroup, Vec<Added<'_>>> =
+        manifest.groups.iter().map(|rule| (rule.name.clone(), Vec::new())).collect();
+    let (mut files, mut warnings) = (Vec::with_capacity(parts.len()), Vec::new());
+    for (rendering, names) in parts.iter().flat_map(|parts| parts.iter()) {
         files.extend(rendering.file.clone());
         problems.extend(rendering.problems.iter().cloned());
         warnings.extend(rendering.warnings.iter().cloned());
+        let source = rendering.file.as_ref().map(|file| &file.source);
         for name in names {
-            let group = groups.entry(name).or_default();
-            let source = rendering.file.as_ref().map(|file| &file.source);
-            let added = rendering.resources.iter();
-            problems.extend(added.filter_map(|added| add(group, added, source)));
+            let added = rendering.resources.iter().map(|resource| Added { resource, source });
+            match groups.get_mut(name) {
+                Some(group) => group.extend(added),
+                None => drop(groups.insert(name.clone(), added.collect())),
+            }
         }
     }
+    let sorted = |(name, all)| (name, sort(all, &mut problems));
+    let resources = Resources { groups: groups.into_iter().map(sorted).collect() };
     for problem in problems.iter_mut().chain(&mut warnings) {
         problem.stages = vec![stage.clone()];
     }
@@ -39,41 +53,47 @@ pub(crate) fn merge(manifest: &Manifest, stage: &Stage, renderings: Renderings) 
     problems.dedup();
     warnings.sort();
     warnings.dedup();
-    let groups = groups
-        .into_iter()
-        .map(|(name, all)| (name, all.into_values().map(|(resource, _)| resource).collect()))
-        .collect();
-    let resources = Resources { groups };
     Output { hash: hash(&resources), resources, problems, warnings, files, incomplete }
 }
 
-fn add(group: &mut ByName, added: &Arc<Resource>, source: Option<&FilePath>) -> Option<Problem> {
-    let key = (added.type_url.clone(), added.name.clone());
-    let Some((first, first_source)) = group.get(&key) else {
-        group.insert(key, (Arc::clone(added), source.cloned()));
-        return None;
-    };
+/// A group's resources by type and name, each name once: the first one counts.
+fn sort(mut all: Vec<Added<'_>>, problems: &mut Vec<Problem>) -> Vec<Arc<Resource>> {
+    // Stable; and quick, because files are mostly in the order of their names.
+    all.sort_by(|a, b| a.key().cmp(&b.key()));
+    let mut first: Option<Added<'_>> = None;
+    all.retain(|added| match first.filter(|first| first.key() == added.key()) {
+        Some(first) => {
+            problems.push(second(*added, first));
+            false
+        }
+        None => {
+            first = Some(*added);
+            true
+        }
+    });
+    all.into_iter().map(|added| added.resource.clone()).collect()
+}
+
+fn second(added: Added<'_>, first: Added<'_>) -> Problem {
     let message = format!(
         "a second {} `{}`{}; the first is {}",
-        added.type_url.message().rsplit('.').next().unwrap_or_default(),
-        added.name,
-        through(added, source).unwrap_or_default(),
-        described(first, first_source.as_ref()),
+        added.resource.type_url.message().rsplit('.').next().unwrap_or_default(),
+        added.resource.name,
+        through(added).unwrap_or_default(),
+        described(first),
     );
-    Some(
-        Problem::new(added.place.clone(), "duplicate-name", message)
-            .with_hint("names are unique within a type and group; rename or remove one"),
-    )
+    Problem::new(added.resource.place.clone(), "duplicate-name", message)
+        .with_hint("names are unique within a type and group; rename or remove one")
 }
 
 /// Where a resource is written, and through which file it came where that is
 /// another: two of one macro have the same place.
-fn described(resource: &Resource, source: Option<&FilePath>) -> String {
-    format!("{}{}", resource.place, through(resource, source).unwrap_or_default())
+fn described(added: Added<'_>) -> String {
+    format!("{}{}", added.resource.place, through(added).unwrap_or_default())
 }
 
-fn through(resource: &Resource, source: Option<&FilePath>) -> Option<String> {
-    let source = source.filter(|source| **source != resource.place.file)?;
+fn through(added: Added<'_>) -> Option<String> {
+    let source = added.source.filter(|source| **source != added.resource.place.file)?;
     Some(format!(" (through {source})"))
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::layout::{self, Found, Holds};
-use super::memo::{Memo, Rendering};
+use super::memo::{self, Memo, Parts, Rendering};
 use super::rendered::{Origin, RenderedFile};
 use super::template::{Engine, Source, Sources};
 use super::typed::Decoded;
@@ -24,8 +24,8 @@ pub(crate) type Decode<'d> = &'d dyn Fn(&RenderedFile) -> Decoded;
 /// What the files of one stage rendered to.
 #[derive(Debug, Default)]
 pub(crate) struct Renderings {
-    /// Each rendering with the groups that it is for.
-    pub(crate) parts: Vec<(Arc<Rendering>, Vec<NodeGroup>)>,
+    /// Each file's renderings.
+    pub(crate) parts: Vec<Parts>,
     /// Mistakes that concern this stage and lie in no rendered file.
     pub(crate) problems: Vec<Problem>,
     /// Mistakes that concern every stage.
@@ -55,14 +55,20 @@ pub(crate) fn render(
     if everywhere.iter().any(|problem| UNPLACED.contains(&problem.rule.as_str())) {
         incomplete.extend(ResourceKind::ALL);
     }
-    let mut parts = Vec::new();
+    let mut parts = Vec::with_capacity(found.len());
+    let (key, mut now) = (run.hash(), memo::Run::with_capacity(found.len()));
+    let before = memo.last_run(key);
+    let mut before = memo::Beside::new(&before);
     for (file, content) in found.iter().filter_map(|f| Some((f, tree.files.get(f.path)?))) {
-        let made = run.file(file, content);
+        let known = before.get(file.path, content).cloned();
+        let made = known.unwrap_or_else(|| run.file(file, content).into());
         if made.iter().any(|(rendering, _)| !rendering.is_whole()) {
             incomplete.extend(file.holds.kinds());
         }
-        parts.extend(made);
+        now.put(file.path, content, made.clone());
+        parts.push(made);
     }
+    memo.keep_run(key, now);
     Renderings { parts, problems: values.problems, everywhere, incomplete }
 }
 
@@ -116,6 +122,20 @@ impl<'r> Run<'r> {
             differ: names().filter(|name| values.differ_for(name)).collect(),
             sources,
         }
+    }
+
+    /// Everything beside a file's path and content that its rendering may
+    /// depend on.
+    fn hash(&self) -> ContentHash {
+        let inputs = std::iter::once(("", &self.shared));
+        let groups = self.groups.iter().map(|(name, inputs)| (name.as_str(), inputs));
+        let inputs = inputs.chain(groups).flat_map(|(name, inputs)| {
+            let differs = self.differ.iter().any(|group| group.as_str() == name);
+            [name.as_bytes(), &inputs.hash.0, if differs { b"own" } else { b"" }]
+        });
+        let whole: &[u8] = &[u8::from(self.values_are_whole)];
+        let templates = self.sources.hash();
+        ContentHash::of_parts(inputs.chain([whole, &templates.0, self.envoys.as_bytes()]))
     }
 
     fn file(&self, file: &Found<'_>, content: &[u8]) -> Vec<(Arc<Rendering>, Vec<NodeGroup>)> {

@@ -4,7 +4,8 @@
 //! process before and after a restart, give the same names to the same
 //! content. `reconcile` builds snapshots; `xds` serves them untouched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
+use std::iter::Peekable;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -162,23 +163,44 @@ pub fn build_on(
     key: SnapshotKey,
     resources: &[Arc<Resource>],
 ) -> Snapshot {
-    let mut types: BTreeMap<TypeUrl, BTreeMap<ResourceName, Arc<Served>>> = BTreeMap::new();
-    for one in resources {
-        let known =
-            before.and_then(|before| before.types.get(&one.type_url)?.resources.get(&one.name));
-        let served = match known.filter(|known| known.hash == one.hash) {
-            Some(known) => known.clone(),
-            None => Arc::new(Served::of(one)),
+    let mut types: BTreeMap<&TypeUrl, (Known<'_>, Vec<(ResourceName, Arc<Served>)>)> =
+        BTreeMap::new();
+    for same_type in resources.chunk_by(|a, b| a.type_url == b.type_url) {
+        let Some(type_url) = same_type.first().map(|one| &one.type_url) else { continue };
+        let new = || {
+            let known = before.and_then(|before| before.types.get(type_url));
+            (Known::new(known.map(|known| &known.resources)), Vec::new())
         };
-        match types.get_mut(&one.type_url) {
-            Some(same_type) => drop(same_type.insert(served.name.clone(), served)),
-            None => {
-                let first = BTreeMap::from([(served.name.clone(), served)]);
-                types.insert(one.type_url.clone(), first);
-            }
-        }
+        let (known, all) = types.entry(type_url).or_insert_with(new);
+        all.extend(same_type.iter().map(|one| match known.find(one) {
+            Some(known) => (known.name.clone(), known.clone()),
+            None => (one.name.clone(), Arc::new(Served::of(one))),
+        }));
     }
-    Snapshot::on(before, key, types)
+    // From a sorted list, a map is made without a search.
+    let map = |(url, (_, all)): (&TypeUrl, (_, Vec<_>))| (url.clone(), all.into_iter().collect());
+    Snapshot::on(before, key, types.into_iter().map(map).collect())
+}
+
+/// What was served before, asked for mostly in the order of the names.
+struct Known<'b> {
+    all: Option<&'b BTreeMap<ResourceName, Arc<Served>>>,
+    ahead: Peekable<btree_map::Values<'b, ResourceName, Arc<Served>>>,
+}
+
+impl<'b> Known<'b> {
+    fn new(all: Option<&'b BTreeMap<ResourceName, Arc<Served>>>) -> Self {
+        let ahead = all.map(BTreeMap::values).unwrap_or_default().peekable();
+        Self { all, ahead }
+    }
+
+    /// The same resource, if it was served.
+    fn find(&mut self, one: &Resource) -> Option<&'b Arc<Served>> {
+        while self.ahead.next_if(|next| next.name < one.name).is_some() {}
+        let next = self.ahead.next_if(|next| next.name == one.name);
+        let known = next.or_else(|| self.all?.get(&one.name))?;
+        (known.hash == one.hash).then_some(known)
+    }
 }
 
 /// The two fields of a cluster that say which endpoints it asks for; a decoder

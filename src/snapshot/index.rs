@@ -6,11 +6,13 @@
 
 mod hosts;
 mod on_demand;
+mod routes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use self::hosts::Hosts;
+use self::routes::Left;
 use super::{Served, TypeSnapshot};
 use crate::model::ResourceName;
 
@@ -22,6 +24,8 @@ pub(super) struct Index {
     aliases: OnceLock<BTreeMap<ResourceName, ResourceName>>,
     hosts: OnceLock<Hosts>,
     on_demand: OnceLock<BTreeSet<ResourceName>>,
+    routes: OnceLock<BTreeSet<ResourceName>>,
+    left: Left,
 }
 
 impl Clone for Index {
@@ -70,5 +74,18 @@ impl TypeSnapshot {
     /// when a request needs them.
     pub fn routes_on_demand(&self) -> &BTreeSet<ResourceName> {
         self.index.on_demand.get_or_init(|| on_demand::routes(self.resources.values()))
+    }
+
+    /// Of listeners and scoped routes: the route configurations that they name.
+    pub fn routes_named(&self) -> &BTreeSet<ResourceName> {
+        self.index.routes.get_or_init(|| routes::named(self.resources.values()))
+    }
+
+    /// Of listeners and scoped routes: the route configurations that `from`
+    /// names and this state does not.
+    pub fn routes_left(&self, from: &Self) -> Arc<[ResourceName]> {
+        self.index.left.since(&from.version, || {
+            from.routes_named().difference(self.routes_named()).cloned().collect()
+        })
     }
 }

@@ -6,10 +6,11 @@
 //! behind the other, in any order, are the snapshot's stored form (`wire`).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Snapshot, wire};
+use super::{Served, Snapshot, wire};
 use crate::model::ResourceName;
 
 /// Up to so many things are stored whole: most repositories stay readable as
@@ -45,34 +46,64 @@ impl Snapshot {
     /// The stored form as a first file and the parts behind it, by number; a
     /// small snapshot has none.
     pub fn to_parts(&self) -> (Bytes, BTreeMap<u8, Bytes>) {
-        let all: Vec<_> = self.types.values().flat_map(|one| one.resources.values()).collect();
-        let Cut::Parts(parts) = cut(all.into_iter(), |one| &one.name) else {
-            return (self.to_bytes(), BTreeMap::new());
+        self.to_parts_on(None)
+    }
+
+    /// The same as [`Snapshot::to_parts`], taking over each part that is as it
+    /// was in another snapshot, whose stored parts are known.
+    pub fn to_parts_on(
+        &self,
+        before: Option<(&Self, &BTreeMap<u8, Bytes>)>,
+    ) -> (Bytes, BTreeMap<u8, Bytes>) {
+        let Cut::Parts(parts) = self.cut() else { return (self.to_bytes(), BTreeMap::new()) };
+        let before = before.and_then(|(before, stored)| match before.cut() {
+            Cut::Parts(parts) => Some((parts, stored)),
+            Cut::Whole(_) => None,
+        });
+        let known = |number: u8, resources: &[&Arc<Served>]| {
+            let (parts, stored) = before.as_ref()?;
+            let same = is_same(parts.get(&number)?, resources);
+            stored.get(&number).filter(|_| same).cloned()
         };
         let encoded = parts.into_iter().map(|(number, resources)| {
-            let len = resources.iter().map(|one| wire::entry_len(one)).sum();
-            let mut bytes = BytesMut::with_capacity(len);
-            resources.iter().for_each(|one| wire::put_entry(one, &mut bytes));
-            (number, bytes.freeze())
+            let part = known(number, &resources).unwrap_or_else(|| encoded(&resources));
+            (number, part)
         });
         (self.version_bytes(), encoded.collect())
     }
+
+    fn cut(&self) -> Cut<&Arc<Served>> {
+        let all: Vec<_> = self.types.values().flat_map(|one| one.resources.values()).collect();
+        cut(all.into_iter(), |one| &one.name)
+    }
 }
 
-/// One of 64, by FNV-1a: quick, and the same for ever.
+fn is_same(a: &[&Arc<Served>], b: &[&Arc<Served>]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| Arc::ptr_eq(a, b))
+}
+
+fn encoded(resources: &[&Arc<Served>]) -> Bytes {
+    let len = resources.iter().map(|one| wire::entry_len(one)).sum();
+    let mut bytes = BytesMut::with_capacity(len);
+    resources.iter().for_each(|one| wire::put_entry(one, &mut bytes));
+    bytes.freeze()
+}
+
+/// One of 64, by FNV-1a: quick, and the same for ever. Names that differ in
+/// their last letters differ in its lower bits only, so it is mixed once more.
 fn part(name: &ResourceName) -> u8 {
     let hash = name.0.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    // The upper bits are mixed best.
-    (hash >> 58) as u8
+    let mixed = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    (mixed >> 58) as u8
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::build;
     use crate::snapshot::testing::{cluster, key};
+    use crate::snapshot::{build, build_on};
 
     fn snapshot(count: usize, changed: usize) -> Snapshot {
         let version = |n| if n == changed { 2 } else { 1 };
@@ -106,6 +137,34 @@ mod tests {
         // Numbers 0 and 7 changed.
         assert!((1..=2).contains(&before.iter().filter(differ).count()));
         assert_eq!(before.len(), after.len());
+    }
+
+    #[test]
+    fn parts_are_taken_over_where_they_are_the_same() {
+        let all = |changed: usize| -> Vec<_> {
+            let version = |n| if n == changed { 2 } else { 1 };
+            (0..2000).map(|n| cluster(&format!("c{n}"), version(n))).collect()
+        };
+        let before = build(key("beta"), &all(0));
+        let (_, stored) = before.to_parts();
+        let after = build_on(Some(&before), key("beta"), &all(7));
+        let plain = after.to_parts();
+        let (first, parts) = after.to_parts_on(Some((&before, &stored)));
+        assert_eq!((&first, &parts), (&plain.0, &plain.1));
+        let taken = |(number, part): &(&u8, &Bytes)| stored[number].as_ptr() == part.as_ptr();
+        assert!((62..=63).contains(&parts.iter().filter(taken).count()));
+        // Of a small snapshot there is nothing to take over.
+        let small = build(key("beta"), &all(0)[..5]);
+        assert_eq!(after.to_parts_on(Some((&small, &BTreeMap::new()))), plain);
+    }
+
+    #[test]
+    fn names_that_are_much_alike_spread_over_all_parts() {
+        let (_, parts) = snapshot(2000, 0).to_parts();
+        assert_eq!(parts.len(), 64);
+        let largest = parts.values().map(Bytes::len).max().unwrap();
+        let all: usize = parts.values().map(Bytes::len).sum();
+        assert!(largest < all / 32, "{largest} of {all}");
     }
 
     #[test]

@@ -52,17 +52,20 @@ fn check_with(
     problems.into_iter().collect()
 }
 
-/// The names that are there.
-struct Names<'a>(BTreeSet<(ResourceKind, &'a str)>);
+/// The names that are there, sorted.
+struct Names<'a>(Vec<(ResourceKind, &'a str)>);
 
 impl<'a> Names<'a> {
     fn of(resources: &'a [Arc<Resource>]) -> Self {
         let named = |one: &'a Arc<Resource>| Some((one.type_url.kind()?, &*one.name.0));
-        Self(resources.iter().filter_map(named).collect())
+        let mut names: Vec<_> = resources.iter().filter_map(named).collect();
+        // They mostly are in order, and each is there once.
+        names.sort_unstable();
+        Self(names)
     }
 
     fn hold(&self, mention: &Mention) -> bool {
-        self.0.contains(&(mention.kind, mention.name.as_str()))
+        self.0.binary_search(&(mention.kind, mention.name.as_str())).is_ok()
     }
 
     /// A hint at the name of the same kind that is most like `mention`'s.

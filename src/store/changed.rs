@@ -87,6 +87,24 @@ pub(crate) fn trees(
     Ok(all)
 }
 
+/// Every file that differs between two revisions, as it is in the second;
+/// `None` where there is something new that is no file.
+pub(crate) fn files(
+    shared: &Shared,
+    reader: &mut Reader<'_>,
+    from: Revision,
+    to: Revision,
+) -> Result<Option<Vec<(FilePath, Option<Leaf>)>>, StoreError> {
+    let roots = (root(reader, from)?, root(reader, to)?);
+    let mut all = Vec::new();
+    let comparison = Comparison { entries_max: entries_max(shared), may_hold: &|_| true };
+    let plain = comparison.run(reader, roots, |path, _, after| {
+        all.push((path, after));
+        ControlFlow::Continue(())
+    })?;
+    Ok(plain.then_some(all))
+}
+
 fn compare(
     shared: &Shared,
     repo: &Repository,
@@ -113,7 +131,8 @@ fn compare(
     let comparison = Comparison { entries_max: entries_max(shared), may_hold: &may_hold };
     comparison.run(&mut reader, roots, |path, before, after| {
         if patterns.matches(&path) { visit(path, before, after) } else { ControlFlow::Continue(()) }
-    })
+    })?;
+    Ok(())
 }
 
 /// Two trees of the most files each may differ in all of them.
@@ -153,12 +172,16 @@ struct Comparison<'c> {
 type Difference<'t> = (&'t [u8], Option<Leaf>, Option<Leaf>);
 
 impl Comparison<'_> {
+    /// Visits every file that differs. False where there is something else in
+    /// `after` that was not in `before`: a link, a submodule, a name that no
+    /// path may have.
     fn run(
         &self,
         reader: &mut Reader<'_>,
         (before, after): (Option<Oid>, Option<Oid>),
         mut visit: impl FnMut(FilePath, Option<Leaf>, Option<Leaf>) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
+        let mut plain = true;
         let mut open = Vec::new();
         if before != after {
             open.push((String::new(), before, after));
@@ -180,18 +203,22 @@ impl Comparison<'_> {
                 )));
             }
             for (name, before, after) in found {
-                let Some(path) = child_path(&folder, name) else { continue };
+                let Some(path) = child_path(&folder, name) else {
+                    plain = false;
+                    continue;
+                };
+                plain &= after.is_none_or(|leaf| leaf.mode == Mode::Folder || leaf.mode.is_file());
                 let folders = (below(before), below(after));
                 if (folders.0.is_some() || folders.1.is_some()) && (self.may_hold)(path.as_str()) {
                     open.push((path.as_str().to_owned(), folders.0, folders.1));
                 }
                 let (before, after) = (file(before), file(after));
                 if before != after && visit(path, before, after).is_break() {
-                    return Ok(());
+                    return Ok(plain);
                 }
             }
         }
-        Ok(())
+        Ok(plain)
     }
 }
 

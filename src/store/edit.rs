@@ -59,7 +59,7 @@ impl Written {
                 content.len()
             )));
         }
-        let id = Object { kind: Kind::Blob, data: content.clone() }.id()?;
+        let id = shared.hashed.blob(&content)?;
         Ok(Self { id, content })
     }
 }

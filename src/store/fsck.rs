@@ -13,7 +13,7 @@ use super::files::RealFiles;
 use super::index::Index;
 use super::journal::Journal;
 use super::refs::Refs;
-use super::{audit, open, record, repository};
+use super::{audit, open, repository};
 
 const RESTORE: &str = "restore the folder from a backup";
 
@@ -51,7 +51,7 @@ pub fn fsck(dir: &Path) -> Result<Fsck, StoreError> {
     // A backup may lie where nothing can be written, and nobody has it open.
     let _lock = if dir.join("lock").exists() { Some(open::lock(dir)?) } else { None };
     let mut found = Fsck { repositories: 0, objects: 0, damage: Vec::new() };
-    found.journal(dir)?;
+    found.journal(dir);
     for name in repository::names(&RealFiles::default(), dir)? {
         found.repositories += 1;
         git::check(&mut found, &repository::git_dir(dir, &name));
@@ -71,28 +71,12 @@ impl Fsck {
         self.damage.push(Damage { file: file.into(), what: what.into(), remedy: remedy.into() });
     }
 
-    fn journal(&mut self, dir: &Path) -> Result<(), StoreError> {
+    fn journal(&mut self, dir: &Path) {
         let folder = dir.join("journal");
-        let replay = match Journal::replay(&RealFiles::default(), &folder) {
-            Ok(replay) => replay,
-            Err(error) => {
-                self.damaged(&folder, error.to_string(), RESTORE);
-                return Ok(());
-            }
-        };
-        let Some(torn) = replay.torn else { return Ok(()) };
-        let what = || format!("reading `{}`", torn.file.display());
-        let bytes = std::fs::read(&torn.file).map_err(failed(what()))?;
-        if !record::is_torn(bytes.get(torn.offset..).unwrap_or_default()) {
-            let what = format!(
-                "the last frame, at byte {}, is all there and not as it was written",
-                torn.offset
-            );
-            let remedy = "restore the folder from a backup; or start the server, which drops \
-                          the frame and with it what it may have acknowledged";
-            self.damaged(&torn.file, what, remedy);
+        // A torn tail is none: nobody was promised what is in it.
+        if let Err(error) = Journal::replay(&RealFiles::default(), &folder) {
+            self.damaged(&folder, error.to_string(), RESTORE);
         }
-        Ok(())
     }
 
     /// Looks through a copy: opening an index changes it.

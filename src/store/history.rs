@@ -89,7 +89,10 @@ fn select(
 fn read(reader: &mut Reader<'_>, revision: Revision) -> Result<CommitInfo, StoreError> {
     let id = reader.repo.commit(revision)?;
     let commit = reader.commit(id)?;
-    Ok(describe(revision, id, commit))
+    let info = describe(revision, id, commit);
+    // Whoever writes a commit elsewhere can put any header into it.
+    let is_ours = reader.repo.with_line(|line| line.is_ours(revision));
+    Ok(CommitInfo { origin: info.origin.filter(|_| is_ours), ..info })
 }
 
 fn describe(revision: Revision, id: CommitId, commit: Commit) -> CommitInfo {

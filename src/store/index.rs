@@ -138,7 +138,7 @@ impl Index {
                 commits.extend(value.as_chunks::<20>().0.iter().map(|id| CommitId(*id)));
             }
         }
-        let line = Line::new(commits, refs.begins.keys().copied().collect());
+        let line = refs.line(commits);
         let (_, ids) = self.hash(repo, &line);
         let holds = *seal == *seal_of(ids, refs);
         if !holds {

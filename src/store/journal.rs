@@ -35,7 +35,7 @@ pub(crate) struct Replayed {
     pub(crate) stamp: Option<Stamp>,
 }
 
-/// A tail that no frame is whole in: a crash cut it off before it was
+/// A tail that no frame is whole in: a crash tore it before it was
 /// acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Torn {
@@ -59,6 +59,12 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
+    /// Whether the record of this number, and all after it, are still here:
+    /// then nothing rests yet on their having reached another file.
+    pub(crate) fn holds(&self, number: u64) -> bool {
+        self.begins.is_some_and(|begins| begins.number <= number)
+    }
+
     fn take(&mut self, frame: record::Frame) {
         self.next_sequence = frame.sequence + 1;
         if let Some(stamp) = frame.stamp {
@@ -104,6 +110,9 @@ impl Journal {
                 return Err(damage(path, at, "its first frame is not whole"));
             }
             if at < bytes.len() {
+                if !record::is_torn(&bytes[at..], at) {
+                    return Err(changed(path, at));
+                }
                 let bytes = bytes.len() - at;
                 replay.torn = Some(Torn { file: path.clone(), offset: at, bytes });
             }
@@ -212,6 +221,21 @@ fn damage(path: &Path, offset: usize, why: &str) -> StoreError {
     )
 }
 
+/// The last frame is all there and not as it was written. Whether it was
+/// acknowledged nobody knows, so nobody but a person may give it up.
+fn changed(path: &Path, offset: usize) -> StoreError {
+    let file = path.display();
+    StoreError::damaged(
+        format!(
+            "the journal `{file}` is damaged at byte {offset}: its last frame is all there and \
+             not as it was written; `convoy fsck` checks the rest. Restore the folder from a \
+             backup, or give the frame up and with it what it may have acknowledged: \
+             truncate -s {offset} '{file}'"
+        ),
+        "the frame's checksum does not fit",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
@@ -286,6 +310,44 @@ mod tests {
             let text = firsts(folder.path()).unwrap_err().to_string();
             assert!(text.contains(&format!("damaged at byte {frame};")), "{text}");
             assert!(text.contains(&*path.to_string_lossy()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bit_that_flips_in_the_last_frame_is_damage_and_no_torn_tail() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, ends) = written(folder.path());
+        let bytes = std::fs::read(&path).unwrap();
+        for at in ends[1]..bytes.len() {
+            let mut bad = bytes.clone();
+            bad[at] ^= 1;
+            std::fs::write(&path, bad).unwrap();
+            let text = firsts(folder.path()).unwrap_err().to_string();
+            let remedy = format!("truncate -s {} '{}'", ends[1], path.display());
+            assert!(text.contains(&format!("damaged at byte {}:", ends[1])), "{at}: {text}");
+            assert!(text.contains("convoy fsck") && text.ends_with(&remedy), "{at}: {text}");
+        }
+        // The remedy is one.
+        std::fs::write(&path, &bytes[..ends[1]]).unwrap();
+        assert_eq!(firsts(folder.path()).unwrap(), (vec![1, 2], 0));
+    }
+
+    #[test]
+    fn a_last_frame_of_which_a_sector_never_reached_the_disk_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, ends) = written(folder.path());
+        let large = Record { pack: vec![7; 3000], ..record(4) };
+        let large = record::frame(5, &stamp(4), &[large.encode().unwrap()]).unwrap();
+        let bytes = [std::fs::read(&path).unwrap(), large].concat();
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(firsts(folder.path()).unwrap(), (vec![1, 2, 3, 4], 0));
+        for sector in ends[2] / 512..bytes.len().div_ceil(512) {
+            let mut bad = bytes.clone();
+            let piece = (sector * 512).max(ends[2])..((sector + 1) * 512).min(bytes.len());
+            bad[piece].fill(0);
+            std::fs::write(&path, bad).unwrap();
+            let torn = bytes.len() - ends[2];
+            assert_eq!(firsts(folder.path()).unwrap(), (vec![1, 2, 3], torn), "sector {sector}");
         }
     }
 

@@ -26,6 +26,7 @@ use super::audit::{AuditLog, AuditQuery};
 use super::cache::{CACHE_BYTES_MAX, ObjectCache};
 use super::error::{StoreError, failed};
 use super::files::Files;
+use super::hashed::Hashed;
 use super::hold::Hold;
 use super::hub::Hub;
 use super::index::Index;
@@ -65,6 +66,7 @@ pub(crate) struct Shared {
     pub(crate) files: Arc<dyn Files>,
     pub(crate) index: Index,
     pub(crate) cache: ObjectCache,
+    pub(crate) hashed: Hashed,
     pub(crate) audit: Arc<AuditLog>,
     /// Wakes those who wait for what is committed.
     pub(crate) hub: Hub,
@@ -163,7 +165,8 @@ pub(crate) fn open(
         files.create_dir(&dir.join(folder)).map_err(failed(what()))?;
     }
     files.sync_dir(dir).map_err(failed(what()))?;
-    let audit = Arc::new(AuditLog::open(&*files, &dir.join("audit"))?);
+    let replay = Journal::replay(&*files, &dir.join("journal"))?;
+    let audit = Arc::new(AuditLog::open(&*files, &dir.join("audit"), &replay)?);
     let shared = Arc::new(Shared {
         dir: dir.to_owned(),
         options,
@@ -171,6 +174,7 @@ pub(crate) fn open(
         files,
         index: index(&dir.join("index"))?,
         cache: ObjectCache::new(CACHE_BYTES_MAX),
+        hashed: Hashed::default(),
         audit,
         hub: Hub::default(),
         halted: AtomicBool::new(false),
@@ -181,7 +185,7 @@ pub(crate) fn open(
         repositories: RwLock::default(),
     });
     open_repositories(&shared)?;
-    let writer = recover(&shared)?;
+    let writer = recover(&shared, &replay)?;
     let (packer, packing) = packer::start(&shared).map_err(failed(what()))?;
     let writer = writer.with_packer(packer);
     let (queue, waiting) = mpsc::channel();
@@ -224,16 +228,14 @@ fn open_repositories(shared: &Shared) -> Result<(), StoreError> {
 }
 
 /// Replays the journal into the Git folders and begins an empty one.
-fn recover(shared: &Arc<Shared>) -> Result<Writer, StoreError> {
-    let folder = shared.dir.join("journal");
-    let replay = Journal::replay(&*shared.files, &folder)?;
+fn recover(shared: &Arc<Shared>, replay: &Replay) -> Result<Writer, StoreError> {
     if let Some(torn) = &replay.torn {
         tracing::warn!(
             file = %torn.file.display(), offset = torn.offset, bytes = torn.bytes,
             "dropped a torn journal tail, which a crash left before it was acknowledged"
         );
     }
-    check_begins(shared, &replay)?;
+    check_begins(shared, replay)?;
     let mut replaying = Replaying::new(shared, &replay.records);
     for (at, replayed) in replay.records.iter().enumerate() {
         replaying.record(at, replayed)?;
@@ -242,7 +244,7 @@ fn recover(shared: &Arc<Shared>) -> Result<Writer, StoreError> {
     if !replay.records.is_empty() {
         tracing::info!(records = replay.records.len(), "replayed the journal");
     }
-    begin(shared, &folder, &replay)
+    begin(shared, replay)
 }
 
 /// Holds the journal and the audit log against each other.
@@ -265,7 +267,7 @@ fn check_begins(shared: &Shared, replay: &Replay) -> Result<(), StoreError> {
     }
 }
 
-fn begin(shared: &Arc<Shared>, folder: &Path, replay: &Replay) -> Result<Writer, StoreError> {
+fn begin(shared: &Arc<Shared>, replay: &Replay) -> Result<Writer, StoreError> {
     let now = clock::now();
     if replay.next_number.is_none() {
         begin_audit(shared, now)?;
@@ -273,7 +275,8 @@ fn begin(shared: &Arc<Shared>, folder: &Path, replay: &Replay) -> Result<Writer,
     shared.audit.flush(&*shared.files)?;
     shared.audit.skip_to(replay.next_number.unwrap_or(0));
     let files = Arc::clone(&shared.files);
-    let journal = Journal::begin(files, folder, replay, &shared.audit.stamp(now))?;
+    let folder = shared.dir.join("journal");
+    let journal = Journal::begin(files, &folder, replay, &shared.audit.stamp(now))?;
     let mut writer = Writer::new(Arc::clone(shared), journal);
     let state = RepoName::state();
     if shared.repository(&state).is_err() {

@@ -7,10 +7,18 @@
 //!
 //! ```text
 //! frame  = "CVY2" | length u32 | sequence u64 | sha256[..16] of (magic, sequence, body) | body
-//! body   = stamp | count u32 | count × (length u32 | record)
+//! body   = stamp | count u32 | count × (length u32 | record) | 0xA5
 //! stamp  = number u64 | milliseconds since 1970 i64 | the audit entry before, hash
 //! record = length u32 | meta, JSON | count u32 | count × commit id | objects as a Git pack
 //! ```
+//!
+//! A crash leaves the last frame short, or with pieces that never reached the
+//! disk. A piece is what of the frame lies in one sector of the disk, and one
+//! that was not written reads as zeros. None that was written does: the first
+//! begins with the magic, the last ends with 0xA5, those between hold JSON,
+//! hashes and compressed objects. So a frame of full length that is not as it
+//! was written, and lacks no piece, was durable once and changed later: that
+//! is damage, and not to be taken for what nobody was promised.
 //!
 //! Frames that begin with "CVYF" were written before there was an audit log:
 //! they have no stamp, and the magic is not in their checksum.
@@ -25,6 +33,14 @@ use crate::model::{CommitId, ContentHash, Origin, RepoName};
 const MAGIC: &[u8; 4] = b"CVY2";
 const MAGIC_UNSTAMPED: &[u8; 4] = b"CVYF";
 const HEADER_BYTES: usize = 32;
+
+/// Ends a frame, so that its last piece on disk is never all zeros. More than
+/// one bit is set: one that flips leaves it so.
+const END: u8 = 0xA5;
+
+/// What a disk writes whole or not at all; those with larger sectors write
+/// several of these at once.
+const SECTOR_BYTES: usize = 512;
 
 /// Longer summaries are cut.
 const SUMMARY_CHARS_MAX: usize = 200;
@@ -179,7 +195,7 @@ pub(crate) fn frame(
     records: &[Vec<u8>],
 ) -> Result<Vec<u8>, StoreError> {
     let room: usize = records.iter().map(|record| record.len() + 4).sum();
-    let mut body = Vec::with_capacity(room + 52);
+    let mut body = Vec::with_capacity(room + 53);
     body.extend_from_slice(&stamp.number.to_le_bytes());
     body.extend_from_slice(&stamp.time.as_millisecond().to_le_bytes());
     body.extend_from_slice(&stamp.previous.0);
@@ -188,6 +204,7 @@ pub(crate) fn frame(
         put_length(&mut body, record.len())?;
         body.extend_from_slice(record);
     }
+    body.push(END);
     let mut bytes = Vec::with_capacity(body.len() + HEADER_BYTES);
     bytes.extend_from_slice(MAGIC);
     put_length(&mut bytes, body.len())?;
@@ -259,23 +276,42 @@ fn take_stamp(body: &[u8]) -> Option<(Stamp, &[u8])> {
     Some((Stamp { number, time, previous: ContentHash(*previous) }, rest))
 }
 
-/// Whether bytes that hold no whole frame are what a crash leaves of one that
-/// was being appended: the beginning of a frame, cut short. Whatever else they
-/// are, they were not left so by a crash.
-pub(crate) fn is_torn(bytes: &[u8]) -> bool {
+/// Whether bytes at `offset` of a file, up to its end, that hold no whole frame
+/// are what a crash leaves of one that was being appended: cut short, or with
+/// pieces missing. Whatever else they are, they were not left so by a crash.
+pub(crate) fn is_torn(bytes: &[u8], offset: usize) -> bool {
+    if pieces(bytes, offset).any(|piece| piece.iter().all(|byte| *byte == 0)) {
+        return true;
+    }
+    let Some((magic, rest)) = bytes.split_first_chunk::<4>() else {
+        return is_magic_cut(bytes);
+    };
+    let domain: &[u8] = match magic {
+        MAGIC => MAGIC,
+        MAGIC_UNSTAMPED => &[],
+        _ => return false,
+    };
     let header = || {
-        let rest = bytes.strip_prefix(MAGIC)?;
         let (length, rest) = take_length(rest)?;
         let (sequence, rest) = rest.split_first_chunk::<8>()?;
         let (sum, body) = rest.split_first_chunk::<16>()?;
         Some((length, u64::from_le_bytes(*sequence), *sum, body))
     };
-    match header() {
-        Some((length, sequence, sum, body)) => {
-            body.len() < length && sum != checksum(MAGIC, sequence, body)
-        }
-        None => bytes.len() < HEADER_BYTES && MAGIC.starts_with(&bytes[..bytes.len().min(4)]),
-    }
+    header().is_none_or(|(length, sequence, sum, body)| {
+        // A body that is whole has a length that is wrong.
+        body.len() < length && sum != checksum(domain, sequence, body)
+    })
+}
+
+/// What of the bytes lies in each sector.
+fn pieces(bytes: &[u8], offset: usize) -> impl Iterator<Item = &[u8]> {
+    let first = (SECTOR_BYTES - offset % SECTOR_BYTES).min(bytes.len());
+    let (first, rest) = bytes.split_at(first);
+    std::iter::once(first).chain(rest.chunks(SECTOR_BYTES))
+}
+
+fn is_magic_cut(bytes: &[u8]) -> bool {
+    MAGIC.starts_with(bytes) || MAGIC_UNSTAMPED.starts_with(bytes)
 }
 
 /// Whether a file that begins so may be from before there was an audit log:
@@ -354,6 +390,30 @@ mod tests {
             bad[at] ^= 0x40;
             assert!(read_frame(&bad).is_none(), "byte {at}");
             assert!(read_frame(&bytes[..at]).is_none(), "length {at}");
+        }
+    }
+
+    #[test]
+    fn a_frame_that_lacks_a_piece_is_torn_and_one_with_a_flipped_bit_is_not() {
+        let large = Record { pack: (0..3000_u32).map(|n| (n % 251) as u8).collect(), ..record(1) };
+        let small = Record::create(&RepoName::state(), &Origin::system());
+        for (record, offset) in [(&large, 0), (&large, 100), (&large, 511), (&small, 300)] {
+            let whole = frame(1, &stamp(), &[record.encode().unwrap()]).unwrap();
+            for at in 0..whole.len() {
+                for bit in [1, 0x80] {
+                    let mut bad = whole.clone();
+                    bad[at] ^= bit;
+                    assert!(!is_torn(&bad, offset), "byte {at} at {offset}");
+                }
+                assert!(is_torn(&whole[..at], offset), "cut to {at} at {offset}");
+            }
+            let mut at = 0;
+            for length in pieces(&whole, offset).map(<[u8]>::len).collect::<Vec<_>>() {
+                let mut bad = whole.clone();
+                bad[at..at + length].fill(0);
+                assert!(is_torn(&bad, offset), "piece at {at} of {offset}");
+                at += length;
+            }
         }
     }
 

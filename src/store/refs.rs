@@ -5,8 +5,10 @@
 //! commit of each first-parent line the repository has followed, and
 //! `refs/convoy/end/<revision>` the last commit of each that was replaced:
 //! together they let revisions be counted from Git alone, and keep replaced
-//! commits from being collected as rubbish. Refs of other names are left as
-//! they are.
+//! commits from being collected as rubbish. `refs/convoy/taken/<first>-<last>`
+//! says of a run of revisions that their commits came from elsewhere: whoever
+//! wrote those could put anything into their headers. Refs of other names are
+//! left as they are.
 //!
 //! The header's last word is a sum of the other lines, so that a changed bit is
 //! noticed; Git passes over words there that it doesn't know. A file that Git
@@ -23,6 +25,7 @@ use crate::model::{CommitId, ContentHash, Revision};
 const MAIN: &str = "refs/heads/main";
 const BEGIN: &str = "refs/convoy/begin/";
 const END: &str = "refs/convoy/end/";
+const TAKEN: &str = "refs/convoy/taken/";
 
 const HEADER: &str = "# pack-refs with: peeled fully-peeled sorted ";
 const SUM: &str = "convoy-sum:";
@@ -35,6 +38,9 @@ pub(crate) struct Refs {
     pub(crate) begins: BTreeMap<u64, CommitId>,
     /// Last commits of replaced segments by their revision.
     pub(crate) ends: BTreeMap<u64, CommitId>,
+    /// Last commits of runs of revisions that were taken over, by the first
+    /// and last revision of each.
+    taken: BTreeMap<(u64, u64), CommitId>,
     /// Lines that are not ours.
     others: BTreeMap<String, String>,
 }
@@ -75,6 +81,9 @@ impl Refs {
             let numbered = |prefix| name.strip_prefix(prefix).and_then(|n: &str| n.parse().ok());
             match (commit, numbered(BEGIN), numbered(END)) {
                 (Some(commit), ..) if name == MAIN => refs.main = Some(commit),
+                (Some(commit), ..) if run_of(name).is_some() => {
+                    refs.taken.extend(run_of(name).map(|run| (run, commit)));
+                }
                 (Some(commit), Some(revision), _) => {
                     refs.begins.insert(revision, commit);
                 }
@@ -105,7 +114,15 @@ impl Refs {
                 mark(|refs| &mut refs.ends, *begin - 1);
             }
         }
+        let taken = line.taken().iter();
+        refs.taken.extend(taken.filter_map(|run| Some((*run, line.commit(Revision(run.1))?))));
         refs
+    }
+
+    /// The line of these commits, one for each revision.
+    pub(crate) fn line(&self, commits: Vec<CommitId>) -> Line {
+        let begins = self.begins.keys().copied().collect();
+        Line::new(commits, begins).with_taken(self.taken.keys().copied().collect())
     }
 
     /// Writes the refs durably.
@@ -125,6 +142,8 @@ impl Refs {
         }
         self.begins.iter().for_each(|(revision, id)| put(format!("{BEGIN}{revision}"), id));
         self.ends.iter().for_each(|(revision, id)| put(format!("{END}{revision}"), id));
+        let runs = self.taken.iter();
+        runs.for_each(|((first, last), id)| put(format!("{TAKEN}{first}-{last}"), id));
         let mut text = String::new();
         for line in lines.values() {
             text.push_str(line);
@@ -132,6 +151,12 @@ impl Refs {
         }
         format!("{HEADER}{SUM}{} \n{text}", ContentHash::of(text.as_bytes()).short())
     }
+}
+
+/// The revisions that a ref says were taken over.
+fn run_of(name: &str) -> Option<(u64, u64)> {
+    let (first, last) = name.strip_prefix(TAKEN)?.split_once('-')?;
+    Some((first.parse().ok()?, last.parse().ok()?))
 }
 
 fn check_sum(text: &str) -> Result<(), &'static str> {
@@ -162,6 +187,10 @@ mod tests {
         assert_eq!(refs.begins, BTreeMap::from([(1, id(1)), (3, id(1))]));
         assert_eq!(refs.ends, BTreeMap::from([(2, id(2))]));
         assert_eq!(Refs::parse(&refs.text()), refs);
+        let line = line.with_taken(vec![(1, 1), (3, 3)]);
+        let marked = Refs::of(&line, refs.clone());
+        assert_eq!(Refs::parse(&marked.text()), marked);
+        assert_eq!(marked.line(line.commits().to_vec()).taken(), [(1, 1), (3, 3)]);
         assert!(refs.text().ends_with(&tag), "{}", refs.text());
     }
 

@@ -18,9 +18,10 @@ use super::error::{StoreError, failed};
 use super::files::{self, Files};
 use super::hub::Watchers;
 use super::index::Index;
-use super::line::Line;
+use super::line::{Line, Source};
 use super::object::{self, Commit, Kind, Mode, Object, Oid};
 use super::quota::Bounds;
+use super::record::{Act, Record};
 use super::refs::Refs;
 use super::touched::Touched;
 use crate::model::{CommitId, ContentHash, FilePath, RepoName, Revision};
@@ -254,7 +255,7 @@ impl Repository {
             }
             commits.extend(segment.into_iter().rev());
         }
-        Ok(Line::new(commits, refs.begins.keys().copied().collect()))
+        Ok(refs.line(commits))
     }
 
     /// Reads objects of this repository.
@@ -351,17 +352,16 @@ impl Repository {
     /// Adds durable revisions and the files that each of them touched, as far
     /// as that is known (else nothing); `None` if they contradict what is there.
     /// Watchers are told apart, after the writer was answered.
-    pub(crate) fn apply(
-        &self,
-        first: u64,
-        begins: bool,
-        commits: &[CommitId],
-        touched: Vec<Vec<FilePath>>,
-    ) -> Option<Head> {
+    pub(crate) fn apply(&self, record: &Record, touched: Vec<Vec<FilePath>>) -> Option<Head> {
         // Whoever sees a revision finds what it touched.
-        self.touched.extend(first, touched);
+        self.touched.extend(record.first, touched);
+        let source = match record.act {
+            Act::Head => Source::Elsewhere,
+            _ => Source::Here,
+        };
         let mut line = self.line.write().unwrap_or_else(PoisonError::into_inner);
-        line.extend(first, begins, commits).then(|| line.head())
+        let fits = line.extend(record.first, record.begins, &record.commits, source);
+        fits.then(|| line.head())
     }
 
     /// Tells what the folder or the overlay has, as of now: what comes later

@@ -181,13 +181,24 @@ pub(crate) enum Loss {
     Content,
     /// Names stay, content is cut in the middle and its last byte is wrong.
     Torn,
+    /// Names and lengths stay, and of the sectors of what was not synced only
+    /// the even ones, or only the odd ones, reached the disk.
+    EvenSectors,
+    OddSectors,
     /// Names that were not synced stay but for those of packs: a folder's
     /// names needn't reach the disk in the order they were made.
     Packs,
 }
 
-pub(crate) const LOSSES: [Loss; 5] =
-    [Loss::None, Loss::All, Loss::Content, Loss::Torn, Loss::Packs];
+pub(crate) const LOSSES: [Loss; 7] = [
+    Loss::None,
+    Loss::All,
+    Loss::Content,
+    Loss::Torn,
+    Loss::EvenSectors,
+    Loss::OddSectors,
+    Loss::Packs,
+];
 
 #[derive(Debug, Default, Clone)]
 struct Node {
@@ -309,6 +320,8 @@ impl Disk {
                 Loss::None | Loss::Packs => node.content.clone(),
                 Loss::All | Loss::Content => node.content[..node.synced].to_vec(),
                 Loss::Torn => torn(node),
+                Loss::EvenSectors => with_sectors(node, 0),
+                Loss::OddSectors => with_sectors(node, 1),
             };
             if root.join(path).parent().is_some_and(Path::is_dir) {
                 std::fs::write(root.join(path), content).unwrap();
@@ -324,6 +337,18 @@ fn torn(node: &Node) -> Vec<u8> {
         && let Some(last) = content.last_mut()
     {
         *last ^= 0x55;
+    }
+    content
+}
+
+/// The whole length, with zeros in every sector that did not reach the disk.
+fn with_sectors(node: &Node, kept: usize) -> Vec<u8> {
+    const SECTOR_BYTES: usize = 512;
+    let mut content = node.content.clone();
+    for (at, byte) in content.iter_mut().enumerate().skip(node.synced) {
+        if at / SECTOR_BYTES % 2 != kept {
+            *byte = 0;
+        }
     }
     content
 }

@@ -76,6 +76,23 @@ fn upstream(dir: &Path) -> PathBuf {
     up
 }
 
+/// A commit on top of the upstream's head, made as nobody's `git` makes one:
+/// it says that Convoy made it for somebody.
+fn forged(up: &Path, by: &Origin) -> Fetched {
+    let rev = |name: &str| git(up, &["rev-parse", name]);
+    let who = "Convoy <convoy@localhost> 1700000000 +0000";
+    let text = format!(
+        "tree {}\nparent {}\nauthor {who}\ncommitter {who}\nconvoy-origin {}\n\nforged\n",
+        rev("HEAD^{tree}"),
+        rev("HEAD"),
+        serde_json::to_string(by).unwrap()
+    );
+    std::fs::write(up.join("forged"), text).unwrap();
+    let id = git(up, &["hash-object", "-t", "commit", "-w", "forged"]);
+    git(up, &["reset", "-q", "--hard", &id]);
+    head_of(up)
+}
+
 /// Uses everything that writes, and notes every head it was promised.
 async fn work(dir: &Path, outside: &Path) -> Vec<Op> {
     let (store, files) = open_sim(dir);
@@ -166,8 +183,11 @@ fn check_after_crash(ops: &[Op], loss: Loss, fsck: bool, index: &Index) {
     }
     for repo in store.repositories() {
         claims_nothing_that_is_not_there(&store.git_dir(&repo));
+        let open = store.inner.shared.repository(&repo).unwrap();
         for revision in 1..=store.head(&repo).unwrap().revision.0 {
             store.tree(&repo, Revision(revision)).unwrap();
+            let is_ours = open.with_line(|line| line.is_ours(Revision(revision)));
+            assert_eq!(is_ours, repo.as_str() != "mesh/config", "{repo} {revision}");
         }
     }
     if fsck {
@@ -337,6 +357,35 @@ async fn revisions_are_counted_in_git_alone_when_the_index_is_gone() {
     assert_eq!(before.iter().map(Vec::len).collect::<Vec<_>>(), [8, 5, 1]);
 }
 
+#[tokio::test]
+async fn what_a_foreign_commit_says_of_who_made_it_here_is_not_believed() {
+    let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (store, _) = open_sim(dir.path());
+    let repo = RepoName::new("mesh/config").unwrap();
+    store.create(&repo).await.unwrap();
+    let up = upstream(outside.path());
+    let by = Origin { name: "eve".into(), ..Origin::system() };
+    store.adopt(&repo, &forged(&up, &by)).await.unwrap();
+    store.commit(&repo, write("a", "here")).await.unwrap();
+    let origins = |store: &Store| -> Vec<Option<Origin>> {
+        let all = store.history(&repo, None, None, 100).unwrap().into_iter();
+        assert_eq!(store.info(&repo, Revision(4)).unwrap().message, "forged\n");
+        all.rev().map(|info| info.origin).collect()
+    };
+    let expect = [None, None, None, None, Some(Origin::system())];
+    assert_eq!(origins(&store), expect);
+    store.close().await.unwrap();
+    drop(store);
+    for without_index in [false, true] {
+        if without_index {
+            std::fs::remove_dir_all(dir.path().join("index")).unwrap();
+        }
+        let store = Store::open(dir.path(), StoreOptions::default()).unwrap();
+        assert_eq!(origins(&store), expect, "without index: {without_index}");
+        git(&store.git_dir(&repo), &["fsck", "--strict", "--no-dangling"]);
+    }
+}
+
 /// Writes, checkpoints, makes and purges; gives what was acknowledged of the
 /// one repository that stays.
 async fn toil(store: &Store) -> Vec<Result<Head, StoreError>> {
@@ -496,4 +545,58 @@ async fn versions_of_a_large_folder_cost_what_changed() {
         assert_eq!(store.tree(&repo, Revision(revision)).unwrap().source.files.len(), 5000);
     }
     assert_eq!(store.read(&repo, Revision(53), &path("many/file-00089")).unwrap(), "z");
+}
+
+#[tokio::test]
+async fn a_tree_made_from_another_is_the_tree_that_is_read() {
+    let (dir, upstream) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let up = upstream.path();
+    git(up, &["init", "-q", "-b", "main"]);
+    let put = |file: &str, text: &str| {
+        let file = up.join(file);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    };
+    let commit = || {
+        git(up, &["add", "-A"]);
+        git(up, &["commit", "-q", "--allow-empty", "-m", "change"]);
+    };
+    let run = |words: &[&str]| drop(git(up, words));
+    let steps: [&dyn Fn(); 9] = [
+        &|| put("a/b/c.yaml", "1"),
+        &|| (0..40).for_each(|n| put(&format!("many/f{n}"), "x")),
+        &|| put("a/b/c.yaml", "2"),
+        &|| run(&["mv", "many", "other"]),
+        &|| {
+            put("tool", "#!/bin/sh");
+            run(&["add", "tool"]);
+            run(&["update-index", "--chmod=+x", "tool"]);
+        },
+        // A folder where a file was.
+        &|| {
+            std::fs::remove_file(up.join("a/b/c.yaml")).unwrap();
+            put("a/b/c.yaml/d", "3");
+        },
+        &|| std::os::unix::fs::symlink("a", up.join("link")).unwrap(),
+        &|| put("large", &"x".repeat(5000)),
+        &|| std::fs::remove_file(up.join("link")).unwrap(),
+    ];
+    let options = StoreOptions { file_bytes_max: 4096, ..StoreOptions::default() };
+    let store = Store::open(dir.path(), options).unwrap();
+    let repo = RepoName::new("mesh/config").unwrap();
+    store.create(&repo).await.unwrap();
+    for step in steps {
+        step();
+        commit();
+        store.import(&repo, &head_of(up)).await.unwrap();
+    }
+    let last = store.head(&repo).unwrap().revision.0;
+    assert!(last >= steps.len() as u64);
+    for (from, to) in (0..=last).flat_map(|from| (0..=last).map(move |to| (from, to))) {
+        let before = store.tree(&repo, Revision(from)).unwrap();
+        let whole = store.tree(&repo, Revision(to)).unwrap();
+        let made = store.tree_on(&repo, Revision(to), (Revision(from), &before)).unwrap();
+        assert_eq!(made.source, whole.source, "{from} → {to}");
+        assert_eq!(made.skipped, whole.skipped, "{from} → {to}");
+    }
 }

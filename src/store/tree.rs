@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 
+use super::changed;
 use super::entries::Leaf;
 use super::error::StoreError;
 use super::object::{Kind, Mode, Object};
@@ -27,35 +28,88 @@ pub(crate) fn tree(
 ) -> Result<TreeAt, StoreError> {
     let repo = shared.repository(repo)?;
     let mut at = TreeAt { source: SourceTree::default(), skipped: Vec::new() };
-    let mut bytes_left = TREE_BYTES_MAX;
+    let mut room = Room { repo: &repo, revision, bytes_left: TREE_BYTES_MAX };
     Walk::of(shared, &repo, revision).run(|reader, met| {
-        let (path, entry) = match met {
-            Met::File(path, entry) => (path, entry),
-            Met::Skipped(problem) => {
-                at.skipped.push(problem);
-                return Ok(());
-            }
-            Met::Folder(_) => return Ok(()),
-        };
-        let bytes = reader.size(&entry.id)?;
+        match met {
+            Met::File(path, leaf) => room.put(shared, reader, &mut at, path, leaf)?,
+            Met::Skipped(problem) => at.skipped.push(problem),
+            Met::Folder(_) => {}
+        }
+        Ok(())
+    })?;
+    Ok(at)
+}
+
+/// As [`tree`], made from the tree of another revision by reading only what
+/// differs, where that is possible.
+pub(crate) fn tree_on(
+    shared: &Shared,
+    name: &RepoName,
+    revision: Revision,
+    (from, before): (Revision, &TreeAt),
+) -> Result<TreeAt, StoreError> {
+    // What was left out is told of by place, which a comparison doesn't know.
+    if !before.skipped.is_empty() {
+        return tree(shared, name, revision);
+    }
+    let repo = shared.repository(name)?;
+    let mut reader = shared.reader(&repo);
+    let Some(differs) = changed::files(shared, &mut reader, from, revision)? else {
+        return tree(shared, name, revision);
+    };
+    let mut at = before.clone();
+    for (path, _) in &differs {
+        at.source.files.remove(path);
+        at.source.executables.remove(path);
+    }
+    let bytes: u64 = at.source.files.values().map(|content| content.len() as u64).sum();
+    let bytes_left = TREE_BYTES_MAX.saturating_sub(bytes);
+    let mut room = Room { repo: &repo, revision, bytes_left };
+    for (path, leaf) in differs.into_iter().filter_map(|(path, leaf)| Some((path, leaf?))) {
+        room.put(shared, &mut reader, &mut at, path, leaf)?;
+    }
+    if at.source.files.len() > shared.options.files_max {
+        // It says so in its own words.
+        return tree(shared, name, revision);
+    }
+    Ok(at)
+}
+
+/// What the files that are still to come may have.
+struct Room<'r> {
+    repo: &'r Repository,
+    revision: Revision,
+    bytes_left: u64,
+}
+
+impl Room<'_> {
+    /// Reads a file into the tree, or says why not.
+    fn put(
+        &mut self,
+        shared: &Shared,
+        reader: &mut Reader<'_>,
+        at: &mut TreeAt,
+        path: FilePath,
+        leaf: Leaf,
+    ) -> Result<(), StoreError> {
+        let bytes = reader.size(&leaf.id)?;
         if bytes > shared.options.file_bytes_max {
             at.skipped.push(too_large(&path, bytes, shared.options.file_bytes_max));
             return Ok(());
         }
-        bytes_left = bytes_left.checked_sub(bytes).ok_or_else(|| {
-            let repo = &repo.name;
+        self.bytes_left = self.bytes_left.checked_sub(bytes).ok_or_else(|| {
+            let (repo, revision) = (&self.repo.name, self.revision);
             StoreError::Limit(format!(
                 "revision {revision} of `{repo}` has more than {TREE_BYTES_MAX} bytes of files"
             ))
         })?;
-        let content = reader.object(&entry.id)?.data;
-        if entry.mode == Mode::Executable {
+        let content = reader.object(&leaf.id)?.data;
+        if leaf.mode == Mode::Executable {
             at.source.executables.insert(path.clone());
         }
         at.source.files.insert(path, content);
         Ok(())
-    })?;
-    Ok(at)
+    }
 }
 
 /// Paths and sizes of the files below `folder`.

@@ -471,7 +471,7 @@ pub(crate) fn apply(
     record: &Record,
     touched: Vec<Vec<FilePath>>,
 ) -> Result<Head, StoreError> {
-    repo.apply(record.first, record.begins, &record.commits, touched).ok_or_else(|| {
+    repo.apply(record, touched).ok_or_else(|| {
         let what = format!("applying revision {} of `{}`", record.first, record.repo);
         StoreError::damaged(what, "the record contradicts the repository")
     })

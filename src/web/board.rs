@@ -421,6 +421,7 @@ pub(crate) mod tests {
             matrix: results.iter().map(result).collect(),
             verified: BTreeMap::new(),
             held_seconds: BTreeMap::new(),
+            mails: BTreeSet::new(),
         }
     }
 

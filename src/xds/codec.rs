@@ -9,12 +9,16 @@
 use std::marker::PhantomData;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use envoy_types::pb::envoy::service::discovery::v3::{ResourceError, ResourceName as ProtoName};
+use envoy_types::pb::google::rpc::Status;
 use http_body_util::BodyExt as _;
 use prost::Message;
+use tonic::Code;
 use tonic::body::Body;
 
 use super::Refusal;
 use super::session::{Outgoing, Protocol};
+use crate::model::ResourceName;
 use crate::snapshot::wire::{field_len, put_field};
 
 /// The largest request: the initial versions of some 500,000 resources.
@@ -33,6 +37,8 @@ const TYPE_URL: u32 = 4;
 const NONCE: u32 = 5;
 const REMOVED: u32 = 6;
 const CONTROL_PLANE_IDENTIFIER: u32 = 1;
+/// In a state-of-the-world response; an incremental one needs none.
+const ERRORS: u32 = 7;
 
 /// A response in gRPC's framing: the stream's own bytes, then shared ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +86,7 @@ impl Outgoing {
             + field_len(TYPE_URL, self.type_url.0.len())
             + field_len(NONCE, self.nonce.len())
             + removed.sum::<usize>()
+            + self.missing.iter().map(|name| field_len(ERRORS, missing(name).len())).sum::<usize>()
             + if self.introduces { introduction } else { 0 }
     }
 
@@ -89,6 +96,7 @@ impl Outgoing {
         put_field(TYPE_URL, self.type_url.0.as_bytes(), to);
         put_field(NONCE, self.nonce.as_bytes(), to);
         self.removed.iter().for_each(|name| put_field(REMOVED, name.0.as_bytes(), to));
+        self.missing.iter().for_each(|name| put_field(ERRORS, &missing(name), to));
         if self.introduces {
             let mut inner = Vec::with_capacity(IDENTIFIER.len() + 2);
             put_field(CONTROL_PLANE_IDENTIFIER, IDENTIFIER, &mut inner);
@@ -104,6 +112,19 @@ impl Outgoing {
             Protocol::Delta => 7,
         }
     }
+}
+
+/// The error that there is no resource of this name.
+fn missing(name: &ResourceName) -> Vec<u8> {
+    let error = ResourceError {
+        resource_name: Some(ProtoName { name: name.to_string(), ..ProtoName::default() }),
+        error_detail: Some(Status {
+            code: Code::NotFound.into(),
+            message: "nothing of this name is served to this node".into(),
+            ..Status::default()
+        }),
+    };
+    error.encode_to_vec()
 }
 
 /// The requests of a stream, read from its body.
@@ -176,7 +197,7 @@ mod tests {
     use hyper::body::Frame as Piece;
 
     use super::*;
-    use crate::model::{ResourceKind, ResourceName};
+    use crate::model::ResourceKind;
     use crate::snapshot::testing::{cluster, key};
 
     fn outgoing(protocol: Protocol) -> Outgoing {
@@ -189,6 +210,7 @@ mod tests {
             resources: snapshot.types[&clusters].resources.values().cloned().collect(),
             type_url: clusters,
             removed: Vec::new(),
+            missing: Vec::new(),
             introduces: true,
         }
     }
@@ -212,6 +234,20 @@ mod tests {
         assert_eq!(read.control_plane.unwrap().identifier, "convoy");
         let bodies: Vec<_> = read.resources.iter().map(|any| any.value.clone()).collect();
         assert_eq!(bodies, outgoing.resources.iter().map(|r| r.body()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_is_missing_reads_back_as_errors() {
+        let missing = ["x", "y"].map(|name| ResourceName(name.into())).to_vec();
+        let outgoing = Outgoing { missing, ..outgoing(Protocol::Sotw) };
+        let read = DiscoveryResponse::decode(bytes(&outgoing).as_slice()).unwrap();
+        assert_eq!((read.nonce.as_str(), read.resources.len()), ("n", 2));
+        let error = |one: &ResourceError| {
+            let name = one.resource_name.as_ref().map(|name| name.name.clone());
+            (name.unwrap(), one.error_detail.as_ref().unwrap().code)
+        };
+        let errors: Vec<_> = read.resource_errors.iter().map(error).collect();
+        assert_eq!(errors, [("x".to_owned(), 5), ("y".to_owned(), 5)]);
     }
 
     #[test]

@@ -56,6 +56,11 @@ impl Guard {
         self.tls.as_ref()
     }
 
+    /// What every caller looks at, to be followed for all of them at once.
+    pub(super) fn changes(&self) -> Changes {
+        Changes { credentials: self.credentials.clone(), trust: self.tls.as_ref().map(Tls::trust) }
+    }
+
     /// Lets a caller in by the headers of the request and what the connection
     /// tells. A token that is given counts before a certificate.
     pub(super) fn admit(&self, headers: &HeaderMap, peer: &Peer) -> Result<Caller, Refusal> {
@@ -80,6 +85,19 @@ impl Guard {
         caller.grant = caller.find(clock::now())?;
         caller.ends = caller.end(clock::now());
         Ok(caller)
+    }
+}
+
+/// Who may do what, as it changes.
+pub(super) struct Changes {
+    credentials: watch::Receiver<Arc<Credentials>>,
+    trust: Option<watch::Receiver<Trust>>,
+}
+
+impl Changes {
+    /// Resolves at the next one.
+    pub(super) async fn next(&mut self) {
+        either(&mut self.credentials, self.trust.as_mut()).await;
     }
 }
 
@@ -184,17 +202,7 @@ impl Caller {
 
     /// Resolves when [`Caller::renew`] is to be called.
     pub(super) async fn changed(&mut self) {
-        let (credentials, trust) = (&mut self.guard.credentials, &mut self.trust);
-        let trusted = async {
-            match trust {
-                Some(trust) => followed(trust).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = followed(credentials) => {}
-            () = trusted => {}
-        }
+        either(&mut self.guard.credentials, self.trust.as_mut()).await;
     }
 
     /// Looks anew at what they came with. True where they may see something
@@ -271,6 +279,23 @@ fn named(certificate: &Certificate) -> String {
     let names = certificate.names().iter().map(|name| name.as_str());
     let names = names.take(5).collect::<Vec<_>>().join("`, `");
     if names.is_empty() { "no name".into() } else { names }
+}
+
+/// Resolves when other credentials count, or others are trusted.
+async fn either(
+    credentials: &mut watch::Receiver<Arc<Credentials>>,
+    trust: Option<&mut watch::Receiver<Trust>>,
+) {
+    let trusted = async {
+        match trust {
+            Some(trust) => followed(trust).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = followed(credentials) => {}
+        () = trusted => {}
+    }
 }
 
 /// Resolves at the next change; never where nobody can make one any more.

@@ -371,12 +371,13 @@ impl Hub {
                     self.report(Report::Acked { key, node, type_url, version });
                 }
             }
-            Answer::Nacked { version, message, resources } => {
+            Answer::Nacked { version, message, resources, superseded } => {
                 counts.nacked(&type_url);
-                if let Some(latest) = latest {
+                // What is about older content only says nothing of the newest.
+                if let Some(latest) = latest.filter(|_| !superseded) {
                     latest.refused();
+                    standing.seat().unsettle();
                 }
-                standing.seat().unsettle();
                 let names = resources.iter().map(|name| &*name.0).collect::<Vec<_>>().join(" ");
                 // A fleet that refuses one thing is one line, not a thousand.
                 match self.remember(&type_url, &message) {

@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use futures_util::{Stream, StreamExt as _};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use http_body_util::StreamBody;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::Status;
@@ -22,6 +23,7 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tower::ServiceExt as _;
 
+use super::bell::Bell;
 use super::codec::Requests;
 use super::guard::{Caller, Guard};
 use super::method::Method;
@@ -43,6 +45,9 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// An Envoy that does not aggregate opens one stream per name.
 const MAX_STREAMS_PER_CONNECTION: u32 = 10_000;
+/// Connections that wait to be accepted; the kernel may allow fewer
+/// (`net.core.somaxconn`, 4,096 by default).
+const WAITING_MAX: u32 = 16_384;
 /// How long streams may take to end.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -50,6 +55,21 @@ const GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 #[error("the xDS server ended")]
 pub struct XdsError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// Listens on `address` for a fleet that comes all at once. With the usual
+/// 1,024 places for connections that wait to be accepted, the 2,000th Envoy of
+/// a restart would be turned away, and try again after one, three and seven
+/// seconds.
+///
+/// # Errors
+/// The address can't be listened on.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart must not wait for the connections of the last run to be gone.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING_MAX)
+}
 
 /// Serves xDS on `listener` until `shutdown`, then closes streams in order.
 /// `guard` says who may open a stream and what it is served. What is not xDS
@@ -71,6 +91,7 @@ pub async fn serve(
         rest: Rest::default(),
         hub,
         guard,
+        bell: Bell::default(),
         stopping: stop.subscribe(),
         origin: Instant::now(),
     });
@@ -109,6 +130,7 @@ pub async fn serve(
         served = served => served.map_err(|error| XdsError(error.into())),
         () = keep_fresh(tls) => Ok(()),
         () = sweeping.polls.sweep() => Ok(()),
+        () = sweeping.ring() => Ok(()),
         () = grace => {
             tracing::warn!("connections did not end in time and are dropped");
             Ok(())
@@ -152,12 +174,18 @@ struct State {
     guard: Guard,
     polls: Polls,
     rest: Rest,
+    bell: Bell,
     stopping: watch::Receiver<bool>,
     /// What every stream's pace is counted from.
     origin: Instant,
 }
 
 impl State {
+    /// Tells all streams of what concerns all.
+    async fn ring(&self) {
+        self.bell.ring(&self.hub, self.guard.changes(), self.stopping.clone()).await;
+    }
+
     async fn call(&self, request: http::Request<Body>) -> http::Response<Body> {
         match self.admit(&request) {
             Ok((method, caller)) if method.once => {
@@ -214,8 +242,9 @@ impl State {
         request: http::Request<Body>,
     ) -> http::Response<Body> {
         let requests = Requests::<R>::new(request.into_body());
-        let (hub, stopping) = (self.hub.clone(), self.stopping.clone());
-        let pieces = answer(hub, method, caller, requests, stopping, self.origin);
+        let (stopping, bell) = (self.stopping.clone(), self.bell.follow());
+        let pieces =
+            answer(self.hub.clone(), method, caller, requests, (stopping, bell), self.origin);
         let mut response = http::Response::new(Body::new(StreamBody::new(pieces)));
         response.headers_mut().insert(CONTENT_TYPE, GRPC);
         response

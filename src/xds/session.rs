@@ -20,6 +20,7 @@
 
 mod awaited;
 mod channel;
+mod drain;
 mod dress;
 mod flight;
 mod heartbeat;
@@ -38,6 +39,7 @@ use jiff::Timestamp;
 
 use self::awaited::Awaited;
 use self::channel::{Channel, Sending};
+use self::drain::Draining;
 use self::order::{Role, place, role};
 use super::Refusal;
 use super::features::Features;
@@ -46,6 +48,9 @@ use crate::snapshot::{Batch, Snapshot, TypeSnapshot};
 
 /// How long types wait for one another's answers.
 const HOLD: Duration = Duration::from_secs(5);
+/// How long a client that comes back with what it has may take to say which
+/// types it asks for. Envoy says so in one go when the stream opens.
+const GREETING: Duration = Duration::from_secs(1);
 /// How many types one stream may ask for; Envoy knows nine.
 const MAX_TYPES: usize = 64;
 /// How many names one stream may ask for within a type.
@@ -92,6 +97,9 @@ pub(super) struct Outgoing {
     pub(super) resources: Batch,
     /// Delta only.
     pub(super) removed: Vec<ResourceName>,
+    /// Asked for by name, and not there: said as errors, to a client of the
+    /// state of the world that reads them; see `features`.
+    pub(super) missing: Vec<ResourceName>,
     /// Whether it is the first of its type on the stream, which says who we are.
     pub(super) introduces: bool,
 }
@@ -99,8 +107,16 @@ pub(super) struct Outgoing {
 /// What a client's message said of the response it answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
-    Acked { version: Arc<str> },
-    Nacked { version: Arc<str>, message: String, resources: Vec<ResourceName> },
+    Acked {
+        version: Arc<str>,
+    },
+    Nacked {
+        version: Arc<str>,
+        message: String,
+        resources: Vec<ResourceName>,
+        /// Whether all that it refuses was sent in newer versions since.
+        superseded: bool,
+    },
 }
 
 /// One stream.
@@ -117,6 +133,10 @@ pub(super) struct Session {
     /// Endpoints of clusters that were sent before endpoints were asked for:
     /// a cluster that warms needs them even if the client has the version.
     awaited: Awaited,
+    /// Routes that are on their way out.
+    draining: Draining,
+    /// Until when a client that came back may still say what it asks for.
+    greets_until: Option<Duration>,
     /// What a type without resources is compared with.
     nothing: Arc<TypeSnapshot>,
 }
@@ -132,6 +152,8 @@ impl Session {
             nonces: 0,
             held_since: None,
             awaited: Awaited::default(),
+            draining: Draining::default(),
+            greets_until: None,
             nothing: Arc::default(),
         }
     }
@@ -152,6 +174,7 @@ impl Session {
             return Err(Refusal::TooManyTypes);
         }
         let current = self.snapshot.as_ref().map(|_| self.current(&request.type_url));
+        let first = !self.channels.contains_key(&place);
         let legacy = self.legacy_hosts(&place);
         let new = || Channel::new(request.type_url.clone(), self.protocol, self.features);
         let channel = self.channels.entry(place.clone()).or_insert_with(new);
@@ -168,6 +191,9 @@ impl Session {
             };
             owed.iter().for_each(|name| channel.holding.owe(name));
         }
+        if first {
+            self.greet(&place, now);
+        }
         Ok((answer, self.pump(now)))
     }
 
@@ -179,13 +205,15 @@ impl Session {
         now: Duration,
     ) -> Vec<Outgoing> {
         self.snapshot = snapshot;
+        self.draining.unsettle();
         self.pump(now)
     }
 
     /// When [`Session::on_timeout`] wants to be called.
     pub(super) fn next_timeout(&self) -> Option<Duration> {
         let held = self.held_since.map(|since| since + HOLD);
-        self.channels.values().filter_map(Channel::timeout).chain(held).min()
+        let others = [held, self.greets_until, self.draining.due()].into_iter().flatten();
+        self.channels.values().filter_map(Channel::timeout).chain(others).min()
     }
 
     /// Stops waiting for what is overdue.
@@ -194,16 +222,34 @@ impl Session {
         self.pump(now)
     }
 
+    /// Takes up where an earlier stream ended: a client may come back in the
+    /// middle of a change, with suppliers that its users name, and says first
+    /// of the suppliers that it has them.
+    fn greet(&mut self, place: &(Option<ResourceKind>, TypeUrl), now: Duration) {
+        let current = self.current(&place.1);
+        let Some(channel) = self.channels.get(place) else { return };
+        if self.greets_until.is_none()
+            && role(place.0) == Role::Supplier
+            && !channel.lack(&current).gone.is_empty()
+        {
+            self.greets_until = Some(now + GREETING);
+        }
+        self.resume_draining(place, now);
+    }
+
     /// Sends what may be sent now.
     fn pump(&mut self, now: Duration) -> Vec<Outgoing> {
         if self.snapshot.is_none() {
             // Nothing waits for what is not served.
             self.held_since = None;
+            self.greets_until = None;
             self.channels.values_mut().for_each(Channel::rest);
             return Vec::new();
         }
         let patient = self.held_since.is_none_or(|since| now < since + HOLD);
+        self.greets_until = self.greets_until.filter(|until| now < *until);
         self.look_up();
+        self.drain(now);
         let mut out = Vec::new();
         let made = self.make(patient, now, &mut out);
         let broke = self.break_off(patient, now, &mut out);
@@ -265,7 +311,7 @@ impl Session {
 
     /// Sends additions and changes, in order. True where something waits.
     fn make(&mut self, patient: bool, now: Duration, out: &mut Vec<Outgoing>) -> bool {
-        let hold_removals = self.users_lag();
+        let hold_removals = self.users_lag() || self.greets_until.is_some();
         let (mut suppliers_busy, mut waits) = (false, false);
         for place in self.places() {
             let current = self.current(&place.1);
@@ -296,7 +342,7 @@ impl Session {
             let current = self.current(&place.1);
             let Some(channel) = self.channels.get(&place) else { continue };
             let ready = role(place.0) == Role::Supplier && !channel.is_busy();
-            if !ready || channel.lack(&current).gone.is_empty() {
+            if !ready || self.greets_until.is_some() || channel.lack(&current).gone.is_empty() {
                 continue;
             }
             if lag && patient {

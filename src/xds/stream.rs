@@ -100,17 +100,19 @@ impl Incoming for DeltaDiscoveryRequest {
     }
 }
 
-/// Answers `incoming` until it ends, errs, or `stopping` turns true: the pieces
-/// of a response's body, the last of which says how it ended. Streams with one
-/// `origin` keep step in a burst of publications.
+/// Answers `incoming` until it ends, errs, or `stopping` turns true, of which
+/// `bell` tells: the pieces of a response's body, the last of which says how it
+/// ended. Streams with one `origin` keep step in a burst of publications.
 pub(super) fn answer<R: Incoming>(
     hub: Hub,
     method: Method,
     caller: Caller,
     incoming: Requests<R>,
-    stopping: watch::Receiver<bool>,
+    (stopping, mut bell): (watch::Receiver<bool>, watch::Receiver<()>),
     origin: Instant,
 ) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send + 'static {
+    // It may have rung since they were let in.
+    bell.mark_changed();
     let open = Open {
         session: Arc::new(Mutex::new(Session::new(method.protocol))),
         routing: hub.routing(),
@@ -119,6 +121,7 @@ pub(super) fn answer<R: Incoming>(
         caller,
         incoming,
         stopping,
+        bell,
         since: Instant::now(),
         alarm: Alarm::default(),
         pace: Pace::new(origin),
@@ -158,6 +161,7 @@ struct Open<R> {
     caller: Caller,
     incoming: Requests<R>,
     stopping: watch::Receiver<bool>,
+    bell: watch::Receiver<()>,
     routing: watch::Receiver<Arc<Routing>>,
     session: SharedSession,
     since: Instant,
@@ -199,10 +203,8 @@ enum Event<R> {
     Request(R),
     Closed,
     Published,
-    Routed,
-    Access,
+    Rung,
     Timeout,
-    Stopping,
 }
 
 impl<R: Incoming> Open<R> {
@@ -227,11 +229,9 @@ impl<R: Incoming> Open<R> {
                 Event::Closed => return Ok(None),
                 Event::Published if !self.pace.admits(Instant::now()) => continue,
                 Event::Published => self.take(),
-                Event::Routed => self.on_routed()?,
-                Event::Access => self.on_access()?,
+                Event::Rung => self.on_rung()?,
                 Event::Timeout if self.caller.is_stale() => continue,
                 Event::Timeout => self.on_timeout()?,
-                Event::Stopping => return Err(Refusal::Stopping),
             }
             self.tell();
         }
@@ -246,14 +246,12 @@ impl<R: Incoming> Open<R> {
         let deadline = timeout.into_iter().chain(self.pace.due()).chain(self.caller.deadline());
         let deadline = deadline.min();
         let event = tokio::select! {
-            _ = self.stopping.wait_for(|stopping| *stopping) => Event::Stopping,
+            Ok(()) = self.bell.changed() => Event::Rung,
             request = self.incoming.next() => match request? {
                 Some(request) => Event::Request(request),
                 None => Event::Closed,
             },
             () = published(self.client.as_mut()), if self.pace.due().is_none() => Event::Published,
-            Ok(()) = self.routing.changed() => Event::Routed,
-            () = self.caller.changed() => Event::Access,
             () = self.alarm.rings(deadline) => Event::Timeout,
         };
         Ok(event)
@@ -301,7 +299,22 @@ impl<R: Incoming> Open<R> {
         self.ready.extend(outgoing);
     }
 
+    /// Something happened that may concern every stream.
+    fn on_rung(&mut self) -> Result<(), Refusal> {
+        if *self.stopping.borrow() {
+            return Err(Refusal::Stopping);
+        }
+        if self.caller.is_stale() {
+            self.on_access()?;
+        }
+        match self.routing.has_changed() {
+            Ok(true) => self.on_routed(),
+            _ => Ok(()),
+        }
+    }
+
     fn on_routed(&mut self) -> Result<(), Refusal> {
+        self.routing.mark_unchanged();
         let Some(client) = &mut self.client else { return Ok(()) };
         let key = self.hub.assign(client.standing.identity());
         if key == client.key {

@@ -57,6 +57,7 @@ pub(crate) fn target(address: SocketAddr) -> Arc<Target> {
     Arc::new(Target {
         address: address.to_string(),
         tls: None,
+        authority: None,
         token: None,
         node: NodeShape::default(),
         patience: Duration::from_secs(10),
@@ -74,7 +75,7 @@ struct Publisher {
 
 impl Driver for Publisher {
     fn abilities(&self) -> Abilities {
-        Abilities { shared: false, ttl: true, on_demand: true, collections: true }
+        Abilities { ttl: true, on_demand: true, collections: true, ..Abilities::default() }
     }
 
     fn set<'a>(&'a self, node: &'a str, items: &'a [Item]) -> Change<'a> {

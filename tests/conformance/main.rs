@@ -1,10 +1,10 @@
 //! The conformance suite, tried on Convoy, and on servers that are wrong on
 //! purpose.
 //!
-//! Every rule over every transport is a test of its own, named after it:
-//! `hub::wildcard::legacy::delta_ads`. The names come from the rules, so this
-//! target has its own small `main` that speaks the test runners' language
-//! (`--list`, `--exact`, names to filter by).
+//! Every rule is a test of its own, named after it: `hub::wildcard::legacy`. It
+//! runs over all its transports at once, because most of it is waiting. The
+//! names come from the rules, so this target has its own small `main` that
+//! speaks the test runners' language (`--list`, `--exact`, names to filter by).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,8 +17,9 @@ mod faults;
 mod faulty;
 mod harness;
 mod hub;
+mod partial;
 
-use convoy::conform::{Case, Verdict, cases, run_case};
+use convoy::conform::{Rule, Verdict, cases, rules, run};
 
 use harness::Test;
 
@@ -31,28 +32,26 @@ fn main() -> std::process::ExitCode {
 }
 
 fn tests() -> Vec<Test> {
-    let of_hub = cases().into_iter().filter(|case| !BESIDE_THE_HUB.contains(&case.rule.family()));
+    let of_hub = rules().filter(|rule| !BESIDE_THE_HUB.contains(&rule.family()));
     let of_faults = faults::CATCHES
         .iter()
-        .map(|catch| Test::new(format!("faults::{}", catch.1), faults::check(*catch)));
-    of_hub.map(of_hub_test).chain(of_faults).collect()
+        .map(|catch| Test::new(format!("faults::{}", catch.name), faults::check(catch)));
+    let name = "partial::what_a_server_lacks_is_skipped_and_told";
+    let of_part = Test::new(name.into(), partial::one_transport());
+    of_hub.map(of_hub_test).chain(of_faults).chain([of_part]).collect()
 }
 
-fn of_hub_test(case: Case) -> Test {
-    Test::new(format!("hub::{}", path(&case.id())), async move {
+fn of_hub_test(rule: &'static Rule) -> Test {
+    Test::new(format!("hub::{}", path(rule.id)), async move {
         let server = hub::Server::start().await;
-        let outcome = run_case(server.target(), case, Some(server.driver())).await.unwrap();
-        match outcome.verdict {
-            Verdict::Passed => {}
-            Verdict::Skipped { reason } => panic!("skipped: {reason}"),
-            Verdict::Failed { reason, exchange } => {
-                panic!("{}\n{reason}\n{}", outcome.says, exchange.join("\n"))
-            }
-        }
+        let chosen: Vec<_> = cases().into_iter().filter(|case| case.rule.id == rule.id).collect();
+        let report = run(server.target(), &chosen, Some(server.driver())).await.unwrap();
+        let passed = report.outcomes.iter().all(|one| one.verdict == Verdict::Passed);
+        assert!(passed && report.outcomes.len() == chosen.len(), "{}", report.table());
     })
 }
 
-/// A case's id as a test's name.
+/// A rule's id as a test's name.
 fn path(id: &str) -> String {
-    id.replace(['.', '/'], "::").replace('-', "_")
+    id.replace('.', "::").replace('-', "_")
 }

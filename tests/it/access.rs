@@ -37,7 +37,11 @@ impl Home {
     fn start() -> Self {
         let token = |(name, role): &(&str, &str)| {
             let hash = ContentHash::of(name.as_bytes());
-            format!("    - {{name: {name}, role: {role}, person: {name}, sha256: {hash}}}\n")
+            let scope = match *role {
+                "node" => ", scope: {nodes: ['*'], stages: ['*']}",
+                _ => "",
+            };
+            format!("    - {{name: {name}, role: {role}, person: {name}, sha256: {hash}{scope}}}\n")
         };
         let tokens: String = EVERYBODY.iter().map(token).collect();
         let config = format!("auth:\n  tokens:\n{tokens}");

@@ -363,7 +363,8 @@ fn client_status_is_for_operators_only() {
     let hash = |text: &str| convoy::model::ContentHash::of(text.as_bytes()).to_string();
     let config = format!(
         "auth:\n  tokens:\n    - {{name: op, role: operator, sha256: {}}}\n    - {{name: look, role: \
-         reader, sha256: {}}}\n    - {{name: edge, role: node, sha256: {}}}\n",
+         reader, sha256: {}}}\n    - {{name: edge, role: node, sha256: {}, scope: {{nodes: \
+         ['*'], stages: ['*']}}}}\n",
         hash("op"),
         hash("look"),
         hash("edge")

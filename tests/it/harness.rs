@@ -6,6 +6,7 @@ pub(crate) mod api;
 pub(crate) mod convoy;
 pub(crate) mod envoy;
 pub(crate) mod oneshot;
+pub(crate) mod pki;
 pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod slack;

@@ -2,7 +2,6 @@
 //! and what becomes of open streams when these change.
 
 mod client;
-mod pki;
 mod served;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,7 +20,8 @@ use tokio::sync::{mpsc, watch};
 use tonic::Code;
 
 use client::{Client, Delta};
-use pki::Pki;
+
+use crate::harness::pki::Pki;
 
 /// A server over TLS, with credentials that the test changes.
 struct Server {

@@ -2,7 +2,7 @@
 
 use futures_util::StreamExt as _;
 use futures_util::stream::{once, pending};
-use tokio::time::timeout;
+use tonic::{Code, Status};
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
@@ -10,6 +10,7 @@ use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse
 use super::super::bench::Bench;
 use super::super::rule::{Rule, Stop, ensure, fail};
 use super::super::transport::BESIDE;
+use super::super::wait::Wait;
 use super::Done;
 
 const SERVING: i32 = 1;
@@ -48,10 +49,20 @@ struct Health {
 async fn health(bench: &Bench) -> Done {
     let client = bench.client().await?;
     let path = "/grpc.health.v1.Health/Check";
-    let answer = client.unary::<_, Health>(path, HealthCheck::default()).await;
+    let answer = client.unary::<_, Health>(path, HealthCheck::default());
+    let answer = Wait::of(bench.patience()).until(answer).await;
     bench.exchange.note(format!("{path}: {answer:?}"));
-    let status = answer.map_err(|status| fail(format!("{:?}", status.code())))?.status;
+    let answer = answer.ok_or_else(|| fail("no answer came"))?;
+    let status = answer.map_err(|status| refused(&status))?.status;
     ensure(status == SERVING, || format!("the status is {status}"))
+}
+
+/// No xDS server has to have what stands beside xDS.
+fn refused(status: &Status) -> Stop {
+    match status.code() {
+        Code::Unimplemented => Stop::Skip("the server has no such service".into()),
+        code => fail(format!("{code:?}: {}", status.message())),
+    }
 }
 
 async fn reflection(bench: &Bench) -> Done {
@@ -73,8 +84,8 @@ async fn services(bench: &Bench) -> Result<Vec<String>, Stop> {
         let mut stream = client.stream::<_, ServerReflectionResponse>(path, requests).await?;
         stream.message().await
     };
-    let answer = timeout(bench.patience(), answer).await.map_err(|_| fail("no answer came"))?;
-    let answer = answer.map_err(|status| fail(format!("{:?}", status.code())))?;
+    let answer = Wait::of(bench.patience()).until(answer).await;
+    let answer = answer.ok_or_else(|| fail("no answer came"))?.map_err(|one| refused(&one))?;
     match answer.and_then(|answer| answer.message_response) {
         Some(MessageResponse::ListServicesResponse(list)) => {
             Ok(list.service.into_iter().map(|one| one.name).collect())

@@ -2,6 +2,7 @@
 
 use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
 use serde_json::{Value, json};
+use tonic::Code;
 
 use super::super::answer::Answer;
 use super::super::bench::Bench;
@@ -12,6 +13,9 @@ use super::Done;
 use crate::model::ResourceKind as Kind;
 
 const CDS: Kind = Kind::Clusters;
+const CLUSTERS: &str = "/v3/discovery:clusters";
+/// What a server answers that has no such path, or takes no JSON there.
+const WITHOUT_REST: [u16; 4] = [404, 405, 415, 501];
 const REST: &str = "xDS REST and gRPC protocol, REST-JSON polling subscriptions";
 
 pub(super) static RULES: &[Rule] = &[
@@ -73,17 +77,33 @@ async fn http(bench: &Bench) -> Result<(reqwest::Client, String), Stop> {
     Ok((client, format!("https://{}:{}", tls.name(), at.port())))
 }
 
-/// Posts `body`; gives the status and the JSON that came.
+/// Posts `body` to a server that has REST; gives the status and the JSON that
+/// came. One that has none breaks no rule about it.
 async fn post(bench: &Bench, path: &str, body: String) -> Result<(u16, Value), Stop> {
+    let (status, _) = send(bench, CLUSTERS, question(bench, &[], "")).await?;
+    match WITHOUT_REST.contains(&status) {
+        true => Err(Stop::Skip(format!("the server has no REST: {CLUSTERS} is {status}"))),
+        false => send(bench, path, body).await,
+    }
+}
+
+async fn send(bench: &Bench, path: &str, body: String) -> Result<(u16, Value), Stop> {
     let (client, base) = http(bench).await?;
     let url = format!("{base}{path}");
     let mut request = client.post(url).header("content-type", "application/json");
     if let Some(token) = &bench.target.token {
         request = request.bearer_auth(token.expose());
     }
+    if let Some(authority) = &bench.target.authority {
+        request = request.header("host", authority);
+    }
     bench.exchange.note(format!("→ POST {path} {body}"));
-    let answer = request.body(body).send().await;
-    let answer = answer.map_err(|error| fail(format!("no answer over HTTP: {error}")))?;
+    let answer = request.body(body).send().await.map_err(|error| {
+        match error.is_connect() || error.is_timeout() {
+            true => fail(format!("no answer over HTTP: {error}")),
+            false => Stop::Skip("the server has no REST: it speaks no HTTP/1.1".into()),
+        }
+    })?;
     let status = answer.status().as_u16();
     let text = answer.text().await.map_err(|error| fail(format!("the answer broke: {error}")))?;
     let short: String = text.chars().take(300).collect();
@@ -102,7 +122,7 @@ fn question(bench: &Bench, names: &[&str], version: &str) -> String {
 }
 
 async fn clusters(bench: &Bench, version: &str) -> Result<(u16, Value), Stop> {
-    post(bench, "/v3/discovery:clusters", question(bench, &[], version)).await
+    post(bench, CLUSTERS, question(bench, &[], version)).await
 }
 
 /// A field under either of its names.
@@ -194,7 +214,7 @@ async fn rest_unknown_path(bench: &Bench) -> Done {
 }
 
 async fn rest_bad_json(bench: &Bench) -> Done {
-    let (status, _) = post(bench, "/v3/discovery:clusters", "{\"node\": ".into()).await?;
+    let (status, _) = post(bench, CLUSTERS, "{\"node\": ".into()).await?;
     ensure(status == 400, || format!("the status is {status}"))
 }
 
@@ -203,7 +223,9 @@ async fn grpc(bench: &Bench) -> Done {
     let request = DiscoveryRequest { node: Some(bench.identity()), ..Default::default() };
     let answer = bench.client().await?;
     let answer = answer.unary::<_, DiscoveryResponse>(&path, request).await;
-    let answer =
-        answer.map_err(|status| fail(format!("{:?}: {}", status.code(), status.message())))?;
+    let answer = answer.map_err(|status| match status.code() {
+        Code::Unimplemented => Stop::Skip(format!("the server has no {path}")),
+        code => fail(format!("{code:?}: {}", status.message())),
+    })?;
     super::super::say::exactly(&Answer::from(answer), &bench.all(CDS))
 }

@@ -1,11 +1,14 @@
 //! Refusals: remembered, never argued with.
 
+use futures_util::future::try_join;
+
 use super::super::bench::Bench;
-use super::super::item::{cluster, endpoints};
-use super::super::rule::Rule;
-use super::super::say::exactly;
+use super::super::item::cluster;
+use super::super::line::Line;
+use super::super::rule::{Rule, Stop};
 use super::super::transport::{ADS, DELTA, SOTW, STREAMS};
 use super::Done;
+use super::pair::{Reply, subscribing, unsubscribing};
 use crate::model::ResourceKind as Kind;
 
 const EDS: Kind = Kind::Endpoints;
@@ -37,14 +40,14 @@ pub(super) static RULES: &[Rule] = &[
         STREAMS,
         "a NACK may change the subscription, and is answered for what is new",
         "xDS protocol, ACK and NACK; Istio returns early and loses it",
-        |b| Box::pin(subscribes(b)),
+        |b| Box::pin(subscribing(b, Reply::Nack)),
     ),
     Rule::new(
         "nack.unsubscribes",
         DELTA,
         "a NACK may unsubscribe",
         "xDS protocol, ACK and NACK; Istio returns early and loses it",
-        |b| Box::pin(unsubscribes(b)),
+        |b| Box::pin(unsubscribing(b, Reply::Nack)),
     )
     .driven(),
     Rule::new(
@@ -64,66 +67,41 @@ pub(super) static RULES: &[Rule] = &[
 ];
 
 async fn no_loop(bench: &Bench) -> Done {
-    let mut line = bench.line(CDS).await?;
-    line.ask::<&str>(CDS, &[]).await?;
-    let answer = line.next(CDS).await?;
-    line.nack(CDS, &answer).await?;
-    line.silent().await?;
     let names = bench.some(EDS, 1)?;
-    let mut line = bench.line(EDS).await?;
-    line.ask(EDS, &names).await?;
-    let answer = line.next(EDS).await?;
-    line.nack(EDS, &answer).await?;
+    try_join(no_loop_of(bench, CDS, &[]), no_loop_of(bench, EDS, &names)).await.map(drop)
+}
+
+async fn no_loop_of(bench: &Bench, kind: Kind, names: &[String]) -> Done {
+    let mut line = bench.line(kind).await?;
+    line.ask(kind, names).await?;
+    let answer = line.next(kind).await?;
+    line.nack(kind, &answer).await?;
     line.silent().await
 }
 
-async fn no_op_silent(bench: &Bench) -> Done {
+/// A stream that refused cluster `a`.
+async fn refused(bench: &Bench) -> Result<Line, Stop> {
     bench.hold(&[cluster("a", 1)]).await?;
     let mut line = bench.line(CDS).await?;
     line.ask::<&str>(CDS, &[]).await?;
     let answer = line.next(CDS).await?;
     line.nack(CDS, &answer).await?;
     line.drain(CDS).await?;
+    Ok(line)
+}
+
+async fn no_op_silent(bench: &Bench) -> Done {
+    let mut line = refused(bench).await?;
     bench.hold(&[cluster("a", 1)]).await?;
     line.silent().await
 }
 
 async fn change_sent(bench: &Bench) -> Done {
-    bench.hold(&[cluster("a", 1)]).await?;
-    let mut line = bench.line(CDS).await?;
-    line.ask::<&str>(CDS, &[]).await?;
-    let answer = line.next(CDS).await?;
-    line.nack(CDS, &answer).await?;
-    line.drain(CDS).await?;
+    let mut line = refused(bench).await?;
     bench.hold(&[cluster("a", 2)]).await?;
     line.changed(CDS, "a").await?;
     bench.hold(&[cluster("a", 3)]).await?;
     line.changed(CDS, "a").await.map(drop)
-}
-
-async fn subscribes(bench: &Bench) -> Done {
-    let names = bench.some(EDS, 2)?;
-    let mut line = bench.line(EDS).await?;
-    line.ask(EDS, &names[..1]).await?;
-    let answer = line.next(EDS).await?;
-    let wanted = if bench.transport.is_delta() { &names[1..2] } else { &names[..2] };
-    let message = line.refusing(EDS, &answer).names(wanted);
-    line.talk(EDS).names.insert(names[1].clone());
-    line.say(message).await?;
-    line.gather(EDS, &names[1..2]).await.map(drop)
-}
-
-async fn unsubscribes(bench: &Bench) -> Done {
-    bench.hold(&[endpoints("a", 1), endpoints("b", 1)]).await?;
-    let mut line = bench.line(EDS).await?;
-    line.ask(EDS, &["a", "b"]).await?;
-    let answer = line.next(EDS).await?;
-    let message = line.refusing(EDS, &answer).without(&["b"]);
-    line.say(message).await?;
-    line.drain(EDS).await?;
-    bench.hold(&[endpoints("a", 2), endpoints("b", 2)]).await?;
-    exactly(&line.changed(EDS, "a").await?, &["a"])?;
-    line.never(EDS, "`b`", |answer| answer.get("b").is_some()).await
 }
 
 async fn other_types_served(bench: &Bench) -> Done {

@@ -1,11 +1,12 @@
 //! Which response a request answers, and what follows from it.
 
+use futures_util::future::try_join;
+
 use super::super::bench::Bench;
-use super::super::item::{Item, endpoints};
 use super::super::rule::{Rule, ensure};
-use super::super::say::exactly;
 use super::super::transport::{DELTA, SOTW, STREAMS};
 use super::Done;
+use super::pair::{Reply, ab, begin, only_a_is_pushed, subscribing, unsubscribing};
 use crate::model::ResourceKind as Kind;
 
 const EDS: Kind = Kind::Endpoints;
@@ -74,14 +75,14 @@ pub(super) static RULES: &[Rule] = &[
         STREAMS,
         "an ACK may change the subscription at the same time",
         "discovery.proto, DeltaDiscoveryRequest; quilkin passes over it",
-        |b| Box::pin(ack_subscribes(b)),
+        |b| Box::pin(subscribing(b, Reply::Ack)),
     ),
     Rule::new(
         "nonce.ack-unsubscribes",
         DELTA,
         "an ACK may unsubscribe at the same time",
         "discovery.proto, DeltaDiscoveryRequest",
-        |b| Box::pin(ack_unsubscribes(b)),
+        |b| Box::pin(unsubscribing(b, Reply::Ack)),
     )
     .driven(),
     Rule::new(
@@ -92,11 +93,6 @@ pub(super) static RULES: &[Rule] = &[
         |b| Box::pin(two_requests(b)),
     ),
 ];
-
-/// Load assignments `a`, `b` of these revisions.
-fn ab(a: u32, b: u32) -> [Item; 2] {
-    [endpoints("a", a), endpoints("b", b)]
-}
 
 async fn own(bench: &Bench) -> Done {
     let names = bench.some(EDS, 3)?;
@@ -113,15 +109,15 @@ async fn own(bench: &Bench) -> Done {
 }
 
 async fn ack_silent(bench: &Bench) -> Done {
-    let all = bench.all(Kind::Clusters);
-    let mut line = bench.line(Kind::Clusters).await?;
-    line.ask::<&str>(Kind::Clusters, &[]).await?;
-    line.gather(Kind::Clusters, &all).await?;
-    line.silent().await?;
-    let names = bench.some(EDS, 1)?;
-    let mut line = bench.line(EDS).await?;
-    line.ask(EDS, &names).await?;
-    line.gather(EDS, &names).await?;
+    let (all, names) = (bench.all(Kind::Clusters), bench.some(EDS, 1)?);
+    let everything = ack_silent_of(bench, Kind::Clusters, &[], &all);
+    try_join(everything, ack_silent_of(bench, EDS, &names, &names)).await.map(drop)
+}
+
+async fn ack_silent_of(bench: &Bench, kind: Kind, asked: &[String], due: &[String]) -> Done {
+    let mut line = bench.line(kind).await?;
+    line.ask(kind, asked).await?;
+    line.gather(kind, due).await?;
     line.silent().await
 }
 
@@ -148,10 +144,7 @@ async fn first_ignored(bench: &Bench) -> Done {
 }
 
 async fn stale_unanswered(bench: &Bench) -> Done {
-    bench.hold(&ab(1, 1)).await?;
-    let mut line = bench.line(EDS).await?;
-    line.ask(EDS, &["a"]).await?;
-    let old = line.gather(EDS, &["a"]).await?;
+    let (mut line, old) = begin(bench, &["a"]).await?;
     bench.hold(&ab(2, 1)).await?;
     let new = line.next(EDS).await?;
     let stale = line.about(EDS).names(&["a", "b"]).version(&old.version).nonce(&old.nonce);
@@ -163,10 +156,7 @@ async fn stale_unanswered(bench: &Bench) -> Done {
 }
 
 async fn stale_subscribes(bench: &Bench) -> Done {
-    bench.hold(&ab(1, 1)).await?;
-    let mut line = bench.line(EDS).await?;
-    line.ask(EDS, &["a"]).await?;
-    let old = line.gather(EDS, &["a"]).await?;
+    let (mut line, old) = begin(bench, &["a"]).await?;
     bench.hold(&ab(2, 1)).await?;
     let new = line.next(EDS).await?;
     line.say(line.about(EDS).names(&["b"]).nonce(&old.nonce)).await?;
@@ -175,18 +165,12 @@ async fn stale_subscribes(bench: &Bench) -> Done {
 }
 
 async fn stale_unsubscribes(bench: &Bench) -> Done {
-    bench.hold(&ab(1, 1)).await?;
-    let mut line = bench.line(EDS).await?;
-    line.ask(EDS, &["a", "b"]).await?;
-    let old = line.gather(EDS, &["a", "b"]).await?;
+    let (mut line, old) = begin(bench, &["a", "b"]).await?;
     bench.hold(&ab(2, 1)).await?;
     let new = line.next(EDS).await?;
     line.say(line.about(EDS).without(&["b"]).nonce(&old.nonce)).await?;
     line.ack(EDS, &new).await?;
-    line.drain(EDS).await?;
-    bench.hold(&ab(3, 2)).await?;
-    exactly(&line.changed(EDS, "a").await?, &["a"])?;
-    line.never(EDS, "`b`", |answer| answer.get("b").is_some()).await
+    only_a_is_pushed(bench, &mut line, ab(3, 2)).await
 }
 
 async fn spontaneous(bench: &Bench) -> Done {
@@ -197,31 +181,6 @@ async fn spontaneous(bench: &Bench) -> Done {
     line.add(EDS, &names[1..2]).await?;
     line.ack(EDS, &answer).await?;
     line.gather(EDS, &names[1..2]).await.map(drop)
-}
-
-async fn ack_subscribes(bench: &Bench) -> Done {
-    let names = bench.some(EDS, 2)?;
-    let mut line = bench.line(EDS).await?;
-    line.ask(EDS, &names[..1]).await?;
-    let answer = line.next(EDS).await?;
-    let wanted = if bench.transport.is_delta() { &names[1..2] } else { &names[..2] };
-    let message = line.taking(EDS, &answer).names(wanted);
-    line.talk(EDS).names.insert(names[1].clone());
-    line.say(message).await?;
-    line.gather(EDS, &names[1..2]).await.map(drop)
-}
-
-async fn ack_unsubscribes(bench: &Bench) -> Done {
-    bench.hold(&ab(1, 1)).await?;
-    let mut line = bench.line(EDS).await?;
-    line.ask(EDS, &["a", "b"]).await?;
-    let answer = line.next(EDS).await?;
-    let message = line.taking(EDS, &answer).without(&["b"]);
-    line.say(message).await?;
-    line.drain(EDS).await?;
-    bench.hold(&ab(2, 2)).await?;
-    exactly(&line.changed(EDS, "a").await?, &["a"])?;
-    line.never(EDS, "`b`", |answer| answer.get("b").is_some()).await
 }
 
 async fn two_requests(bench: &Bench) -> Done {

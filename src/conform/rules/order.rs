@@ -9,6 +9,7 @@ use super::super::item::{
 use super::super::line::Line;
 use super::super::rule::{Rule, Stop, ensure};
 use super::super::transport::ADS;
+use super::super::wait::Wait;
 use super::Done;
 use crate::model::{ResourceKind as Kind, TypeUrl};
 
@@ -118,8 +119,8 @@ async fn removals_last(bench: &Bench) -> Done {
     };
     let made = line.held(CDS).contains(&"new".to_owned());
     ensure(made, || "the routes came before the cluster that they name".into())?;
-    let wait = tokio::time::Instant::now() + line.quiet;
-    while let Some(answer) = line.hear_until(wait).await? {
+    let mut wait = Wait::of(line.quiet);
+    while let Some(answer) = line.hear_within(&mut wait).await? {
         ensure(line.held(CDS).contains(&"old".to_owned()), || {
             format!("the old cluster went before the routes were taken: {}", answer.shown())
         })?;

@@ -6,6 +6,7 @@ use super::super::rule::{Rule, ensure};
 use super::super::say::exactly;
 use super::super::transport::{DELTA, SOTW, STREAMS};
 use super::Done;
+use super::pair::{ab, begin, only_a_is_pushed};
 use crate::model::ResourceKind as Kind;
 
 const EDS: Kind = Kind::Endpoints;
@@ -150,15 +151,9 @@ async fn shrunk_silent(bench: &Bench) -> Done {
 }
 
 async fn dropped_not_pushed(bench: &Bench) -> Done {
-    bench.hold(&[endpoints("a", 1), endpoints("b", 1)]).await?;
-    let mut line = bench.line(EDS).await?;
-    line.ask(EDS, &["a", "b"]).await?;
-    line.gather(EDS, &["a", "b"]).await?;
+    let (mut line, _) = begin(bench, &["a", "b"]).await?;
     line.drop_names(EDS, &["b"]).await?;
-    line.drain(EDS).await?;
-    bench.hold(&[endpoints("a", 2), endpoints("b", 2)]).await?;
-    exactly(&line.changed(EDS, "a").await?, &["a"])?;
-    line.never(EDS, "`b`", |answer| answer.get("b").is_some()).await
+    only_a_is_pushed(bench, &mut line, ab(2, 2)).await
 }
 
 async fn nothing_left(bench: &Bench) -> Done {

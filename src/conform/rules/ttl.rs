@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
-use tokio::time::Instant;
 
 use super::super::answer::Given;
 use super::super::bench::Bench;
@@ -12,13 +11,15 @@ use super::super::line::Line;
 use super::super::rule::{Rule, Stop, ensure, fail};
 use super::super::say::exactly;
 use super::super::transport::{SOTW, STREAMS};
+use super::super::wait::Wait;
 use super::Done;
 use crate::model::ResourceKind as Kind;
 
 const CDS: Kind = Kind::Clusters;
 const SOURCE: &str = "xDS protocol, TTL";
-/// Long enough to be told, short enough to be waited for.
-const TTL: Duration = Duration::from_secs(1);
+/// Long enough that half of it is no race on a busy machine, short enough to be
+/// waited for.
+const TTL: Duration = Duration::from_secs(2);
 const FEATURES: [&str; 2] =
     ["xds.config.supports-resource-ttl", "xds.config.supports-resource-in-sotw"];
 
@@ -91,7 +92,7 @@ async fn told(bench: &Bench) -> Done {
 async fn heartbeat(bench: &Bench) -> Done {
     let (mut line, first) = begin(bench, knowing(bench), Kind::Endpoints).await?;
     for _ in 0..2 {
-        let beat = line.hear_until(Instant::now() + TTL).await?;
+        let beat = line.hear_within(&mut Wait::of(TTL)).await?;
         let beat = beat.ok_or_else(|| fail(format!("no heartbeat came within {TTL:?}")))?;
         let given = beat.get("a").ok_or_else(|| fail("the heartbeat is not about `a`"))?;
         ensure(given.body.is_none(), || "the heartbeat has a body: an update".into())?;
@@ -108,7 +109,7 @@ async fn full_state_kept(bench: &Bench) -> Done {
     let mut line = bench.line_of(CDS, knowing(bench)).await?;
     line.ask::<&str>(CDS, &[]).await?;
     line.gather(CDS, &["a", "b"]).await?;
-    let beat = line.hear_until(Instant::now() + TTL).await?;
+    let beat = line.hear_within(&mut Wait::of(TTL)).await?;
     let beat = beat.ok_or_else(|| fail(format!("no heartbeat came within {TTL:?}")))?;
     exactly(&beat, &["a", "b"])
 }
@@ -117,7 +118,7 @@ async fn unknown_to_others(bench: &Bench) -> Done {
     let (mut line, given) = begin(bench, bench.identity(), CDS).await?;
     ensure(given.ttl.is_none(), || "it came with a time to live".into())?;
     ensure(given.wrapped == bench.transport.is_delta(), || "it came in a Resource".into())?;
-    match line.hear_until(Instant::now() + TTL).await? {
+    match line.hear_within(&mut Wait::of(TTL)).await? {
         None => Ok(()),
         Some(answer) => Err(fail(format!("a message came: {}", answer.shown()))),
     }

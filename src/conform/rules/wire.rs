@@ -3,7 +3,6 @@
 use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
 use futures_util::StreamExt as _;
 use futures_util::stream::{once, pending};
-use tokio::time::timeout;
 use tonic::Code;
 
 use super::super::bench::Bench;
@@ -11,6 +10,7 @@ use super::super::line::{Line, Unreadable};
 use super::super::message::Message;
 use super::super::rule::{Rule, Stop, ensure, fail};
 use super::super::transport::{ADS, STREAMS, TYPED, Transport, method};
+use super::super::wait::Wait;
 use super::Done;
 use crate::model::ResourceKind as Kind;
 
@@ -173,8 +173,8 @@ async fn unreadable_refused(bench: &Bench) -> Done {
         stream.message().await
     };
     bench.exchange.note("#1 → numbers where texts belong");
-    let ended = timeout(bench.patience(), ended).await;
-    let ended = ended.map_err(|_| fail("the stream was not ended"))?;
+    let ended = Wait::of(bench.patience()).until(ended).await;
+    let ended = ended.ok_or_else(|| fail("the stream was not ended"))?;
     bench.exchange.note(format!("#1 ← {ended:?}"));
     ensure(ended.is_err(), || "the stream ended as if all were well".into())?;
     let mut line = bench.line(Kind::Clusters).await?;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use crate::model::{Actor, BundleId, PromotionId};
 use crate::promote::{self, Decision, Document, Effect, Refusal, State};
 use crate::reconcile::bundle::{Bundle, Made, diff_stat};
@@ -26,6 +28,7 @@ impl Owner {
         made: Option<&Made>,
         by: &Actor,
     ) -> Result<Result<Decision, Refusal>, RecordError> {
+        self.learn_authors();
         let now = clock::now();
         let mut decision = match promote::step(&self.state, event, now) {
             Ok(decision) => decision,
@@ -47,13 +50,27 @@ impl Owner {
         if !promotions.is_empty() {
             Arc::make_mut(&mut next.promotions).retain(|id, _| !promotions.contains(id));
         }
-        let content = made.map(|made| made.bundle.as_ref());
+        let content = made.map(|made| (&made.record.repo, &made.bundle));
         let (documents, message) = (&decision.documents, &decision.message);
+        let began = Instant::now();
         self.records.write(documents, content, &forgotten, (by, now), message).await?;
+        let record_ms = began.elapsed().as_millis() as u64;
         self.state = Arc::new(next);
-        tracing::info!(by = %by, decision = message.lines().next().unwrap_or(""), "decided");
+        tracing::info!(by = %by, record_ms, decision = message.lines().next().unwrap_or(""), "decided");
         self.act(&decision.effects).await;
         Ok(Ok(decision))
+    }
+
+    /// Looks anew at who wrote what, where people were written since: the
+    /// person behind a mail address may become known after a bundle was made.
+    fn learn_authors(&mut self) {
+        let people = self.parts.govern.registry();
+        if self.people.as_ref().is_some_and(|known| Arc::ptr_eq(known, &people)) {
+            return;
+        }
+        let govern = &self.parts.govern;
+        Arc::make_mut(&mut self.state).learn_authors(&|mail| govern.person_by_author(mail));
+        self.people = Some(people);
     }
 
     /// Counts what each promotion of the decision changes.

@@ -11,6 +11,7 @@ use crate::reconcile::assess::assess_next;
 use crate::reconcile::bundle::{self, Bundle, Made, Source};
 use crate::reconcile::event::Event;
 use crate::reconcile::record::RecordError;
+use crate::reconcile::trees::Trees;
 use crate::render::Renderer;
 use crate::store::{Store, StoreError};
 use crate::telemetry::{chain, clock};
@@ -31,6 +32,7 @@ impl Owner {
         mirror.rendering = Some(head.revision);
         let (repo, revision) = (repo.clone(), head.revision);
         let (store, renderer) = (self.parts.store.clone(), self.parts.renderer.clone());
+        let trees = self.trees.clone();
         let people = self.parts.govern.clone();
         let newest = self.state.newest(&repo);
         let before = newest.map(|bundle| bundle.commit.revision);
@@ -39,7 +41,7 @@ impl Owner {
         self.parts.tasks.spawn("render", async move {
             let name = repo.clone();
             let work = tokio::task::spawn_blocking(move || {
-                render(&store, &renderer, &people, &name, (before, revision), held)
+                render((&store, &trees), &renderer, &people, &name, (before, revision), held)
             });
             let event = match work.await {
                 Ok(Ok(made)) => Event::Rendered { repo, revision, made: made.map(Box::new) },
@@ -74,6 +76,8 @@ impl Owner {
     }
 
     pub(super) async fn record(&mut self, repo: &RepoName, made: &Made) -> Result<(), RecordError> {
+        // It was made with the people of some moment before.
+        self.people = None;
         self.runs.keep_suite(&made.record.id, made.suite.clone());
         self.records.keep(made.bundle.clone());
         let event = promote::Event::Bundle(Box::new(made.record.clone()));
@@ -88,7 +92,7 @@ impl Owner {
 
 /// Reads, assesses and makes one revision. Blocking.
 fn render(
-    store: &Store,
+    (store, trees): (&Store, &Trees),
     renderer: &Renderer,
     people: &Govern,
     repo: &RepoName,
@@ -96,10 +100,7 @@ fn render(
     held: Option<Arc<Bundle>>,
 ) -> Result<Option<Made>, StoreError> {
     let began = Instant::now();
-    let (tree, skipped) = match store.tree(repo, revision) {
-        Ok(tree) => (tree.source, tree.skipped),
-        Err(error) => return Err(error),
-    };
+    let tree = trees.read(store, repo, revision)?;
     let read_ms = began.elapsed().as_millis() as u64;
     let commit = store.info(repo, revision)?;
     let since = match before {
@@ -109,12 +110,13 @@ fn render(
         }
         None => Vec::new(),
     };
-    let made = assess_next(renderer, before.is_some(), &tree, &skipped).map(|assessment| {
-        let person_of = |mail: &str| people.person_by_author(mail);
-        let now = clock::now();
-        let source = Source { repo, commit, since, person_of: &person_of, now, before: held };
-        bundle::make(source, assessment)
-    });
+    let made =
+        assess_next(renderer, before.is_some(), &tree.source, &tree.skipped).map(|assessment| {
+            let person_of = |mail: &str| people.person_by_author(mail);
+            let now = clock::now();
+            let source = Source { repo, commit, since, person_of: &person_of, now, before: held };
+            bundle::make(source, assessment)
+        });
     let render_ms = began.elapsed().as_millis() as u64 - read_ms;
     tracing::info!(repo = %repo, revision = %revision, read_ms, render_ms, "rendered");
     Ok(made)

@@ -38,22 +38,26 @@ struct State {
 }
 
 impl AuditLog {
-    /// Opens the log in `folder`, and cuts off a line that a crash tore: the
-    /// journal still has its record.
-    pub(crate) fn open(files: &dyn Files, folder: &Path) -> Result<Self, StoreError> {
+    /// Opens the log in `folder`, and cuts off lines that a crash tore: the
+    /// journal, of which `replay` was read, still has their records.
+    pub(crate) fn open(
+        files: &dyn Files,
+        folder: &Path,
+        replay: &Replay,
+    ) -> Result<Self, StoreError> {
         let what = || format!("opening the audit log `{}`", folder.display());
-        let (log, torn) = Self::look(folder)?;
+        let (log, torn) = Self::look(folder, replay)?;
         if let (Some(segment), true) = (log.state().segments.last(), torn > 0) {
             let length = files.len(&segment.path).map_err(failed(what()))?;
-            let keep = length.saturating_sub(torn as u64);
+            let keep = length.saturating_sub(torn);
             files.truncate(&segment.path, keep).map_err(failed(what()))?;
             files.sync(&segment.path).map_err(failed(what()))?;
         }
         Ok(log)
     }
 
-    /// Reads where the log in `folder` stands, and the bytes of a torn line.
-    fn look(folder: &Path) -> Result<(Self, usize), StoreError> {
+    /// Reads where the log in `folder` stands, and the bytes of a torn end.
+    fn look(folder: &Path, replay: &Replay) -> Result<(Self, u64), StoreError> {
         let segments = segment::segments(folder)?;
         let mut state = State {
             segments,
@@ -65,12 +69,8 @@ impl AuditLog {
         let mut torn = 0;
         // The newest file may be empty, or torn in its first line.
         for segment in state.segments.iter().rev() {
-            let mut newest = None;
-            let left = segment.lines(|_, line| {
-                state.bytes += line.len() as u64 + 1;
-                newest = Some(line.to_owned());
-                true
-            })?;
+            let Whole { bytes, newest, left } = whole(segment, replay)?;
+            state.bytes += bytes;
             torn = torn.max(left);
             if let Some(line) = newest {
                 let entry: AuditEntry = serde_json::from_str(&line).map_err(|error| {
@@ -246,6 +246,32 @@ impl AuditLog {
     }
 }
 
+/// What of a file is whole.
+struct Whole {
+    /// The length of its whole lines.
+    bytes: u64,
+    newest: Option<String>,
+    /// The bytes behind them.
+    left: u64,
+}
+
+/// Reads a file up to where a crash tore it: in a line without an end, or in
+/// one of which sectors are missing while the journal has its record.
+fn whole(segment: &Segment, replay: &Replay) -> Result<Whole, StoreError> {
+    let (mut bytes, mut newest, mut is_torn) = (0, None, false);
+    let cut = segment.lines(|number, line| {
+        let entry = segment.first + number as u64 - 1;
+        is_torn = segment::lacks_sectors(line) && replay.holds(entry);
+        if !is_torn {
+            bytes += line.len() as u64 + 1;
+            newest = Some(line.to_owned());
+        }
+        !is_torn
+    })?;
+    let left = if is_torn { segment.bytes()?.saturating_sub(bytes) } else { cut as u64 };
+    Ok(Whole { bytes, newest, left })
+}
+
 impl State {
     fn push(&mut self, entry: AuditEntry) -> Result<(), StoreError> {
         let (entry, line) = entry.sealed()?;
@@ -259,7 +285,7 @@ impl State {
 /// for what leaves it goes into the files.
 pub(super) fn read(dir: &Path) -> Result<AuditLog, StoreError> {
     let replay = journal(dir)?;
-    let (log, _) = AuditLog::look(&dir.join("audit"))?;
+    let (log, _) = AuditLog::look(&dir.join("audit"), &replay)?;
     for replayed in &replay.records {
         if let Some(stamp) = &replayed.stamp {
             log.stage(&replayed.record, stamp)?;

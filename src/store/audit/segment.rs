@@ -14,6 +14,12 @@ pub(super) const SEGMENT_BYTES_MAX: u64 = 8 << 20;
 /// A line above this is none of ours: names and summaries are bounded.
 const LINE_BYTES_MAX: usize = 64 << 10;
 
+/// Whether sectors of a line never reached the disk: they read as zeros, which
+/// JSON has none of.
+pub(super) fn lacks_sectors(line: &str) -> bool {
+    line.contains('\0')
+}
+
 /// One file, and the number of its first entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Segment {
@@ -24,6 +30,12 @@ pub(super) struct Segment {
 impl Segment {
     pub(super) fn new(folder: &Path, first: u64) -> Self {
         Self { first, path: folder.join(format!("{first:020}.jsonl")) }
+    }
+
+    /// Its length.
+    pub(super) fn bytes(&self) -> Result<u64, StoreError> {
+        let what = || format!("reading `{}`", self.path.display());
+        Ok(std::fs::metadata(&self.path).map_err(failed(what()))?.len())
     }
 
     /// Visits whole lines in order, with their number from 1, until `visit`

@@ -153,6 +153,8 @@ impl<'a> Proof<'a> {
             self.place.1 = number;
             match parse(line) {
                 Some(entry) => self.entry(&entry),
+                // A crash left it so; the journal has the record.
+                None if self.is_torn(line) => return false,
                 None => self.fault(
                     "the line is no entry, or not as it was written: its hash does not fit; \
                      restore the file from a backup",
@@ -163,6 +165,10 @@ impl<'a> Proof<'a> {
         if let Err(error) = read {
             self.fault(error.to_string());
         }
+    }
+
+    fn is_torn(&self, line: &str) -> bool {
+        segment::lacks_sectors(line) && self.replay.holds(self.last.0 + 1)
     }
 
     fn entry(&mut self, entry: &AuditEntry) {

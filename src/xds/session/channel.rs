@@ -1,17 +1,20 @@
 //! One type on one stream: what is asked for, what is held, what is under way.
 //!
 //! At most one response is unanswered at a time; everything that changes
-//! meanwhile is seen as one difference when the answer comes. It decides what
-//! a message of its type holds, never when other types have their turn: that
-//! is `session`'s.
+//! meanwhile is seen as one difference when the answer comes. It decides when
+//! a message of its type is needed, never when other types have their turn:
+//! that is `session`'s. What a message holds is `channel/response`, what its
+//! answer means `channel/answers`.
+
+mod answers;
+mod response;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-
-use super::dress::{self, Wearer};
+use self::answers::Answers;
+use super::dress;
 use super::flight::{Flight, split};
 use super::heartbeat::Rhythm;
 use super::holding::{Holding, Lack};
@@ -19,10 +22,8 @@ use super::reach::Reach;
 use super::subscription::{Change, Subscription};
 use super::{Answer, Ask, Outgoing, Protocol, Request, xdstp};
 use crate::model::{ResourceKind, ResourceName, TypeUrl};
-use crate::snapshot::{Batch, Served, TypeSnapshot, version_of};
-use crate::xds::blame::blamed;
+use crate::snapshot::{Batch, Served, TypeSnapshot};
 use crate::xds::features::Features;
-use crate::xds::{Nack, TypeStatus};
 
 /// How long a response may go unanswered before the client is sent newer
 /// content all the same. Long enough for a loaded main thread and a cluster
@@ -48,15 +49,7 @@ pub(super) struct Channel {
     introduced: bool,
     last_nonce: String,
     flight: Option<Flight>,
-    status: Status,
-}
-
-#[derive(Debug, Default)]
-struct Status {
-    sent: Option<Arc<str>>,
-    acked: Option<Arc<str>>,
-    answered_at: Option<Timestamp>,
-    nacked: Option<Nack>,
+    answers: Answers,
 }
 
 /// A response, in parts where it is large, and which of its resources are news
@@ -84,7 +77,7 @@ impl Channel {
             introduced: false,
             last_nonce: String::new(),
             flight: None,
-            status: Status::default(),
+            answers: Answers::default(),
         }
     }
 
@@ -205,33 +198,6 @@ impl Channel {
         self.reach.as_ref().is_some_and(|reach| reach.is_legacy_hosts())
     }
 
-    /// Takes the answer to a part of the response under way. The answer is
-    /// complete with that to its last part; a refusal counts at once.
-    fn answered(&mut self, request: &Request) -> Option<Answer> {
-        let part = self.flight.as_mut()?.answered(&request.nonce)?;
-        let flight = self.flight.take_if(|flight| flight.is_answered());
-        self.status.answered_at = Some(request.at);
-        let Some(message) = request.error.clone() else {
-            let version = flight.filter(|flight| !flight.is_heartbeat)?.version;
-            self.status.acked = Some(version.clone());
-            if !self.holding.has_refusals() {
-                self.status.nacked = None;
-            }
-            return Some(Answer::Acked { version });
-        };
-        self.holding.refused(&part.resources, &self.subscription);
-        self.holding.lingers(&part.removed, &self.subscription);
-        let (version, resources) = (part.version, blamed(&message, &part.resources));
-        self.status.nacked = Some(Nack {
-            version: version.clone(),
-            message: message.clone(),
-            at: request.at,
-            resources: resources.clone(),
-            release: None,
-        });
-        Some(Answer::Nacked { version, message, resources })
-    }
-
     /// Whether a response waits for its answer.
     pub(super) fn is_busy(&self) -> bool {
         self.flight.as_ref().is_some_and(|flight| !flight.overdue)
@@ -271,7 +237,7 @@ impl Channel {
     /// What the client lacks of `current`, as far as its protocol can tell it.
     pub(super) fn lack(&self, current: &Arc<TypeSnapshot>) -> Lack {
         let mut lack = self.holding.lack(&self.subscription, current);
-        if self.protocol == Protocol::Sotw && !self.is_full() {
+        if self.protocol == Protocol::Sotw && !self.is_full() && !self.features.errors {
             lack.gone.clear();
             lack.unknown.clear();
         }
@@ -303,7 +269,7 @@ impl Channel {
         let outgoing = self.compose(&lack, removals, &version, current);
         let parts = split(outgoing, nonce);
         self.due = false;
-        self.status.sent = Some(version.clone());
+        self.answers.sent = Some(version.clone());
         self.took_off(Flight::new(&parts, version, has_new, now));
         Some(Sending { parts, news: lack.send })
     }
@@ -361,120 +327,9 @@ impl Channel {
             nonce.clone_into(&mut self.last_nonce);
         }
         if !(flight.is_heartbeat && self.is_busy()) {
-            self.flight = Some(flight);
+            let missed = self.flight.replace(flight);
+            self.answers.missed(missed);
         }
-    }
-
-    fn compose(
-        &self,
-        lack: &Lack,
-        removals: bool,
-        version: &Arc<str>,
-        current: &Arc<TypeSnapshot>,
-    ) -> Outgoing {
-        let resources = match self.is_full() {
-            true => self.visible(current),
-            false => lack.send.clone(),
-        };
-        let version_info = match (self.protocol, self.subscription.wildcard) {
-            (Protocol::Sotw, false) => self.version_of_named(current),
-            _ => version.clone(),
-        };
-        let mut removed = Vec::new();
-        let mut unknown: &[ResourceName] = &[];
-        if self.protocol == Protocol::Delta {
-            removed.extend(lack.gone.iter().filter(|_| removals).cloned());
-            match self.kind {
-                // Requests wait at Envoy for a host's virtual host, and only a
-                // resource of that name, without content, lets them go on.
-                Some(ResourceKind::VirtualHosts) => unknown = &lack.unknown,
-                _ => removed.extend(lack.unknown.iter().cloned()),
-            }
-        }
-        let wearer = Wearer {
-            protocol: self.protocol,
-            features: self.features,
-            reach: self.reach.as_deref(),
-        };
-        Outgoing {
-            protocol: self.protocol,
-            type_url: self.type_url.clone(),
-            version: version_info,
-            nonce: String::new(),
-            resources: dress::dressed(resources, unknown, current, &wearer),
-            removed,
-            introduces: !self.introduced,
-        }
-    }
-
-    /// Whether every response must hold everything that is asked for, so that
-    /// absence means removal: always so for listeners and clusters, and for
-    /// whatever is asked for as a whole.
-    fn is_full(&self) -> bool {
-        let full_kind = matches!(self.kind, Some(ResourceKind::Clusters | ResourceKind::Listeners));
-        self.protocol == Protocol::Sotw && (full_kind || self.subscription.wildcard)
-    }
-
-    /// What the client is to see: its part of the snapshot, and what it holds
-    /// on to until nothing names it any more. Shared wherever it is everything.
-    fn visible(&self, current: &Arc<TypeSnapshot>) -> Batch {
-        let state = self.state(current);
-        if self.subscription.wildcard {
-            return state.all();
-        }
-        let named = self.subscription.names.iter();
-        let found: Vec<_> = named.filter_map(|name| state.resources.get(name)).collect();
-        match found.len() == state.resources.len() {
-            true => state.all(),
-            false => found.into_iter().cloned().collect(),
-        }
-    }
-
-    /// The version of what is asked for by name, which other names don't move.
-    fn version_of_named(&self, current: &Arc<TypeSnapshot>) -> Arc<str> {
-        let (visible, state) = (self.visible(current), self.state(current));
-        match visible.len() == state.resources.len() {
-            true => state.version.clone(),
-            false => version_of(&visible),
-        }
-    }
-
-    /// The type as the client is to have it: the snapshot's own state, unless
-    /// removals are held back, which makes another state.
-    fn state(&self, current: &Arc<TypeSnapshot>) -> Arc<TypeSnapshot> {
-        match self.holding.kept().is_empty() {
-            true => current.clone(),
-            false => current.with(self.holding.kept()),
-        }
-    }
-
-    /// The version of the type as sent.
-    fn version(&self, current: &Arc<TypeSnapshot>) -> Arc<str> {
-        self.state(current).version.clone()
-    }
-
-    /// Notes that the client is in step with a version of the type that gave
-    /// it no reason for a message.
-    fn settle(&mut self, current: &TypeSnapshot) {
-        let idle = self.flight.is_none() && self.holding.kept().is_empty();
-        if idle && self.subscription.asks() && !self.holding.has_refusals() {
-            self.status.sent = Some(current.version.clone());
-            self.status.acked = Some(current.version.clone());
-        }
-    }
-
-    /// Whether the client took everything it asks for, up to `version`.
-    pub(super) fn is_in_step(&self, version: &Arc<str>) -> bool {
-        let asks = self.subscription.asks();
-        // A heartbeat under way changes nothing.
-        let rests = self.flight.as_ref().is_none_or(|flight| flight.is_heartbeat);
-        let took = rests && self.status.acked.as_ref() == Some(version);
-        !asks || (took && self.status.nacked.is_none())
-    }
-
-    /// Whether the client refuses something.
-    pub(super) fn is_refusing(&self) -> bool {
-        self.status.nacked.is_some()
     }
 
     /// Whether `name` is in a response that was not answered yet.
@@ -485,21 +340,5 @@ impl Channel {
     /// The subscription in the client's own names.
     pub(super) fn asked(&self) -> &Subscription {
         self.reach.as_ref().map_or(&self.subscription, |reach| &reach.asked)
-    }
-
-    /// The channel as people see it.
-    pub(super) fn status(&self) -> TypeStatus {
-        TypeStatus {
-            type_url: self.type_url.clone(),
-            delta: self.protocol == Protocol::Delta,
-            wildcard: self.asked().wildcard,
-            names: self.asked().names.len(),
-            sent: self.status.sent.clone(),
-            acked: self.status.acked.clone(),
-            release: None,
-            behind_since: None,
-            answered_at: self.status.answered_at,
-            nacked: self.status.nacked.clone(),
-        }
     }
 }

@@ -74,6 +74,11 @@ impl Flight {
         self.parts.drain(..=at).next_back()
     }
 
+    /// Whether `nonce` is of a part that was not answered.
+    pub(super) fn awaits(&self, nonce: &str) -> bool {
+        self.parts.iter().any(|part| part.nonce == *nonce)
+    }
+
     /// Whether every part was answered.
     pub(super) fn is_answered(&self) -> bool {
         self.parts.is_empty()
@@ -105,6 +110,7 @@ pub(super) fn split(whole: Outgoing, mut nonce: impl FnMut() -> String) -> Vec<O
         nonce: nonce(),
         resources,
         removed,
+        missing: Vec::new(),
         introduces: whole.introduces && at == 0,
     };
     resources.chain(removed).enumerate().map(part).collect()

@@ -5,7 +5,7 @@
 //! number of resources. Compares itself with what the client should hold;
 //! knows no protocol, no nonce, no order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::subscription::{Change, Subscription};
@@ -22,6 +22,39 @@ pub(super) struct Holding {
     except: BTreeMap<ResourceName, Exception>,
     /// Held by the client, gone from `base`: removals that wait.
     kept: BTreeMap<ResourceName, Arc<Served>>,
+    /// Which removals are not to be told for now, for reasons outside the type.
+    pub(super) hold: Hold,
+}
+
+/// Removals that are not to be told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// None is held back.
+    #[default]
+    Nothing,
+    /// Those of these names.
+    Names(BTreeSet<ResourceName>),
+    /// All of them.
+    Everything,
+}
+
+impl Hold {
+    /// Holds `name` back too.
+    pub(super) fn add(&mut self, name: &ResourceName) {
+        match self {
+            Self::Nothing => *self = Self::Names(BTreeSet::from([name.clone()])),
+            Self::Names(names) => drop(names.insert(name.clone())),
+            Self::Everything => {}
+        }
+    }
+
+    fn holds(&self, name: &ResourceName) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Names(names) => names.contains(name),
+            Self::Everything => true,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +80,9 @@ pub(super) struct Lack {
     pub(super) gone: Vec<ResourceName>,
     /// Asked for, and not there; the client was not told so far.
     pub(super) unknown: Vec<ResourceName>,
+    /// Gone too, and not to be told for now. A client that lacks nothing else
+    /// is in step.
+    pub(super) held: Vec<ResourceName>,
 }
 
 impl Lack {
@@ -167,6 +203,23 @@ impl Holding {
         }
     }
 
+    /// Notes that the client refused `resources` of a response that was
+    /// followed by others. Gives how many of them still stand: what was sent
+    /// in a newer version since, or once more, was not refused by that.
+    pub(super) fn refused_late(
+        &mut self,
+        resources: &[Arc<Served>],
+        subscription: &Subscription,
+        under_way: impl Fn(&ResourceName) -> bool,
+    ) -> usize {
+        let stands = |one: &&Arc<Served>| {
+            self.held(&one.name) == Held::Has(&one.version) && !under_way(&one.name)
+        };
+        let standing: Vec<_> = resources.iter().filter(stands).cloned().collect();
+        self.refused(&standing, subscription);
+        standing.len()
+    }
+
     /// Notes that the client refused the message that removed `names`.
     pub(super) fn lingers(&mut self, names: &[ResourceName], subscription: &Subscription) {
         for name in names.iter().filter(|name| subscription.covers(name)) {
@@ -200,6 +253,31 @@ impl Holding {
         }
     }
 
+    /// What the client holds by `name`, where its content is known.
+    pub(super) fn content(&self, name: &ResourceName) -> Option<&Arc<Served>> {
+        match self.except.get(name) {
+            None => self.known(name),
+            Some(Exception::Has(version)) => self.known(name).filter(|one| one.version == *version),
+            Some(_) => None,
+        }
+    }
+
+    /// What was compared with last.
+    pub(super) fn base(&self) -> Option<&Arc<TypeSnapshot>> {
+        self.base.as_ref()
+    }
+
+    /// Every name that the client holds and that `now` has no more.
+    pub(super) fn gone(
+        &self,
+        subscription: &Subscription,
+        now: &Arc<TypeSnapshot>,
+    ) -> Vec<ResourceName> {
+        let mut lack = self.lack(subscription, now);
+        lack.gone.append(&mut lack.held);
+        lack.gone
+    }
+
     /// The resources that the client still holds and that are to go.
     pub(super) fn kept(&self) -> &BTreeMap<ResourceName, Arc<Served>> {
         &self.kept
@@ -218,7 +296,7 @@ impl Holding {
             }
             _ => Arc::default(),
         };
-        if plain && subscription.wildcard {
+        if plain && subscription.wildcard && self.hold == Hold::Nothing {
             let gone = difference.gone.clone();
             return Lack { send: difference.changed.clone(), gone, ..Lack::default() };
         }
@@ -246,7 +324,11 @@ impl Holding {
                     changed |= held != Held::Owed;
                     send.push(new.clone());
                 }
+                (None, Held::Has(_) | Held::Refused(_)) if self.hold.holds(name) => {
+                    lack.held.push(name.clone());
+                }
                 (None, Held::Has(_) | Held::Refused(_)) => lack.gone.push(name.clone()),
+                (None, Held::Lingers) if self.hold.holds(name) => {}
                 (None, Held::Lingers) => lingering.push(name.clone()),
                 (None, Held::Owed) => lack.unknown.push(name.clone()),
                 (None, Held::Nothing) => {}
@@ -264,18 +346,15 @@ impl Holding {
     /// Notes that the client was sent what it lacked of `now`: all of it, or
     /// all but the removals.
     pub(super) fn sent(&mut self, lack: &Lack, now: Arc<TypeSnapshot>, removals: bool) {
-        for name in &lack.gone {
-            if removals {
-                self.kept.remove(name);
-                self.except.remove(name);
-            } else if !matches!(self.except.get(name), Some(Exception::Refused(_))) {
-                // What we know only by the client's word stays an exception.
-                if let Some(served) = self.known(name).cloned() {
-                    self.kept.insert(name.clone(), served);
-                    self.except.remove(name);
-                }
-            }
+        let (told, waiting) = match removals {
+            true => (lack.gone.as_slice(), &[][..]),
+            false => (&[][..], lack.gone.as_slice()),
+        };
+        for name in told {
+            self.kept.remove(name);
+            self.except.remove(name);
         }
+        waiting.iter().chain(&lack.held).for_each(|name| self.keep(name));
         if !self.except.is_empty() || !self.kept.is_empty() {
             for name in lack.send.iter().map(|one| &one.name).chain(&lack.unknown) {
                 self.except.remove(name);
@@ -288,7 +367,20 @@ impl Holding {
             (Exception::Lacks, None) => false,
             _ => true,
         });
+        self.kept.retain(|name, _| !now.resources.contains_key(name));
         self.base = Some(now);
+    }
+
+    /// Holds on to what the client has by `name`. What we know only by its
+    /// word stays an exception.
+    fn keep(&mut self, name: &ResourceName) {
+        if matches!(self.except.get(name), Some(Exception::Refused(_))) {
+            return;
+        }
+        if let Some(served) = self.known(name).cloned() {
+            self.kept.insert(name.clone(), served);
+            self.except.remove(name);
+        }
     }
 
     /// The names that can possibly differ, each once, sorted.

@@ -13,7 +13,9 @@ use crate::xds::{ResourceState, ResourceStatus, TypeStatus};
 impl Session {
     /// Every type as people see it, in sending order.
     pub(in crate::xds) fn statuses(&self) -> Vec<TypeStatus> {
-        self.channels.values().map(Channel::status).collect()
+        let status =
+            |((_, url), channel): (&(_, TypeUrl), &Channel)| channel.status(&self.current(url));
+        self.channels.iter().map(status).collect()
     }
 
     /// What it is served from.
@@ -23,9 +25,8 @@ impl Session {
 
     /// Whether the client took all it asks for of the snapshot as it is.
     pub(in crate::xds) fn is_in_step(&self) -> bool {
-        let took = |((_, url), channel): (&(_, TypeUrl), &Channel)| {
-            channel.is_in_step(&self.current(url).version)
-        };
+        let took =
+            |((_, url), channel): (&(_, TypeUrl), &Channel)| channel.is_in_step(&self.current(url));
         self.snapshot.is_some() && !self.channels.is_empty() && self.channels.iter().all(took)
     }
 

@@ -121,6 +121,37 @@ fn what_slack_sends_wrongly_is_refused_with_its_reason() {
 }
 
 #[test]
+fn an_author_who_is_told_later_approves_no_more() {
+    let (upstream, convoy, _) = start(None);
+    let changed = CLUSTER.replace("1s", "2s");
+    let eve = ("Eve", "Eve@Elsewhere.example");
+    let second = upstream.commit(&[("resources/clusters/a.yaml", changed)], "two", eve).to_string();
+    let push = json!({"ref": "refs/heads/main", "repository": {"full_name": "mesh/config"}});
+    assert_eq!(deliver(&convoy, &push.to_string(), "hook-secret", "d-1").0, 202);
+    convoy.wait_served("beta", &second);
+    let body = json!({"stage": "release", "bundle": "beta", "reason": "a test"});
+    let (status, answer) = convoy.post("dan", "/repos/mesh/config/promotions", &body);
+    assert!(status < 300, "{answer}");
+    let (id, value) = asked(&convoy);
+    // Only now somebody writes down that this is an address of bob's.
+    let person = json!({"emails": ["eve@elsewhere.example"]}).to_string();
+    let request = reqwest::blocking::Client::new()
+        .put(format!("{}/api/v1/govern/people/bob", convoy.url()))
+        .header("content-type", "application/json")
+        .header("x-convoy-person", "dan")
+        .body(person);
+    let answer = request.send().unwrap();
+    assert!(answer.status().is_success(), "{}", answer.text().unwrap());
+    let approve = format!("/promotions/{id}/approve");
+    let plan = json!({"plan": value.rsplit('.').next().unwrap()});
+    let (status, answer) = convoy.post("bob", &approve, &plan);
+    assert!(status == 403 && answer.to_string().contains("is an author of"), "{status} {answer}");
+    let (status, answer) = convoy.post("cleo", &approve, &plan);
+    assert!(status < 300, "{answer}");
+    convoy.wait_served("release", &second);
+}
+
+#[test]
 fn an_author_approves_on_no_way() {
     let (_upstream, convoy, _) = start(None);
     let body = json!({"stage": "release", "bundle": "beta", "reason": "a test"});

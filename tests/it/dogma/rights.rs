@@ -14,9 +14,10 @@ const REPO: &str = "/projects/p/repos/r";
 fn closed() -> Api {
     let token = |name: &str, role: &str| {
         let hash = ContentHash::of(format!("{name}-secret").as_bytes());
-        format!("    - {{name: {name}, role: {role}, sha256: {hash}}}\n")
+        format!("    - {{name: {name}, sha256: {hash}, role: {role}}}\n")
     };
-    let tokens = [token("root", "admin"), token("reader", "reader"), token("node", "node")];
+    let node = "node, scope: {nodes: ['*'], stages: ['*']}";
+    let tokens = [token("root", "admin"), token("reader", "reader"), token("node", node)];
     let config = format!("auth:\n  tokens:\n{}", tokens.concat());
     let mut api = Api::start(Convoy::with().config(&config).authenticated());
     api.token = ROOT.into();

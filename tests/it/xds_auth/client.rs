@@ -25,7 +25,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status, Streaming};
 
-use super::pki::{Issued, Pki};
+use crate::harness::pki::{Issued, Pki};
 
 /// Nothing here takes longer.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -8,10 +8,10 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use super::client::{Client, certificates};
-use super::pki::{Issued, Pki};
 use crate::harness::api::{Asker, ROOT, guarded};
 use crate::harness::convoy::{Convoy, free_port, wait_for};
 use crate::harness::envoy::Envoy;
+use crate::harness::pki::{Issued, Pki};
 use crate::harness::upstream::{ADA, Upstream};
 
 const VERSION: &str = "1.40.0";

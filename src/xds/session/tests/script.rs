@@ -1,12 +1,16 @@
 //! A client that a test drives message by message. What the session sends is
-//! written as `CDS a=1 b=2 -c`: the type, resources with their versions, and
-//! what is removed.
+//! written as `CDS a=1 b=2 -c !d`: the type, resources with their versions,
+//! what is removed, and what is said to be missing.
 
 use bytes::Bytes;
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::cluster::v3::cluster::EdsClusterConfig;
+use envoy_types::pb::envoy::config::listener::v3 as listener;
 use envoy_types::pb::envoy::config::listener::v3::Listener;
-use envoy_types::pb::envoy::config::route::v3::VirtualHost;
+use envoy_types::pb::envoy::config::route::v3::{
+    Route, RouteAction, RouteConfiguration, VirtualHost, route, route_action,
+};
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as http;
 use envoy_types::pb::envoy::service::discovery::v3::Resource as Wrapper;
 use envoy_types::pb::google::protobuf::{Any, Duration as ProtoDuration};
 use prost::Message;
@@ -84,6 +88,41 @@ pub(super) fn host(name: &str, domains: &[&str], version: i64) -> Arc<Resource> 
     of(Kind::VirtualHosts.type_url(), name, body)
 }
 
+/// A listener whose routes are those of the route configuration `route`.
+pub(super) fn rds_listener(name: &str, route: &str, version: i64) -> Arc<Resource> {
+    let rds = http::Rds { route_config_name: route.into(), config_source: None };
+    let manager = http::HttpConnectionManager {
+        route_specifier: Some(http::http_connection_manager::RouteSpecifier::Rds(rds)),
+        ..Default::default()
+    };
+    let end = "network.http_connection_manager.v3.HttpConnectionManager";
+    let type_url = format!("type.googleapis.com/envoy.extensions.filters.{end}");
+    let config = Any { type_url, value: manager.encode_to_vec() };
+    let filter = listener::Filter {
+        config_type: Some(listener::filter::ConfigType::TypedConfig(config)),
+        ..Default::default()
+    };
+    let chain = listener::FilterChain { filters: vec![filter], ..Default::default() };
+    let message = Listener { filter_chains: vec![chain], ..Default::default() };
+    let mut body = message.encode_to_vec();
+    prost::encoding::int64::encode(1000, &version, &mut body);
+    of(Kind::Listeners.type_url(), name, body)
+}
+
+/// A route configuration that leads everything to `cluster`.
+pub(super) fn route_to(name: &str, cluster: &str, version: i64) -> Arc<Resource> {
+    let action = RouteAction {
+        cluster_specifier: Some(route_action::ClusterSpecifier::Cluster(cluster.into())),
+        ..Default::default()
+    };
+    let route = Route { action: Some(route::Action::Route(action)), ..Default::default() };
+    let host = VirtualHost { routes: vec![route], ..Default::default() };
+    let message = RouteConfiguration { virtual_hosts: vec![host], ..Default::default() };
+    let mut body = message.encode_to_vec();
+    prost::encoding::int64::encode(1000, &version, &mut body);
+    of(Kind::Routes.type_url(), name, body)
+}
+
 pub(super) fn listener(name: &str, message: &Listener) -> Arc<Resource> {
     of(Kind::Listeners.type_url(), name, message.encode_to_vec())
 }
@@ -138,7 +177,8 @@ fn shown(outgoing: &Outgoing) -> String {
         Some(_) => format!("{}={}", one.name, number(one)),
     });
     let removed = outgoing.removed.iter().map(|name| format!("-{name}"));
-    let parts = [kind.to_owned()].into_iter().chain(resources).chain(removed);
+    let missing = outgoing.missing.iter().map(|name| format!("!{name}"));
+    let parts = [kind.to_owned()].into_iter().chain(resources).chain(removed).chain(missing);
     parts.collect::<Vec<_>>().join(" ")
 }
 

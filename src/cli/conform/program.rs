@@ -14,9 +14,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::document::document;
-use super::driver::{Abilities, Change, Driver};
-use super::item::Item;
+use crate::conform::{Abilities, Change, Driver, Item, document};
 use crate::schema::Schema;
 
 /// How long one call may take.
@@ -26,7 +24,7 @@ const MAX_WORDS: usize = 400;
 
 /// The program.
 #[derive(Debug)]
-pub struct Program {
+pub(super) struct Program {
     path: PathBuf,
     abilities: Abilities,
     schema: Schema,
@@ -37,7 +35,7 @@ impl Program {
     ///
     /// # Errors
     /// It can't be run, fails, or prints something else; the text says so.
-    pub async fn start(path: PathBuf) -> Result<Self, String> {
+    pub(super) async fn start(path: PathBuf) -> Result<Self, String> {
         let printed = call(&path, "describe", Vec::new()).await?;
         let abilities = serde_json::from_slice(&printed).map_err(|error| {
             format!("`{} describe` printed no JSON object of abilities: {error}", path.display())

@@ -5,25 +5,25 @@ use std::path::PathBuf;
 
 use convoy::xds::TlsFiles;
 
-use crate::harness::process::run;
+use super::process::run;
 
 /// The authority and its folder.
-pub(super) struct Pki {
+pub(crate) struct Pki {
     folder: tempfile::TempDir,
 }
 
 /// A certificate with its key.
 #[derive(Debug, Clone)]
-pub(super) struct Issued {
-    pub(super) cert: PathBuf,
-    pub(super) key: PathBuf,
+pub(crate) struct Issued {
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 const NEW: [&str; 5] = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"];
 
 impl Pki {
     /// An authority, and a server that it knows as 127.0.0.1.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let pki = Self { folder: tempfile::tempdir().expect("there is room") };
         pki.authority("ca");
         std::fs::create_dir(pki.at("db")).expect("the folder can be written");
@@ -49,7 +49,7 @@ impl Pki {
     }
 
     /// The files of a server.
-    pub(super) fn files(&self, required: bool) -> TlsFiles {
+    pub(crate) fn files(&self, required: bool) -> TlsFiles {
         TlsFiles {
             cert_file: self.at("server.pem"),
             key_file: self.at("server.key"),
@@ -60,7 +60,7 @@ impl Pki {
     }
 
     /// A certificate with these alternative names; more goes to `openssl ca`.
-    pub(super) fn issue(&self, name: &str, names: &str, more: &[&str]) -> Issued {
+    pub(crate) fn issue(&self, name: &str, names: &str, more: &[&str]) -> Issued {
         let (cert, key, ask, extensions) = (
             self.text(&format!("{name}.pem")),
             self.text(&format!("{name}.key")),
@@ -78,34 +78,34 @@ impl Pki {
     }
 
     /// Takes a certificate back before its end.
-    pub(super) fn revoke(&self, issued: &Issued) {
+    pub(crate) fn revoke(&self, issued: &Issued) {
         let (config, cert) = (self.text("ca.conf"), issued.cert.display().to_string());
         run("openssl", &["ca", "-config", &config, "-revoke", &cert]);
         self.list();
     }
 
     /// Trusts another authority instead of this one.
-    pub(super) fn trust_another(&self) {
+    pub(crate) fn trust_another(&self) {
         self.authority("another");
         self.install("another.pem", "trusted.pem");
     }
 
     /// Replaces the server's certificate, but not its key.
-    pub(super) fn install_certificate(&self, issued: &Issued) {
+    pub(crate) fn install_certificate(&self, issued: &Issued) {
         self.install(&issued.cert.display().to_string(), "server.pem");
     }
 
     /// Replaces the server's key.
-    pub(super) fn install_key(&self, issued: &Issued) {
+    pub(crate) fn install_key(&self, issued: &Issued) {
         self.install(&issued.key.display().to_string(), "server.key");
     }
 
     /// The authority's certificate.
-    pub(super) fn ca(&self) -> PathBuf {
+    pub(crate) fn ca(&self) -> PathBuf {
         self.at("ca.pem")
     }
 
-    pub(super) fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         use std::os::unix::fs::PermissionsExt as _;
         let path = self.at(name);
         std::fs::write(&path, text).expect("the folder can be written");

@@ -1,0 +1,227 @@
+//! Which route configurations listeners and scoped routes name.
+//!
+//! Reads the few fields that say so, and skips all others.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use prost::Message;
+
+use crate::model::ResourceName;
+use crate::snapshot::Served;
+
+/// How many differences a state remembers: streams that keep up are at one or
+/// two earlier states.
+const REMEMBERED: usize = 8;
+/// The type of a connection manager, as a type URL ends.
+const MANAGER: &str =
+    "/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+/// The type of a scoped route, as a type URL ends.
+const SCOPED: &str = "/envoy.config.route.v3.ScopedRouteConfiguration";
+
+/// What earlier states named and this one does not, by their versions.
+#[derive(Debug, Default)]
+pub(super) struct Left(Mutex<VecDeque<(Arc<str>, Arc<[ResourceName]>)>>);
+
+impl Left {
+    /// What left since `version`: remembered, or found by `find`.
+    pub(super) fn since(
+        &self,
+        version: &Arc<str>,
+        find: impl FnOnce() -> Arc<[ResourceName]>,
+    ) -> Arc<[ResourceName]> {
+        // A list of finished answers is whole after every statement.
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, left)) = known.iter().find(|(of, _)| of == version) {
+            return left.clone();
+        }
+        if known.len() == REMEMBERED {
+            known.pop_front();
+        }
+        let left = find();
+        known.push_back((version.clone(), left.clone()));
+        left
+    }
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Listener {
+    #[prost(message, repeated, tag = "3")]
+    filter_chains: Vec<FilterChain>,
+    #[prost(message, optional, tag = "19")]
+    api_listener: Option<ApiListener>,
+    #[prost(message, optional, tag = "25")]
+    default_filter_chain: Option<FilterChain>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct FilterChain {
+    #[prost(message, repeated, tag = "3")]
+    filters: Vec<Filter>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Filter {
+    #[prost(message, optional, tag = "4")]
+    typed_config: Option<Any>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ApiListener {
+    #[prost(message, optional, tag = "1")]
+    api_listener: Option<Any>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Any {
+    #[prost(string, tag = "1")]
+    type_url: String,
+    #[prost(bytes = "bytes", tag = "2")]
+    value: Bytes,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Manager {
+    #[prost(message, optional, tag = "3")]
+    rds: Option<Named>,
+    #[prost(message, optional, tag = "31")]
+    scoped_routes: Option<ScopedRoutes>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ScopedRoutes {
+    #[prost(message, optional, tag = "4")]
+    list: Option<ScopedList>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ScopedList {
+    #[prost(message, repeated, tag = "1")]
+    all: Vec<Named>,
+}
+
+/// `Rds` or `ScopedRouteConfiguration`: both have it in the same place.
+#[derive(Clone, PartialEq, Message)]
+struct Named {
+    #[prost(string, tag = "2")]
+    route: String,
+}
+
+/// The route configurations that `all` name.
+pub(super) fn named<'a>(all: impl Iterator<Item = &'a Arc<Served>>) -> BTreeSet<ResourceName> {
+    let names = all.flat_map(|one| match Any::decode(one.any.clone()) {
+        Ok(any) if any.type_url.ends_with(SCOPED) => {
+            Named::decode(any.value).into_iter().map(|named| named.route).collect()
+        }
+        Ok(any) => of_listener(any.value),
+        Err(_) => Vec::new(),
+    });
+    names.filter(|name| !name.is_empty()).map(|name| ResourceName(name.into())).collect()
+}
+
+/// What is no listener names no route.
+fn of_listener(message: Bytes) -> Vec<String> {
+    let read = Listener::decode(message).unwrap_or_default();
+    let chains = read.filter_chains.into_iter().chain(read.default_filter_chain);
+    let filters = chains.flat_map(|chain| chain.filters);
+    let configs = filters.filter_map(|filter| filter.typed_config);
+    let api = read.api_listener.and_then(|api| api.api_listener);
+    let managers = configs
+        .chain(api)
+        .filter(|config| config.type_url.ends_with(MANAGER))
+        .filter_map(|config| Manager::decode(config.value).ok());
+    managers.flat_map(of_manager).collect()
+}
+
+fn of_manager(manager: Manager) -> impl Iterator<Item = String> {
+    let scoped = manager.scoped_routes.and_then(|scoped| scoped.list);
+    let scoped = scoped.into_iter().flat_map(|list| list.all);
+    manager.rds.into_iter().chain(scoped).map(|named| named.route)
+}
+
+#[cfg(test)]
+mod tests {
+    use envoy_types::pb::envoy::config::listener::v3 as listener;
+    use envoy_types::pb::envoy::config::route::v3::ScopedRouteConfiguration;
+    use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as http;
+    use envoy_types::pb::google::protobuf::Any as ProtoAny;
+
+    use super::*;
+    use crate::model::{Resource, ResourceKind};
+    use crate::snapshot::testing::{key, resource_of};
+    use crate::snapshot::{Snapshot, build};
+
+    fn manager(specifier: http::http_connection_manager::RouteSpecifier) -> ProtoAny {
+        let manager =
+            http::HttpConnectionManager { route_specifier: Some(specifier), ..Default::default() };
+        ProtoAny {
+            type_url: format!("type.googleapis.com{MANAGER}"),
+            value: manager.encode_to_vec(),
+        }
+    }
+
+    fn rds(route: &str) -> ProtoAny {
+        let rds = http::Rds { route_config_name: route.into(), config_source: None };
+        manager(http::http_connection_manager::RouteSpecifier::Rds(rds))
+    }
+
+    fn scope(route: &str) -> ScopedRouteConfiguration {
+        ScopedRouteConfiguration { route_configuration_name: route.into(), ..Default::default() }
+    }
+
+    fn scopes(route: &str) -> ProtoAny {
+        let list =
+            http::ScopedRouteConfigurationsList { scoped_route_configurations: vec![scope(route)] };
+        let specifier = http::scoped_routes::ConfigSpecifier::ScopedRouteConfigurationsList(list);
+        let scoped = http::ScopedRoutes { config_specifier: Some(specifier), ..Default::default() };
+        manager(http::http_connection_manager::RouteSpecifier::ScopedRoutes(scoped))
+    }
+
+    fn chain(config: ProtoAny) -> listener::FilterChain {
+        let filter = listener::Filter {
+            config_type: Some(listener::filter::ConfigType::TypedConfig(config)),
+            ..Default::default()
+        };
+        listener::FilterChain { filters: vec![filter], ..Default::default() }
+    }
+
+    fn of(resource: Arc<Resource>) -> Snapshot {
+        build(key("beta"), &[resource])
+    }
+
+    fn listeners(chains: Vec<listener::FilterChain>) -> Snapshot {
+        let message = listener::Listener {
+            default_filter_chain: chains.first().cloned(),
+            filter_chains: chains.into_iter().skip(1).collect(),
+            api_listener: Some(listener::ApiListener { api_listener: Some(rds("api")) }),
+            ..Default::default()
+        };
+        of(resource_of(ResourceKind::Listeners, "l", message.encode_to_vec()))
+    }
+
+    fn check(snapshot: &Snapshot, expected: &[&str]) {
+        let state = snapshot.types.values().next().unwrap();
+        let names: Vec<_> = state.routes_named().iter().map(|name| name.0.as_ref()).collect();
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn routes_are_found_in_listeners_and_in_scopes() {
+        let chains = vec![chain(rds("a")), chain(rds("b")), chain(scopes("c")), chain(rds(""))];
+        check(&listeners(chains), &["a", "api", "b", "c"]);
+        let scoped = scope("d").encode_to_vec();
+        check(&of(resource_of(ResourceKind::ScopedRoutes, "s", scoped)), &["d"]);
+        check(&of(resource_of(ResourceKind::Listeners, "l", vec![0xff])), &[]);
+    }
+
+    #[test]
+    fn what_is_named_no_more_has_left() {
+        let of = |route| listeners(vec![chain(rds(route))]);
+        let state = |snapshot: &Snapshot| snapshot.types.values().next().unwrap().clone();
+        let (old, new) = (state(&of("old")), state(&of("new")));
+        assert_eq!(*new.routes_left(&old), [ResourceName("old".into())]);
+        assert!(Arc::ptr_eq(&new.routes_left(&old), &new.routes_left(&old)), "it is remembered");
+        assert_eq!(*new.routes_left(&new), []);
+    }
+}

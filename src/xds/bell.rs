@@ -1,0 +1,42 @@
+//! One wake-up for all that rarely happens to streams: new rules for nodes,
+//! other credentials, the end of the server.
+//!
+//! A stream that followed each of these by itself would sign up at five places
+//! with every message, beside the strangers who do so too: a tenth of what a
+//! push costs. It follows the bell, and looks at all of them when that rings.
+//! What is served to it, which is not rare, it follows itself.
+
+use tokio::sync::watch;
+
+use super::Hub;
+use super::guard::Changes;
+
+/// Rings; followers look for themselves what for.
+#[derive(Debug, Default)]
+pub(super) struct Bell(watch::Sender<()>);
+
+impl Bell {
+    /// Follows it. It may have rung before: look once, then wait.
+    pub(super) fn follow(&self) -> watch::Receiver<()> {
+        self.0.subscribe()
+    }
+
+    /// Rings at every change, and when `stopping` turns true; never ends.
+    pub(super) async fn ring(
+        &self,
+        hub: &Hub,
+        mut access: Changes,
+        mut stopping: watch::Receiver<bool>,
+    ) {
+        let mut routing = hub.routing();
+        let mut stopped = false;
+        loop {
+            tokio::select! {
+                Ok(()) = routing.changed() => {}
+                () = access.next() => {}
+                _ = stopping.wait_for(|stopping| *stopping), if !stopped => stopped = true,
+            }
+            self.0.send_replace(());
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Routes that a client still uses although nothing names them any more.
+//!
+//! When a listener gets another route configuration, Envoy lets the listener's
+//! connections go on with the old one for as long as it drains (10 minutes by
+//! default), and unsubscribes from the old name only then. So what the old
+//! route refers to must stay, or requests on old connections fail: the removal
+//! of the route, of its virtual hosts, of the clusters that they name, and of
+//! what those name in turn, waits until the client unsubscribes from the route.
+//! For no longer than [`DRAIN`], though: not every client unsubscribes.
+//!
+//! That needs both ends in sight: listeners (or scoped routes) that the stream
+//! was sent no longer name the route, and the stream asks for the route by
+//! name. A route that went while listeners name it is a plain removal.
+//!
+//! What an earlier stream sent is not known here. A client that comes back
+//! with such a route says that it has it; all removals wait for it then.
+//!
+//! Not covered, because nothing tells when the draining ends: clusters that a
+//! draining listener names itself, in a TCP proxy or in routes of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Session;
+use super::channel::Channel;
+use super::holding::Hold;
+use super::order::{Role, role};
+use crate::model::{ResourceKind, ResourceName, TypeUrl};
+use crate::snapshot::{Served, mentioned};
+
+/// How long removals wait for a client to unsubscribe: until the parent of a
+/// hot restart, which Envoy lets live for 15 minutes, is gone in any case.
+pub(super) const DRAIN: Duration = Duration::from_secs(900);
+/// How many routes of a stream are waited for; beyond, the oldest is let go.
+const LEAVING_MAX: usize = 256;
+
+type Place = (Option<ResourceKind>, TypeUrl);
+
+/// The routes that are on their way out.
+#[derive(Debug, Default)]
+pub(super) struct Draining {
+    /// Since when nothing names them.
+    leaving: BTreeMap<ResourceName, Duration>,
+    /// Whether something else than before may have to be held back.
+    stale: bool,
+}
+
+impl Draining {
+    /// When the first of them has been waited for long enough.
+    pub(super) fn due(&self) -> Option<Duration> {
+        self.leaving.values().min().map(|since| *since + DRAIN)
+    }
+
+    /// Has everything looked at anew.
+    pub(super) fn unsettle(&mut self) {
+        self.stale = true;
+    }
+
+    fn add(&mut self, name: &ResourceName, now: Duration) {
+        self.leaving.entry(name.clone()).or_insert(now);
+        if self.leaving.len() > LEAVING_MAX {
+            let oldest = self.leaving.iter().min_by_key(|(_, since)| **since);
+            let oldest = oldest.map(|(name, _)| name.clone());
+            oldest.and_then(|name| self.leaving.remove(&name));
+        }
+        self.stale = true;
+    }
+}
+
+impl Session {
+    /// Notes which routes are on their way out at `now`, and holds back the
+    /// removals that wait for them.
+    pub(super) fn drain(&mut self, now: Duration) {
+        self.note_leaving(now);
+        self.let_go(now);
+        if !std::mem::take(&mut self.draining.stale) {
+            return;
+        }
+        let mut holds = self.holds();
+        for (place, channel) in &mut self.channels {
+            channel.holding.hold = holds.remove(place).unwrap_or_default();
+        }
+    }
+
+    /// Takes up the routes that a client which came back says it has.
+    pub(super) fn resume_draining(&mut self, place: &Place, now: Duration) {
+        self.draining.unsettle();
+        let namers = users().any(|(_, place)| self.channels.contains_key(&place));
+        let routes = self.channels.get(&routes()).filter(|_| *place == routes() && namers);
+        let Some(channel) = routes.filter(|_| self.snapshot.is_some()) else { return };
+        let current = self.current(&place.1);
+        let gone = |name: &&ResourceName| {
+            !current.resources.contains_key(*name) && channel.holding.holds(name)
+        };
+        let names = channel.subscription.names.iter().filter(gone);
+        let names: Vec<_> = names.filter(|name| !self.is_named(name)).cloned().collect();
+        names.iter().for_each(|name| self.draining.add(name, now));
+    }
+
+    /// Finds routes that the listeners which are served now name no more,
+    /// other than those that the client was sent last.
+    fn note_leaving(&mut self, now: Duration) {
+        let Some(routes) = self.channels.get(&routes()) else { return };
+        let asked = &routes.subscription.names;
+        if asked.is_empty() {
+            return;
+        }
+        for (url, place) in users() {
+            let base = self.channels.get(&place).and_then(|users| users.holding.base());
+            let current = self.current(&url);
+            let Some(base) = base.filter(|base| !base.is(&current)) else { continue };
+            let left = current.routes_left(base);
+            let left = left.iter().filter(|name| asked.contains(*name));
+            left.for_each(|name| self.draining.add(name, now));
+        }
+    }
+
+    /// Forgets routes that the client left, that are named again, or that were
+    /// waited for long enough.
+    fn let_go(&mut self, now: Duration) {
+        if self.draining.leaving.is_empty() {
+            return;
+        }
+        let mut leaving = std::mem::take(&mut self.draining.leaving);
+        let before = leaving.len();
+        let asked = self.channels.get(&routes()).map(|routes| &routes.subscription.names);
+        leaving.retain(|name, since| {
+            let asked = asked.is_some_and(|asked| asked.contains(name));
+            asked && now < *since + DRAIN && !self.is_named(name)
+        });
+        self.draining.stale |= leaving.len() != before;
+        self.draining.leaving = leaving;
+    }
+
+    /// Whether what is served names a route.
+    fn is_named(&self, route: &ResourceName) -> bool {
+        users().any(|(url, _)| self.current(&url).routes_named().contains(route))
+    }
+
+    /// Which removals wait, by type.
+    fn holds(&self) -> BTreeMap<Place, Hold> {
+        let mut holds = BTreeMap::new();
+        let Some(channel) = self.channels.get(&routes()) else { return holds };
+        let served = self.current(&routes().1);
+        let leaving = self.draining.leaving.keys();
+        let gone = leaving.filter(|name| !served.resources.contains_key(*name));
+        let gone: BTreeSet<_> = gone.filter(|name| channel.holding.holds(name)).cloned().collect();
+        if gone.is_empty() {
+            return holds;
+        }
+        let hosts = self.hosts_of(&gone);
+        let contents = gone.iter().map(|name| channel.holding.content(name).cloned());
+        let contents: Option<Vec<_>> =
+            contents.chain(hosts.iter().map(|(_, one)| one.clone())).collect();
+        let suppliers = self.suppliers();
+        match contents {
+            Some(contents) => {
+                let all: Vec<_> = suppliers.iter().flat_map(|place| self.gone(place)).collect();
+                for one in named_by(contents, &all) {
+                    let hold = holds.entry(one.place.clone()).or_insert(Hold::Nothing);
+                    hold.add(&one.name);
+                }
+            }
+            None => holds.extend(suppliers.into_iter().map(|place| (place, Hold::Everything))),
+        }
+        let hosts = hosts.into_iter().map(|(name, _)| name).collect();
+        let kind = ResourceKind::VirtualHosts;
+        holds.insert((Some(kind), kind.type_url()), Hold::Names(hosts));
+        holds.insert(routes(), Hold::Names(gone));
+        holds
+    }
+
+    /// The virtual hosts of `routes` that are gone, and their contents.
+    fn hosts_of(
+        &self,
+        routes: &BTreeSet<ResourceName>,
+    ) -> Vec<(ResourceName, Option<Arc<Served>>)> {
+        let kind = ResourceKind::VirtualHosts;
+        let of_route = |one: &Gone| {
+            one.name.0.rsplit_once('/').is_some_and(|(route, _)| routes.contains(route))
+        };
+        let all = self.gone(&(Some(kind), kind.type_url())).into_iter().filter(of_route);
+        all.map(|one| (one.name, one.content)).collect()
+    }
+
+    fn suppliers(&self) -> Vec<Place> {
+        let all = self.channels.keys();
+        all.filter(|(kind, _)| role(*kind) == Role::Supplier).cloned().collect()
+    }
+
+    /// What the client has of a type and the snapshot has no more.
+    fn gone(&self, place: &Place) -> Vec<Gone> {
+        let Some(Channel { subscription, holding, .. }) = self.channels.get(place) else {
+            return Vec::new();
+        };
+        let names = holding.gone(subscription, &self.current(&place.1));
+        let content = |name: &ResourceName| holding.content(name).cloned();
+        let gone = |name| Gone { place: place.clone(), content: content(&name), name };
+        names.into_iter().map(gone).collect()
+    }
+}
+
+/// A resource that the client has and the snapshot has no more.
+struct Gone {
+    place: Place,
+    name: ResourceName,
+    /// Where it is known.
+    content: Option<Arc<Served>>,
+}
+
+/// Those of `all` that `contents` name, or that what they name names in turn.
+fn named_by(contents: Vec<Arc<Served>>, all: &[Gone]) -> Vec<&Gone> {
+    let names: BTreeSet<&str> = all.iter().map(|one| &*one.name.0).collect();
+    let (mut work, mut seen, mut found) = (contents, BTreeSet::new(), Vec::new());
+    while let Some(one) = work.pop() {
+        let mut named = mentioned(&one.body(), &names);
+        named.extend(one.endpoints.iter().filter_map(|name| names.get(&*name.0)));
+        let news: BTreeSet<_> = named.into_iter().filter(|name| seen.insert(*name)).collect();
+        for gone in all.iter().filter(|gone| news.contains(&*gone.name.0)) {
+            work.extend(gone.content.clone());
+            found.push(gone);
+        }
+    }
+    found
+}
+
+fn routes() -> Place {
+    (Some(ResourceKind::Routes), ResourceKind::Routes.type_url())
+}
+
+/// The types that name routes.
+fn users() -> impl Iterator<Item = (TypeUrl, Place)> {
+    let kinds = [ResourceKind::Listeners, ResourceKind::ScopedRoutes].into_iter();
+    kinds.map(|kind| (kind.type_url(), (Some(kind), kind.type_url())))
+}
