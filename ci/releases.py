@@ -3,13 +3,15 @@
 
 Every Envoy carries the descriptors of its own messages, serialized, in its
 program file: what it can read is read from there, without running it. Which
-extensions are built in it tells when it asks a control plane. Kept is only
+extensions are built in it tells when it asks a control plane, and which
+commands formats may hold is tried. Kept is only
 where a release differs from the descriptors that Convoy is built with.
 """
 
 import argparse
 import collections
 import difflib
+import json
 import mmap
 import pathlib
 import re
@@ -23,6 +25,7 @@ import verdict_judges as judges
 
 HERE = pathlib.Path(__file__).resolve().parent
 FILE = HERE.parent / "src/schema/releases.txt"
+COMMANDS = HERE.parent / "src/render/typed/refusals/commands.txt"
 PACKAGES = ("envoy/", "xds/", "udpa/")
 # A file descriptor begins with its name: field 1, its length, the path, then
 # field 2, the package.
@@ -44,6 +47,7 @@ HEAD = """\
 # value      a value of an enum that is known
 # rule       other rules for a field: `validate.FieldRules` as hexadecimal
 # extension  a configuration's type, built in (+) or not, and its categories
+# command    a command of formats that not all of them have
 """
 
 
@@ -54,23 +58,45 @@ def main():
     parser.add_argument("--check", action="store_true", help="write nothing; fail on a difference")
     args = parser.parse_args()
     versions = (HERE / "envoy-releases").read_text().split()
+    if args.check:
+        # Those that are there; CI needs no others.
+        versions = [version for version in versions
+                    if (pathlib.Path(args.envoys) / version / "envoy").is_file()]
     types = cases_of.Types(args.descriptors)
     ours = descriptor_pb2.FileDescriptorSet.FromString(pathlib.Path(args.descriptors).read_bytes())
     ours = Vocabulary(file for file in ours.file if file.name.startswith(PACKAGES))
     programs = [judges.program_of(args.envoys, version) for version in versions]
     theirs = [Vocabulary(files_of(program)) for program in programs]
-    built_in = [extensions_of(program, version, types)
-                for program, version in zip(programs, versions)]
-    text = "".join(f"{line}\n" for line in lines(versions, ours, theirs, built_in))
+    running = [told_by(program, version, types) for program, version in zip(programs, versions)]
+    text = "".join(f"{line}\n" for line in lines(versions, ours, theirs, running))
     if not args.check:
         FILE.write_text(HEAD + text)
         return 0
-    known = FILE.read_text()
-    changed = list(difflib.unified_diff(known.splitlines(), (HEAD + text).splitlines(),
-                                        str(FILE.name), "what Envoys say", lineterm="", n=0))
+    known = for_versions(FILE.read_text(), versions)
+    changed = list(difflib.unified_diff(known, for_versions(text, versions), FILE.name,
+                                        "what Envoys say", lineterm="", n=0))
     print("\n".join(changed[:200]) if changed else
           f"{FILE.name} is what Envoys {', '.join(versions)} say")
     return 1 if changed else 0
+
+
+def for_versions(text, versions):
+    """The lines of a table that say something of some of its releases alone."""
+    found, columns = [], []
+    for line in text.splitlines():
+        if line.startswith("#"):
+            continue
+        word, marks, *rest = line.split(" ")
+        if word == "release":
+            columns = [([marks] + rest).index(version) for version in versions]
+            continue
+        marks = "".join(marks[at] for at in columns)
+        # An extension's categories are those of all releases together.
+        rest = rest[:1] if word == "extension" else rest
+        silent = "-" if word in ("extension", "rule") else "+"
+        if set(marks) != {silent}:
+            found.append(" ".join([word, marks, *rest]))
+    return found
 
 
 # === descriptors in a program ===
@@ -180,22 +206,38 @@ class Vocabulary:
         self.values.update((name, f"{name}.{value.name}") for value in enum.value)
 
 
-# === extensions ===
+# === what a running Envoy tells ===
 
 
-def extensions_of(program, version, types):
-    """Type of configuration → categories, as a running Envoy tells them."""
-    found = collections.defaultdict(set)
+def told_by(program, version, types):
+    """Type of configuration → categories, and the commands of formats."""
+    extensions = collections.defaultdict(set)
     with judges.Running(program, version, types) as envoy:
         for category, name in envoy.extensions():
-            found[name].add(category)
-    return found
+            extensions[name].add(category)
+        commands = {name for name in COMMANDS.read_text().splitlines() if not name.startswith("#")}
+        commands = {name.split(" ")[0] for name in commands}
+        return extensions, {name for name in commands if takes(envoy, name)}
+
+
+def takes(envoy, command):
+    """Whether `command` is one, with an argument or without."""
+    for form in (f"%{command}%", f"%{command}(a)%"):
+        log = {"name": "log", "typed_config": {
+            "@type": judges.PREFIX + "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+            "log_format": {"text_format_source": {"inline_string": form}}}}
+        listener = cases_of.http_listener([cases_of.ROUTER], access_log=[log],
+                                          route_config={"name": "r"})
+        said = envoy.judge(cases_of.Case("", "listeners", json.dumps(listener)))
+        if "Not supported field" in said.text:
+            return False
+    return True
 
 
 # === the file ===
 
 
-def lines(versions, ours, theirs, built_in):
+def lines(versions, ours, theirs, running):
     yield f"release {' '.join(versions)}"
     marks = lambda known: "".join("+" if one else "-" for one in known)
     for name in sorted(ours.types):
@@ -204,10 +246,10 @@ def lines(versions, ours, theirs, built_in):
             yield f"type {marks(known)} {name}"
     for word, part in (("field", "fields"), ("value", "values")):
         for owner, name in sorted(getattr(ours, part)):
-            has_owner = [owner in one.types for one in theirs]
-            known = [(owner, name) in getattr(one, part) for one in theirs]
             # Who lacks the owner lacks the rest with it; that is said once.
-            if not all(has or not owner for has, owner in zip(known, has_owner)):
+            known = [owner not in one.types or (owner, name) in getattr(one, part)
+                     for one in theirs]
+            if not all(known):
                 yield f"{word} {marks(known)} {name}"
     for name, rules in sorted(ours.rules.items()):
         others = collections.defaultdict(list)
@@ -216,10 +258,15 @@ def lines(versions, ours, theirs, built_in):
                 others[one.rules[name]].append(at)
         for other, at in sorted(others.items()):
             yield f"rule {marks(one in at for one in range(len(theirs)))} {name} {other.hex()}".rstrip()
+    built_in = [extensions for extensions, _ in running]
     everywhere = sorted({name for one in built_in for name in one})
     for name in everywhere:
         categories = sorted({category for one in built_in for category in one.get(name, ())})
         yield f"extension {marks(name in one for one in built_in)} {name} {','.join(categories)}"
+    for name in sorted({name for _, commands in running for name in commands}):
+        known = [name in commands for _, commands in running]
+        if not all(known):
+            yield f"command {marks(known)} {name}"
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import tomllib
 
 import verdict_cases as cases_of
 import verdict_judges as judges
+import verdict_served as served
 
 HERE = pathlib.Path(__file__).resolve().parent
 WAYS = ("xds", "validate")
@@ -32,6 +33,8 @@ def main():
     note(f"{len(cases)} cases, seed {args.seed}")
     ours = judges.Convoy(args.convoy, args.versions).judge(cases)
     note(f"Convoy judged them in {time.monotonic() - began:.0f} s")
+    if args.served:
+        serve(args, types, cases, ours)
     rows = []
     with concurrent.futures.ThreadPoolExecutor(len(args.versions)) as pool:
         said = pool.map(lambda version: ask(args, types, version, cases), args.versions)
@@ -64,6 +67,9 @@ def arguments():
     parser.add_argument("--validate", type=int, default=400,
                         help="how many of the cases that xDS can carry are also given to "
                              "`--mode validate`; those it can't carry all are")
+    parser.add_argument("--served", type=int, default=100,
+                        help="how many of the cases that Convoy takes reach Envoy in the bytes "
+                             "of Convoy's own xDS server, not in Python's")
     parser.add_argument("--only", help="only cases whose origin or mutation holds this text")
     parser.add_argument("--show", action="store_true", help="print every disagreement, listed ones too")
     parser.add_argument("--list", default=str(HERE / "verdict.toml"), help="the list of disagreements")
@@ -80,7 +86,8 @@ def collect(args, types):
     if args.corpus:
         bases += cases_of.positives(cases_of.from_corpus(args.corpus), corpus=True)
     cases = bases + cases_of.from_builtin(HERE / "verdict_builtin.yaml")
-    cases += cases_of.negatives(types, cases, args.seed, args.times, args.per_resource)
+    mutated = list(cases_of.negatives(types, cases, args.seed, args.times, args.per_resource))
+    cases += cases_of.from_builtin(HERE / "verdict_refused.yaml") + mutated
     if args.only:
         cases = [case for case in cases if args.only in f"{case.origin} {case.mutation}"]
     if args.limit and len(cases) > args.limit:
@@ -90,6 +97,16 @@ def collect(args, types):
         random.Random(args.seed).shuffle(rest)
         cases = (kept + rest)[:args.limit]
     return sorted(cases, key=lambda case: (case.kind != "clusters", case.around_id))
+
+
+def serve(args, types, cases, ours):
+    """Has Convoy's own server encode some of the cases that it takes."""
+    taken = [case for case, our in zip(cases, ours) if all(one.yes for one in our.values())]
+    random.Random(args.seed).shuffle(taken)
+    taken = taken[:args.served]
+    for at, body in served.bodies(args.convoy, types, taken).items():
+        taken[at].served = body
+    note(f"{sum(case.served is not None for case in taken)} of them as Convoy's server sends them")
 
 
 def ask(args, types, version, cases):
@@ -144,6 +161,7 @@ class Listed:
                 and ("versions" not in entry or version in entry["versions"])
                 and ("kind" not in entry or case.kind in entry["kind"])
                 and ("mutation" not in entry or re.search(entry["mutation"], case.mutation))
+                and ("holds" not in entry or re.search(entry["holds"], case.all_text))
                 and ("says" not in entry or re.search(entry["says"], our.text, re.S))
                 and ("envoy" not in entry or re.search(entry["envoy"], their.text, re.S)))
 

@@ -61,6 +61,11 @@ class Types:
     def encode(self, kind, value):
         return self.message(kind, value).SerializeToString()
 
+    def text(self, kind, body):
+        """Encoded bytes as JSON."""
+        return json_format.MessageToJson(self.type(kind).FromString(body), descriptor_pool=self.pool,
+                                         preserving_proto_field_name=True)
+
     def try_encode(self, kind, value):
         try:
             return self.encode(kind, value)
@@ -88,6 +93,8 @@ class Case:
     mutation: str = ""
     context: tuple = ()
     corpus: bool = False
+    # The bytes of the resource as Convoy's own server sent them, if it did.
+    served: bytes = None
 
     @property
     def around_id(self):
@@ -96,6 +103,11 @@ class Case:
     @property
     def id(self):
         return hashlib.sha256(f"{self.kind}{self.text}".encode("utf-8", "surrogatepass")).hexdigest()[:10]
+
+    @property
+    def all_text(self):
+        """The resource and what is around it."""
+        return "\n".join([self.text, *(text for _, text in self.context)])
 
     def value(self):
         """The resource, where its text is JSON without a key twice."""
@@ -127,7 +139,7 @@ class Case:
             return None
         if kind != CLUSTER:
             name = value.get("name", value.get("cluster_name", ""))
-        return kind, name if isinstance(name, str) else "", body
+        return kind, name if isinstance(name, str) else "", self.served or body
 
     def in_bootstrap(self):
         """A bootstrap with the resource in it as YAML, its text as it is."""
@@ -308,13 +320,18 @@ def from_sample(convoy, folder):
     return sets
 
 
+# What is around each case of the built-in set but clusters.
+AROUND = (("clusters", json.dumps({"name": "upstream", "type": "STATIC", "connect_timeout": "1s"})),)
+
+
 def from_builtin(path):
     """The built-in set: documents of `{case, kind, resource | text}`."""
     found = []
     for document in yaml.safe_load_all(pathlib.Path(path).read_text()):
         text = document.get("text") or json.dumps(document["resource"])
         note = f"built-in: {document['case']}" + (" #" if "text" in document else "")
-        found.append(Case("built-in", document["kind"], text, note))
+        around = () if document["kind"] == "clusters" else AROUND
+        found.append(Case("built-in", document["kind"], text, note, around))
     return found
 
 

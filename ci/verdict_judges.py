@@ -134,8 +134,8 @@ class Convoy:
             at = int(parts[1][1:])
             if parts[-1] == "case.yaml" and one["severity"] == "error":
                 wrong[at].append(problem)
-            elif problem["rule"] == IGNORED:
-                # A bootstrap is refused for what is around the case, too.
+            elif problem["rule"] == IGNORED and (parts[-1] == "case.yaml" or parts[2] == "clusters"):
+                # A bootstrap is refused for the clusters around the case, too.
                 ignored[at].append(problem)
         return {at: {version: self._verdict(version, wrong[at], ignored[at])
                      for version in self.versions} for at in range(count)}

@@ -65,19 +65,27 @@ impl Extension {
     pub(crate) fn is(&self, category: &str) -> bool {
         self.categories.contains(&category)
     }
+
+    /// Whether matchers use it.
+    pub(crate) fn is_some_matching(&self) -> bool {
+        self.categories.iter().any(|category| category.starts_with("envoy.matching."))
+    }
 }
 
 /// The table.
 #[derive(Debug, Default)]
 pub(crate) struct Releases {
     versions: Vec<&'static str>,
-    /// Types, fields, and enum values as `Enum.VALUE`, that not all of them know.
+    /// Types, fields, enum values as `Enum.VALUE` and formats' commands that not
+    /// all of them know.
     partial: HashMap<&'static str, Known>,
     /// The enums that have such values.
     enums: HashSet<&'static str>,
     /// Other rules for a field.
     rules: HashMap<&'static str, Vec<(Known, FieldRules)>>,
     extensions: HashMap<&'static str, Extension>,
+    /// The packages of filters that have a message of its own for routes.
+    with_route_form: HashSet<&'static str>,
 }
 
 impl Releases {
@@ -90,7 +98,7 @@ impl Releases {
                 (Some("release"), Some(first), next) => {
                     releases.versions = [first].into_iter().chain(next).chain(words).collect();
                 }
-                (Some("field" | "type"), Some(marks), Some(name)) => {
+                (Some("field" | "type" | "command"), Some(marks), Some(name)) => {
                     releases.partial.insert(name, Known::read(marks));
                 }
                 (Some("value"), Some(marks), Some(name)) => {
@@ -105,6 +113,10 @@ impl Releases {
                     let categories = words.next().unwrap_or_default().split(',').collect();
                     let extension = Extension { known: Known::read(marks), categories };
                     releases.extensions.insert(name, extension);
+                    let (package, short) = name.rsplit_once('.').unwrap_or_default();
+                    if is_route_form(short) {
+                        releases.with_route_form.insert(package);
+                    }
                 }
                 _ => {}
             }
@@ -169,8 +181,8 @@ impl Releases {
         self.versions.get(release).is_some_and(|known| minor(known) < minor(version))
     }
 
-    /// Whether `release` knows the message type `name`.
-    pub(crate) fn knows_type(&self, release: usize, name: &str) -> bool {
+    /// Whether `release` knows `name`: a type, or a command of formats.
+    pub(crate) fn knows_name(&self, release: usize, name: &str) -> bool {
         self.partial.get(name).is_none_or(|known| known.has(release))
     }
 
@@ -179,12 +191,20 @@ impl Releases {
         self.extensions.get(name)
     }
 
+    /// Whether routes configure the filter of the type `name` by another message.
+    pub(crate) fn has_other_route_form(&self, name: &str) -> bool {
+        let (package, short) = name.rsplit_once('.').unwrap_or_default();
+        !is_route_form(short) && self.with_route_form.contains(package)
+    }
+
     /// The first version that was read and knows `name`: an extension's type, a
     /// type, a field or a value.
     pub(crate) fn since(&self, name: &str) -> Option<&'static str> {
         let extension = self.extensions.get(name).map(|extension| extension.known);
         let known = extension.or_else(|| self.partial.get(name).copied())?;
-        let release = (0..self.versions.len()).find(|release| known.has(*release))?;
+        let all = self.versions.len();
+        // Who lacks a field's message is marked as knowing the field.
+        let release = (0..all).find(|first| (*first..all).all(|release| known.has(release)))?;
         self.versions.get(release).copied()
     }
 }
@@ -201,6 +221,11 @@ fn rules(pool: &DescriptorPool, digits: &str) -> FieldRules {
         .zip(bytes)
         .and_then(|(kind, bytes)| DynamicMessage::decode(kind, bytes.as_slice()).ok());
     decoded.map(|rules| FieldRules::read(&rules)).unwrap_or_default()
+}
+
+/// Whether a filter's message, by its short name, is for routes only.
+fn is_route_form(short: &str) -> bool {
+    short.contains("PerRoute") || short == "CorsPolicy"
 }
 
 fn minor(version: &str) -> (u64, u64) {
@@ -250,7 +275,7 @@ mod tests {
                     pool.get_message_by_name(name).is_some()
                         || pool.get_enum_by_name(name).is_some()
                 }
-                _ => word == "extension",
+                _ => ["extension", "command"].contains(&word),
             };
             assert!(found, "{line}");
         }

@@ -6,6 +6,7 @@
 //! message with what is inside it, never about other resources. Called for
 //! each message that has no other mistake, so places are those of its fields.
 
+mod access;
 mod cluster;
 mod endpoint;
 mod extension;
@@ -14,6 +15,7 @@ mod format;
 mod header;
 mod health;
 mod listener;
+mod manager;
 mod pair;
 mod regex;
 mod route;
@@ -27,7 +29,7 @@ use prost_reflect::{DynamicMessage, Kind, ReflectMessage, Value};
 use super::message::Given;
 use super::{Mistake, Reader};
 use crate::render::yaml::{Node, Span};
-use crate::schema::fields::field;
+use crate::schema::fields::{self, field};
 use crate::schema::{Number, Schema, Targets};
 
 /// The longest time that Envoy counts: in nanoseconds, it still fits 64 bits.
@@ -58,6 +60,14 @@ impl Refusals<'_> {
         let releases = self.schema.releases();
         let older = self.targets.iter().find(|(release, _)| releases.is_before(*release, version));
         older.map(|(_, names)| names.to_owned())
+    }
+
+    /// Whether one of the stage's Envoys, or any where none is named, is of
+    /// `version` or newer.
+    fn newer_than(&self, version: &str) -> bool {
+        let releases = self.schema.releases();
+        let newer = |(release, _)| !releases.is_before(release, version);
+        self.targets.is_empty() || self.targets.iter().any(newer)
     }
 }
 
@@ -128,17 +138,31 @@ fn check(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
         "envoy.config.core.v3.CidrRange" | "xds.core.v3.CidrRange" => {
             endpoint::range(message, refusals);
         }
+        "envoy.config.core.v3.Pipe" => endpoint::pipe(message, refusals),
+        "envoy.config.core.v3.BindConfig" => endpoint::binding(message, refusals),
+        "envoy.config.endpoint.v3.ClusterLoadAssignment.Policy" => {
+            endpoint::drops(message, refusals);
+        }
+        "envoy.config.cluster.v3.Cluster.RefreshRate" | "envoy.config.cluster.v3.RefreshRate" => {
+            intervals(message, refusals);
+        }
+        "envoy.config.core.v3.BackoffStrategy" => intervals(message, refusals),
         "envoy.config.core.v3.HealthCheck.Payload" => health::payload(message, refusals),
         "envoy.config.core.v3.HealthCheck.HttpHealthCheck" => health::http(message, refusals),
+        "envoy.service.runtime.v3.Runtime" => runtime(message, refusals),
         "envoy.config.cluster.v3.Cluster" => cluster::check(message, refusals),
         "envoy.config.listener.v3.Listener" => listener::check(message, refusals),
         "envoy.config.listener.v3.FilterChain" => filter::network_chain(message, refusals),
         filter::MANAGER => {
             filter::http_chain(message, refusals);
+            manager::check(filter::MANAGER, message, refusals);
             format::tracing(message, refusals);
         }
         "envoy.extensions.upstreams.http.v3.HttpProtocolOptions" => {
             filter::upstream_chain(message, refusals);
+            for filter in fields::list(message, "http_filters") {
+                extension::expect(&filter, "envoy.filters.http.upstream", "http_filters", refusals);
+            }
         }
         "envoy.extensions.transport_sockets.tls.v3.Secret" => tls::secret(message, refusals),
         "envoy.extensions.transport_sockets.tls.v3.TlsCertificate" => {
@@ -156,6 +180,9 @@ fn check(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
         name => {
             route::check(name, message, refusals);
             source::check(name, message, refusals);
+            tls::check(name, message, refusals);
+            manager::check(name, message, refusals);
+            access::check(name, message, refusals);
             filter::check(name, message, refusals);
         }
     }
@@ -165,6 +192,26 @@ fn check(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
 fn needs(message: &DynamicMessage, name: &'static str, refusals: &mut Refusals<'_>) {
     if field(message, name).is_none() {
         refusals.refuse(name, "validation", format!("`{name}` must be set"), "");
+    }
+}
+
+/// A runtime layer holds scalars, fractions and layers.
+fn runtime(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    let layer = fields::inner(message, "layer");
+    let entries = layer.map(|layer| fields::map(&layer, "fields")).unwrap_or_default();
+    let list = entries.iter().find(|(_, value)| field(value, "list_value").is_some());
+    if let Some((key, _)) = list {
+        let text = format!("the runtime entry `{key}` is a list");
+        refusals.refuse("layer", "validation", text, "runtime holds scalars, fractions and maps");
+    }
+}
+
+/// The longest interval is at least the first.
+fn intervals(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    let base = nanos(message, "base_interval");
+    if nanos(message, "max_interval").zip(base).is_some_and(|(max, base)| max < base) {
+        let text = "`max_interval` must be at least `base_interval`";
+        refusals.refuse("max_interval", "validation", text, "raise it");
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::OnceLock;
 
 use super::*;
-use crate::model::{FilePath, ResourceKind};
+use crate::model::{FilePath, Place, ResourceKind};
 use crate::render::Origin;
 
 fn schema() -> &'static Schema {
@@ -26,8 +26,13 @@ fn file(kind: Option<ResourceKind>, text: &str) -> RenderedFile {
 /// `line:column rule: message (hint)`.
 fn check(kind: ResourceKind, text: &str, expected: &[&str]) -> Vec<Resource> {
     let (resources, problems) = decode(schema(), &file(Some(kind), text));
+    // Tests put any message there, not only filters.
+    let is_meant = |problem: &&Problem| {
+        kind != ResourceKind::ExtensionConfigs || !problem.message.ends_with("are discovered")
+    };
     let found: Vec<_> = problems
         .iter()
+        .filter(is_meant)
         .map(|problem| {
             let place = format!("{}:{}", problem.place.line, problem.place.column);
             let hint = problem.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
@@ -673,4 +678,139 @@ fn what_envoy_refuses_beyond_its_rules_is_refused_with_its_place() {
              (inline_bytes is base64 of the PEM text; inline_string is the text itself)",
         ],
     );
+}
+
+/// What is said of `text` for the Envoys `versions`: errors, then warnings.
+fn said_for(versions: &[&str], kind: ResourceKind, text: &str) -> Vec<String> {
+    let versions: Vec<_> = versions.iter().map(|version| (*version).to_owned()).collect();
+    let decoded = decode_for(schema(), &file(Some(kind), text), &schema().targets(&versions));
+    let shown = |word: &str, problem: &Problem| {
+        let Place { line, column, .. } = problem.place;
+        let hint = problem.hint.as_deref().unwrap_or_default();
+        format!("{word} {line}:{column} {}: {} ({hint})", problem.rule, problem.message)
+    };
+    let errors = decoded.problems.iter().map(|problem| shown("error", problem));
+    errors.chain(decoded.warnings.iter().map(|problem| shown("warning", problem))).collect()
+}
+
+#[test]
+fn a_field_that_an_envoy_of_the_stage_ignores_is_a_warning() {
+    let text = "name: r\nvirtual_hosts:\n- name: v\n  domains: ['*']\n  routes:\n  \
+                - match: {prefix: /}\n    direct_response: {status: 200, body_format: \
+                {text_format_source: {inline_string: x}}}\n";
+    assert_eq!(
+        said_for(&["1.36.4", "1.40.0"], ResourceKind::Routes, text),
+        ["warning 7:36 newer-than-envoy: Envoy 1.36.4 does not know the field `body_format` of \
+          DirectResponseAction, and ignores it (Envoy 1.37.0 knows it)"]
+    );
+    assert_eq!(said_for(&["1.40.0"], ResourceKind::Routes, text), [""; 0]);
+    assert_eq!(said_for(&[], ResourceKind::Routes, text), [""; 0]);
+}
+
+#[test]
+fn what_is_left_without_a_newer_field_must_be_valid() {
+    let text = "name: r\nvirtual_hosts:\n- name: v\n  domains: ['*']\n  rate_limits:\n  \
+                - actions:\n    - remote_address_match: {address_matcher: {ranges: \
+                [{address_prefix: 10.0.0.0, prefix_len: 8}]}, descriptor_value: a}\n";
+    assert_eq!(
+        said_for(&["1.36.4"], ResourceKind::Routes, text),
+        ["error 7:7 newer-than-envoy: Envoy 1.36.4 does not know the field \
+          `remote_address_match` of Action, and refuses what is left without it: \
+          `action_specifier` must be set (Envoy 1.38.3 knows it)"]
+    );
+    assert_eq!(said_for(&["1.38.3"], ResourceKind::Routes, text), [""; 0]);
+}
+
+#[test]
+fn rules_and_extensions_are_those_of_the_stages_envoys() {
+    let filter = |name: &str, more: &str| {
+        format!(
+            "name: a\ntyped_config:\n  \
+             '@type': type.googleapis.com/envoy.extensions.filters.http.{name}\n  {more}\n"
+        )
+    };
+    let bucket = "stat_prefix: a\n  token_bucket: {max_tokens: 0, fill_interval: 1s}";
+    let limit = filter("local_ratelimit.v3.LocalRateLimit", bucket);
+    assert_eq!(
+        said_for(&["1.38.3"], ResourceKind::ExtensionConfigs, &limit),
+        ["error 5:30 validation: `max_tokens` must be more than 0, is 0, says Envoy 1.38.3 ()"]
+    );
+    assert_eq!(said_for(&["1.40.0"], ResourceKind::ExtensionConfigs, &limit), [""; 0]);
+    let server = filter("body_size_limit.v3.BodySizeLimit", "");
+    assert_eq!(
+        said_for(&["1.39.3"], ResourceKind::ExtensionConfigs, &server),
+        ["error 3:3 newer-than-envoy: Envoy 1.39.3 has no extension \
+          `envoy.extensions.filters.http.body_size_limit.v3.BodySizeLimit` (Envoy 1.40.0 has it)"]
+    );
+    assert_eq!(said_for(&["1.40.0"], ResourceKind::ExtensionConfigs, &server), [""; 0]);
+}
+
+#[test]
+fn what_envoys_code_asks_of_fields_together_is_asked() {
+    let refused = |kind, text: &str, rule: &str| {
+        let (_, problems) = decode(schema(), &file(Some(kind), text));
+        let rules: Vec<_> = problems.iter().map(|problem| problem.rule.as_str()).collect();
+        assert_eq!(rules, [rule], "{text}: {problems:?}");
+    };
+    for (text, rule) in [
+        ("type: ORIGINAL_DST", "lb-policy"),
+        ("type: STATIC\nlb_policy: CLUSTER_PROVIDED", "lb-policy"),
+        ("type: STATIC\nlb_policy: MAGLEV\nmaglev_lb_config: {table_size: 100}", "validation"),
+        ("type: STATIC\nlb_policy: LOAD_BALANCING_POLICY_CONFIG", "validation"),
+        ("outlier_detection: {max_ejection_time: 1s}", "validation"),
+        (
+            "health_checks:\n- {timeout: 1s, interval: 1s, unhealthy_threshold: 1, \
+          healthy_threshold: 1, http_health_check: {path: /, send: {text: '00'}}}",
+            "validation",
+        ),
+        ("upstream_bind_config: {source_address: {address: a.b, port_value: 0}}", "bad-address"),
+        ("dns_failure_refresh_rate: {base_interval: 2s, max_interval: 1s}", "validation"),
+    ] {
+        refused(ResourceKind::Clusters, &format!("name: a\n{text}\n"), rule);
+    }
+    let route =
+        |text: &str| format!("name: r\nvirtual_hosts:\n- name: v\n  domains: ['*']\n  {text}\n");
+    for (text, rule) in [
+        ("request_headers_to_add: [{header: {key: ':path', value: a}}]", "validation"),
+        ("response_headers_to_remove: [Host]", "validation"),
+        ("virtual_clusters: [{name: a}]", "oneof"),
+        (
+            "typed_per_filter_config: {a: {'@type': type.googleapis.com/envoy.extensions.filters.\
+          http.router.v3.Router}}",
+            "wrong-extension",
+        ),
+        ("routes: [{match: {prefix: /}, route: {cluster_specifier_plugin: a}}]", "missing-plugin"),
+        (
+            "routes: [{match: {prefix: /}, route: {cluster: a, retry_policy: {retry_back_off: \
+          {base_interval: 2s, max_interval: 1s}}}}]",
+            "validation",
+        ),
+    ] {
+        refused(ResourceKind::Routes, &route(text), rule);
+    }
+    let listener = |text: &str| {
+        format!(
+            "name: l\naddress: {{socket_address: {{address: 0.0.0.0, port_value: 1}}}}\n{text}\n"
+        )
+    };
+    let echo = "filters: [{name: e, typed_config: {'@type': type.googleapis.com/envoy.extensions.\
+                filters.network.echo.v3.Echo}}]";
+    for (chains, rule) in [
+        (format!("- {echo}\n  filter_chain_match: {{server_names: [a, a]}}"), "same-filter-chain"),
+        (
+            format!("- {echo}\n  filter_chain_match: {{server_names: ['a.*.b']}}"),
+            "same-filter-chain",
+        ),
+        (format!("- {echo}\n  filter_chain_match: {{suffix_len: 1}}"), "validation"),
+        (
+            format!(
+                "- {echo}\n  filter_chain_match: {{prefix_ranges: [{{address_prefix: 10.0.0.1, \
+                 prefix_len: 8}}]}}\n- {echo}\n  filter_chain_match: {{prefix_ranges: \
+                 [{{address_prefix: 10.0.0.2, prefix_len: 8}}]}}"
+            ),
+            "same-filter-chain",
+        ),
+    ] {
+        refused(ResourceKind::Listeners, &listener(&format!("filter_chains:\n{chains}")), rule);
+    }
 }

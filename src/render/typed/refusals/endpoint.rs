@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use prost_reflect::DynamicMessage;
 
 use super::Refusals;
-use crate::schema::fields::{field, inner, list, text};
+use crate::schema::fields::{field, inner, list, number, text, variant};
 
 /// The hosts of a load assignment must be numbers: nobody resolves names there.
 pub(super) fn only_addresses(
@@ -14,10 +14,10 @@ pub(super) fn only_addresses(
     why: &str,
     refusals: &mut Refusals<'_>,
 ) {
-    for address in addresses(assignment) {
+    for address in addresses(assignment).into_iter().chain(checked(assignment)) {
         let Some(socket) = inner(&address, "socket_address") else { continue };
         let host = text(&socket, "address");
-        if text(&socket, "resolver_name").is_empty() && host.parse::<IpAddr>().is_err() {
+        if text(&socket, "resolver_name").is_empty() && !is_address(&host) {
             let text = format!("`{host}` is no IP address, and hosts that {why} are not resolved");
             let hint = "give an IP address, or make the cluster STRICT_DNS";
             return refusals.refuse(place, "bad-address", text, hint);
@@ -27,6 +27,23 @@ pub(super) fn only_addresses(
             return refusals.refuse(place, "bad-address", text, "give `port_value`");
         }
     }
+}
+
+/// An IP address; one of IPv6 may have a scope.
+fn is_address(host: &str) -> bool {
+    match host.split_once('%') {
+        Some((host, scope)) => !scope.is_empty() && host.parse::<Ipv6Addr>().is_ok(),
+        None => host.parse::<IpAddr>().is_ok(),
+    }
+}
+
+/// Where hosts are health-checked, if elsewhere.
+fn checked(assignment: &DynamicMessage) -> Vec<DynamicMessage> {
+    let localities = list(assignment, "endpoints");
+    let hosts = localities.iter().flat_map(|locality| list(locality, "lb_endpoints"));
+    let endpoints = hosts.filter_map(|host| inner(&host, "endpoint"));
+    let configs = endpoints.filter_map(|endpoint| inner(&endpoint, "health_check_config"));
+    configs.filter_map(|config| inner(&config, "address")).collect()
 }
 
 fn addresses(assignment: &DynamicMessage) -> Vec<DynamicMessage> {
@@ -60,6 +77,65 @@ pub(super) fn locality(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
         let text = "`additional_addresses` has an item without `address`";
         refusals.refuse("lb_endpoints", "validation", text, "give its `address`");
     }
+}
+
+/// The longest path of a UNIX domain socket.
+const PATH_MAX: usize = 107;
+
+/// A socket by path.
+pub(super) fn pipe(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    let path = text(message, "path");
+    if path.len() > PATH_MAX {
+        let text = format!("`path` has {} bytes, more than {PATH_MAX}", path.len());
+        refusals.refuse("path", "bad-address", text, "UNIX domain sockets have short paths");
+    }
+    if path.starts_with('@') && field(message, "mode").is_some() {
+        let text = "`mode` can't be set for an abstract socket";
+        refusals.refuse("mode", "bad-address", text, "remove it");
+    }
+}
+
+/// The share of requests that are dropped.
+pub(super) fn drops(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    let drops = list(message, "drop_overloads");
+    if drops.len() > 1 {
+        let text = format!("Envoy takes one of `drop_overloads`, not {}", drops.len());
+        refusals.refuse("drop_overloads", "validation", text, "keep one");
+    }
+    let whole = |share: &DynamicMessage| match variant(share, "denominator").as_deref() {
+        Some("MILLION") => 1_000_000,
+        Some("TEN_THOUSAND") => 10_000,
+        _ => 100,
+    };
+    let shares = drops.iter().filter_map(|drop| inner(drop, "drop_percentage"));
+    if shares.into_iter().any(|share| number(&share, "numerator").unwrap_or(0) > whole(&share)) {
+        let text = "`drop_percentage` is more than all requests";
+        refusals.refuse("drop_overloads", "validation", text, "lower it");
+    }
+}
+
+/// Where connections are made from.
+pub(super) fn binding(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    let source = inner(message, "source_address");
+    let mut more = list(message, "extra_source_addresses");
+    more.extend(list(message, "additional_source_addresses"));
+    let more: Vec<_> =
+        more.iter().map(|one| inner(one, "address").unwrap_or_else(|| one.clone())).collect();
+    let is_v6 = |socket: &DynamicMessage| {
+        text(socket, "address").parse::<IpAddr>().ok().map(|ip| ip.is_ipv6())
+    };
+    let wrong = if source.iter().chain(&more).any(|socket| is_v6(socket).is_none()) {
+        "an address to connect from must be an IP address"
+    } else if source.is_none() && !more.is_empty() {
+        "more source addresses need a `source_address`"
+    } else if more.len() > 1 {
+        "there can be one more source address"
+    } else if source.iter().any(|first| more.iter().any(|one| is_v6(one) == is_v6(first))) {
+        "two source addresses must be of different IP versions"
+    } else {
+        return;
+    };
+    refusals.refuse("source_address", "bad-address", wrong, "give one of IPv4 and one of IPv6");
 }
 
 /// An address that serves IPv4 as well must be one of IPv6 that can.

@@ -42,7 +42,7 @@ const CATEGORIES: [(&str, &[&str]); 13] = [
 ];
 
 /// Owner message, the field of it that holds an extension, and its category.
-const PARTS: [(&str, &str, &str); 5] = [
+const PARTS: [(&str, &str, &str); 8] = [
     (
         "envoy.extensions.filters.http.compressor.v3.Compressor",
         "compressor_library",
@@ -64,6 +64,19 @@ const PARTS: [(&str, &str, &str); 5] = [
         "envoy.network.connection_balance",
     ),
     ("envoy.config.rbac.v3.Permission", "matcher", "envoy.rbac.matchers"),
+    ("envoy.config.route.v3.RateLimit.Action", "extension", "envoy.rate_limit_descriptors"),
+    ("envoy.type.matcher.v3.StringMatcher", "custom", "envoy.string_matcher"),
+    (
+        "envoy.extensions.filters.http.stateful_session.v3.StatefulSession",
+        "session_state",
+        "envoy.http.stateful_session",
+    ),
+];
+
+/// The messages of matchers that read something.
+const INPUTS: [&str; 2] = [
+    "xds.type.matcher.v3.Matcher.MatcherTree",
+    "xds.type.matcher.v3.Matcher.MatcherList.Predicate.SinglePredicate",
 ];
 
 /// Messages with a `typed_config` that Envoy can do without.
@@ -93,6 +106,9 @@ pub(super) fn check(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
     {
         expect(&extension, category, field, refusals);
     }
+    if INPUTS.contains(&owner) {
+        input(message, refusals);
+    }
     let Some(config) = descriptor.get_field_by_name("typed_config") else { return };
     let holds_any = matches!(config.kind(), Kind::Message(kind)
         if kind.full_name() == "google.protobuf.Any" && !config.is_list());
@@ -102,7 +118,10 @@ pub(super) fn check(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
     let given = inner(message, "typed_config").map(|any| text(&any, "type_url"));
     let type_url = given.unwrap_or_default();
     if type_url.is_empty() {
-        if !OPTIONAL.contains(&owner) {
+        let is_given = field(message, "typed_config").is_some();
+        let by_name = OPTIONAL.contains(&owner)
+            && !(is_given && owner == "envoy.config.cluster.v3.Cluster.CustomClusterType");
+        if !by_name {
             unset(message, refusals);
         }
         return;
@@ -135,6 +154,19 @@ fn is_one_of(name: &str, categories: &[&str], refusals: &Refusals<'_>) -> bool {
     }
     let known = refusals.schema.releases().extension(name);
     known.is_some_and(|known| categories.iter().any(|category| known.is(category)))
+}
+
+/// What a matcher reads is an input. Envoys don't tell of all inputs, so only
+/// what is known to be something else is refused.
+fn input(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    let any = inner(message, "input").and_then(|input| inner(&input, "typed_config"));
+    let type_url = any.map(|any| text(&any, "type_url")).unwrap_or_default();
+    let name = type_url.rsplit('/').next().unwrap_or_default();
+    let known = refusals.schema.releases().extension(name);
+    if known.is_some_and(|known| !known.is_some_matching()) {
+        let text = format!("`{name}` is no input of a matcher");
+        refusals.refuse("input", "wrong-extension", text, "give a type whose name ends with Input");
+    }
 }
 
 /// Refuses an extension that is not one of `category`, in the field `field` of
@@ -171,13 +203,7 @@ fn for_routes(type_url: &str, refusals: &mut Refusals<'_>) {
         return;
     }
     let filters = ["envoy.filters.http", "envoy.filters.http.upstream"];
-    let (package, short) = name.rsplit_once('.').unwrap_or_default();
-    let releases = refusals.schema.releases();
-    let own = ["PerRoute", "PerRouteConfig", "Policy"];
-    let has_own = own.iter().any(|end| {
-        let other = format!("{package}.{short}{end}");
-        other != name && releases.extension(&other).is_some()
-    });
+    let has_own = refusals.schema.releases().has_other_route_form(name);
     let is_router = name == "envoy.extensions.filters.http.router.v3.Router";
     if has_own || is_router || !is_one_of(name, &filters, refusals) {
         let text = format!("`{name}` configures no HTTP filter for a route");
@@ -190,11 +216,14 @@ fn for_routes(type_url: &str, refusals: &mut Refusals<'_>) {
 fn built_in(type_url: &str, field: &'static str, refusals: &mut Refusals<'_>) {
     let name = type_url.rsplit('/').next().unwrap_or_default();
     let releases = refusals.schema.releases();
+    if !name.starts_with("envoy.") || releases.since(name).is_none() {
+        return;
+    }
     // Envoys don't tell of all of them; of the others, the message is known or
     // it is not.
     let has = |release: usize| match releases.extension(name) {
         Some(extension) => extension.known.has(release),
-        None => releases.knows_type(release, name),
+        None => releases.knows_name(release, name),
     };
     let lacking = refusals.targets.iter().find(|(release, _)| !has(*release));
     let Some((_, version)) = lacking else { return };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use prost_reflect::{DynamicMessage, ReflectMessage};
 
-use super::{Refusals, nanos};
+use super::{Refusals, format, nanos};
 use crate::schema::fields::{field, inner, list, map, text, texts, unpacked};
 
 /// The connection manager's message.
@@ -49,7 +49,7 @@ pub(super) fn network_chain(chain: &DynamicMessage, refusals: &mut Refusals<'_>)
         return not_last(early, "network", "filters", refusals);
     }
     // Filters that are not Envoy's own, or that code decides on, may end a chain.
-    let may = ["dynamic_modules.", "wasm.", "reverse_tunnel.", "zookeeper_proxy.", "ext_proc."];
+    let may = ["dynamic_modules.", "wasm.", "reverse_tunnel.", "ext_proc."];
     let never = short(last).is_some_and(|name| !may.iter().any(|part| name.starts_with(part)));
     if never && !ends(last) {
         let text = format!("the filter chain ends with `{last}`, which ends none");
@@ -60,22 +60,33 @@ pub(super) fn network_chain(chain: &DynamicMessage, refusals: &mut Refusals<'_>)
 
 /// A chain of HTTP filters ends with the router, and only there.
 pub(super) fn http_chain(manager: &DynamicMessage, refusals: &mut Refusals<'_>) {
-    chain(&list(manager, "http_filters"), ROUTER, "Router", refusals);
+    chain(&list(manager, "http_filters"), ROUTER, "Router", "http_filters", refusals);
+}
+
+/// One for an upgrade is a chain like any other.
+pub(super) fn upgrade_chain(upgrade: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    chain(&list(upgrade, "filters"), ROUTER, "Router", "filters", refusals);
 }
 
 /// One of an upstream ends with the codec, if there is one.
 pub(super) fn upstream_chain(options: &DynamicMessage, refusals: &mut Refusals<'_>) {
     let filters = list(options, "http_filters");
     if !filters.is_empty() {
-        chain(&filters, CODEC, "UpstreamCodec", refusals);
+        chain(&filters, CODEC, "UpstreamCodec", "http_filters", refusals);
     }
 }
 
-fn chain(filters: &[DynamicMessage], end: &str, noun: &str, refusals: &mut Refusals<'_>) {
+fn chain(
+    filters: &[DynamicMessage],
+    end: &str,
+    noun: &str,
+    field: &'static str,
+    refusals: &mut Refusals<'_>,
+) {
     let types = types(filters, refusals);
     let Some((last, others)) = types.split_last() else { return };
     if others.iter().any(|name| name == end) {
-        return not_last(noun, "HTTP", "http_filters", refusals);
+        return not_last(noun, "HTTP", field, refusals);
     }
     // Discovered filters and such from elsewhere may end a chain.
     let never =
@@ -84,7 +95,7 @@ fn chain(filters: &[DynamicMessage], end: &str, noun: &str, refusals: &mut Refus
     if never && last != end {
         let text = format!("the HTTP filters end with `{last}`, not with the {noun}");
         let hint = format!("put the {noun} behind it");
-        refusals.refuse("http_filters", "filter-order", text, &hint);
+        refusals.refuse(field, "filter-order", text, &hint);
     }
 }
 
@@ -96,12 +107,78 @@ fn not_last(name: &str, sort: &str, field: &'static str, refusals: &mut Refusals
 /// Checks a filter's own configuration.
 pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusals<'_>) {
     match name.strip_prefix("envoy.extensions.filters.http.").unwrap_or(name) {
+        "router.v3.Router" => {
+            let filters = list(message, "upstream_http_filters");
+            if !filters.is_empty() {
+                chain(&filters, CODEC, "UpstreamCodec", "upstream_http_filters", refusals);
+            }
+        }
+        "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TunnelingConfig" => {
+            format::refuse(&text(message, "hostname"), "hostname", true, refusals);
+            if field(message, "post_path").is_some() && field(message, "use_post").is_none() {
+                let text = "`post_path` needs `use_post: true`";
+                refusals.refuse("post_path", "validation", text, "set it");
+            }
+        }
+        "envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit" => {
+            bucket(message, "token_bucket", refusals);
+        }
+        "envoy.extensions.filters.network.redis_proxy.v3.RedisProxy.PrefixRoutes" => {
+            let prefixes = list(message, "routes").into_iter().map(|route| text(&route, "prefix"));
+            let mut seen = BTreeSet::new();
+            if let Some(twice) = prefixes.into_iter().find(|prefix| !seen.insert(prefix.clone())) {
+                let text = format!("the prefix `{twice}` is there twice");
+                refusals.refuse("routes", "validation", text, "keep one of them");
+            }
+        }
+        "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol"
+            if field(message, "disallowed_versions")
+                .and_then(|versions| Some(versions.as_list()?.len()))
+                .unwrap_or(0)
+                > 1 =>
+        {
+            let text = "every version of the protocol is disallowed";
+            refusals.refuse("disallowed_versions", "validation", text, "allow one");
+        }
+        "stateful_session.v3.StatefulSession" => {
+            let name = inner(message, "session_state").map(|state| text(&state, "name"));
+            let known = ["cookie", "header", "envelope"];
+            let fits = |name: &String| {
+                name.strip_prefix("envoy.http.stateful_session.")
+                    .is_some_and(|name| known.contains(&name))
+            };
+            if name.is_some_and(|name| !fits(&name)) {
+                let text = "`session_state` is found by its name";
+                let hint = "name it envoy.http.stateful_session.cookie, .header or .envelope";
+                refusals.refuse("session_state", "wrong-extension", text, hint);
+            }
+        }
+        "oauth2.v3.OAuth2Config" => {
+            let uri = text(message, "authorization_endpoint");
+            if !uri.contains("://") {
+                let text = format!("`authorization_endpoint` is no URL: {uri}");
+                refusals.refuse("authorization_endpoint", "validation", text, "write https://…");
+            }
+        }
+        "ratelimit.v3.RateLimit" => {
+            limits(message, refusals);
+            let is_limited = |limit: &DynamicMessage| field(limit, "limit").is_some();
+            if list(message, "rate_limits").iter().any(is_limited) {
+                older(message, "rate_limits", "`limit` in `rate_limits`", "1.39.0", refusals);
+            }
+        }
         "ext_authz.v3.HttpService" => paths(message, refusals),
         "jwt_authn.v3.JwtAuthentication" => providers(message, refusals),
         "jwt_authn.v3.JwtProvider" => key_set(message, refusals),
         "local_ratelimit.v3.LocalRateLimit" => {
             bucket(message, "token_bucket", refusals);
             limits(message, refusals);
+            let described = |one: &DynamicMessage| format!("{:?}", list(one, "entries"));
+            let mut seen = BTreeSet::new();
+            if list(message, "descriptors").iter().any(|one| !seen.insert(described(one))) {
+                let text = "`descriptors` has one twice";
+                refusals.refuse("descriptors", "validation", text, "keep one of them");
+            }
         }
         "ratelimit.v3.RateLimitPerRoute" => {
             limits(message, refusals);
@@ -192,11 +269,31 @@ fn lacking(requirement: &DynamicMessage, known: &BTreeSet<String>, missing: &mut
 /// Keys that are written in place are JSON.
 fn key_set(provider: &DynamicMessage, refusals: &mut Refusals<'_>) {
     let Some(local) = inner(provider, "local_jwks") else { return };
-    let keys = text(&local, "inline_string");
-    let read = serde_json::from_str::<serde_json::Value>(&keys);
-    if field(&local, "inline_string").is_some() && !keys.contains("-----BEGIN") && read.is_err() {
-        let text = "`local_jwks` is no JSON Web Key Set: it is not JSON";
-        refusals.refuse("local_jwks", "bad-jwks", text, "write {\"keys\": [ … ]}");
+    if field(&local, "inline_string").is_none() {
+        return;
+    }
+    let wrong = match serde_json::from_str::<serde_json::Value>(&text(&local, "inline_string")) {
+        Err(_) => "it is not JSON",
+        Ok(set) => match set.get("keys").map(serde_json::Value::as_array) {
+            None => "it has no `keys`",
+            Some(None) => "its `keys` are no list",
+            Some(Some(keys)) if !keys.iter().any(is_key) => "it has no key that is one",
+            Some(Some(_)) => return,
+        },
+    };
+    let text = format!("`local_jwks` is no JSON Web Key Set: {wrong}");
+    refusals.refuse("local_jwks", "bad-jwks", text, "write {\"keys\": [ … ]}");
+}
+
+/// Whether a key has the parts of its kind.
+fn is_key(key: &serde_json::Value) -> bool {
+    let has = |name: &str| key.get(name).and_then(serde_json::Value::as_str).is_some();
+    match key.get("kty").and_then(serde_json::Value::as_str) {
+        Some("RSA") => has("n") && has("e"),
+        Some("EC") => has("x") && has("y"),
+        Some("oct") => has("k"),
+        Some("OKP") => has("x"),
+        _ => false,
     }
 }
 

@@ -56,8 +56,37 @@ pub(super) fn tracing(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
 pub(super) fn refuse(format: &str, field: &'static str, closed: bool, refusals: &mut Refusals<'_>) {
     if let Err(error) = read(format, closed) {
         let text = format!("`{}` is no format: {error}", shorten(format));
-        refusals.refuse(field, "bad-format", text, "write %% for a percent sign");
+        return refusals.refuse(field, "bad-format", text, "write %% for a percent sign");
     }
+    if !closed {
+        return;
+    }
+    let releases = refusals.schema.releases();
+    let newer = refusals.targets.iter().find_map(|(release, version)| {
+        let name = names(format).into_iter().find(|name| !releases.knows_name(release, name))?;
+        Some((version.to_owned(), name.to_owned()))
+    });
+    if let Some((version, name)) = newer {
+        let hint = releases.since(&name).map(|since| format!("Envoy {since} knows it"));
+        let text = format!("Envoy {version} does not know the command {name} of formats");
+        refusals.refuse(field, "newer-than-envoy", text, &hint.unwrap_or_default());
+    }
+}
+
+/// The names of the commands in a format.
+fn names(format: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut rest = format;
+    while let Some(at) = rest.find('%') {
+        rest = &rest[at + 1..];
+        if let Some(command) = command(rest) {
+            found.push(command.name);
+            rest = command.behind;
+        } else {
+            rest = rest.strip_prefix('%').unwrap_or(rest);
+        }
+    }
+    found
 }
 
 /// Every text of a `google.protobuf.Struct`.
@@ -86,19 +115,26 @@ fn read(format: &str, closed: bool) -> Result<(), String> {
             rest = behind;
             continue;
         }
-        let Some((name, argument, behind)) = command(rest) else {
+        let Some(command) = command(rest) else {
             return Err("a % begins no command".into());
         };
         if closed {
-            known(name, argument)?;
+            known(&command)?;
         }
-        rest = behind;
+        rest = command.behind;
     }
     Ok(())
 }
 
-/// Name, whether it has an argument, and what is behind the last `%`.
-fn command(text: &str) -> Option<(&str, bool, &str)> {
+/// A command, and what is behind its last `%`.
+struct Command<'f> {
+    name: &'f str,
+    argument: Option<&'f str>,
+    length: bool,
+    behind: &'f str,
+}
+
+fn command(text: &str) -> Option<Command<'_>> {
     let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     let end = text.find(|c| !is_name(c))?;
     let (name, rest) = text.split_at(end);
@@ -106,33 +142,82 @@ fn command(text: &str) -> Option<(&str, bool, &str)> {
         return None;
     }
     if let Some(behind) = closed_by(rest) {
-        return Some((name, false, behind));
+        return Some(Command { name, argument: None, length: rest.starts_with(':'), behind });
     }
     let argument = rest.strip_prefix('(')?;
     let ends = argument.match_indices(')').map(|(at, _)| at);
-    let behind = ends.filter_map(|at| closed_by(&argument[at + 1..])).next()?;
-    Some((name, true, behind))
+    let end = ends.into_iter().find(|at| closed_by(&argument[at + 1..]).is_some())?;
+    let (argument, rest) = (&argument[..end], &argument[end + 1..]);
+    let length = rest.starts_with(':');
+    Some(Command { name, argument: Some(argument), length, behind: closed_by(rest)? })
 }
 
 /// What is behind `%` or `:LENGTH%`.
 fn closed_by(text: &str) -> Option<&str> {
-    let length =
-        text.strip_prefix(':').map(|text| text.trim_start_matches(|c: char| c.is_ascii_digit()));
-    length.unwrap_or(text).strip_prefix('%')
+    let Some(length) = text.strip_prefix(':') else { return text.strip_prefix('%') };
+    let (digits, behind) = length.split_once('%')?;
+    digits.parse::<u64>().ok().map(|_| behind)
 }
 
-fn known(name: &str, argument: bool) -> Result<(), String> {
+fn known(command: &Command<'_>) -> Result<(), String> {
     static KNOWN: OnceLock<HashMap<&str, &str>> = OnceLock::new();
     let known = KNOWN.get_or_init(|| {
         let lines = COMMANDS.lines().filter(|line| !line.starts_with('#'));
         lines.filter_map(|line| line.split_once(' ')).collect()
     });
-    match (known.get(name).copied(), argument) {
+    let name = command.name;
+    match (known.get(name).copied(), command.argument) {
         (None, _) => Err(format!("Envoy has no command {name}")),
-        (Some("bare"), true) => Err(format!("{name} takes no argument")),
-        (Some("with"), false) => Err(format!("{name} needs an argument")),
+        (Some("bare"), Some(_)) => Err(format!("{name} takes no argument")),
+        (Some("bare"), None) if command.length => Err(format!("{name} takes no length")),
+        (Some("with"), None | Some("")) => Err(format!("{name} needs an argument")),
+        (_, Some(argument)) => fits(name, argument),
         _ => Ok(()),
     }
+}
+
+/// Whether `argument` is one that `name` takes.
+fn fits(name: &str, argument: &str) -> Result<(), String> {
+    const HEADERS: [&str; 7] = [
+        "REQ",
+        "RESP",
+        "TRAILER",
+        "REQ_WITHOUT_QUERY",
+        "REQUEST_HEADER",
+        "RESPONSE_HEADER",
+        "RESPONSE_TRAILER",
+    ];
+    let parts: Vec<&str> = argument.split(':').collect();
+    let fine = match name {
+        name if HEADERS.contains(&name) => {
+            let names: Vec<&str> = argument.split('?').collect();
+            names.len() <= 2 && names.iter().all(|name| is_header(name))
+        }
+        "PATH" => {
+            let query = ["WQ", "NQ"].contains(&parts[0]);
+            query && parts.get(1).is_none_or(|one| ["ORIG", "PATH", "ORIG_OR_PATH"].contains(one))
+        }
+        "FILTER_STATE" | "UPSTREAM_FILTER_STATE" => {
+            let form = parts.get(1).is_none_or(|one| ["PLAIN", "TYPED", "FIELD"].contains(one));
+            !parts[0].is_empty() && form
+        }
+        "COMMON_DURATION" => parts.len() == 3 && ["ms", "us", "ns"].contains(&parts[2]),
+        "START_TIME" | "START_TIME_LOCAL" | "EMIT_TIME" | "EMIT_TIME_LOCAL" => {
+            !argument.contains('\n')
+        }
+        _ => true,
+    };
+    match fine {
+        true => Ok(()),
+        false => Err(format!("{name} does not take `{argument}`")),
+    }
+}
+
+/// A header's name, which may begin with a colon.
+fn is_header(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "!#$&'*+-.^_`|~".contains(c);
+    let name = name.strip_prefix(':').unwrap_or(name);
+    name.chars().all(fits)
 }
 
 #[cfg(test)]
@@ -152,6 +237,14 @@ mod tests {
             ("%REQ%", Err("REQ needs an argument")),
             ("%PROTOCOL(a)%", Err("PROTOCOL takes no argument")),
             ("%NO_SUCH%", Err("Envoy has no command NO_SUCH")),
+            ("%REQ(A):99999999999999999999%", Err("a % begins no command")),
+            ("%REQ()%", Err("REQ needs an argument")),
+            ("%REQ(a?b?c)%", Err("REQ does not take `a?b?c`")),
+            ("%REQ(a b)%", Err("REQ does not take `a b`")),
+            ("%PROTOCOL:5%", Err("PROTOCOL takes no length")),
+            ("%PATH(WQ:NP)%", Err("PATH does not take `WQ:NP`")),
+            ("%PATH(NQ:ORIG)%", Ok(())),
+            ("%FILTER_STATE(a:NOPE)%", Err("FILTER_STATE does not take `a:NOPE`")),
         ] {
             assert_eq!(read(format, true), expected.map_err(str::to_owned), "{format}");
         }

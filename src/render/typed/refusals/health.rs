@@ -3,12 +3,18 @@
 use prost_reflect::{DynamicMessage, Value};
 
 use super::Refusals;
-use crate::schema::fields::{field, list, text};
+use crate::schema::fields::{field, list, text, variant};
 
 /// The status codes that a check may expect.
 const STATUSES: std::ops::RangeInclusive<i64> = 100..=600;
 
 pub(super) fn http(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    let bodiless = ["METHOD_UNSPECIFIED", "GET", "HEAD", "DELETE", "TRACE"];
+    let method = variant(message, "method").unwrap_or_default();
+    if field(message, "send").is_some() && bodiless.contains(&method.as_str()) {
+        let text = "`send` needs a `method` that carries a body";
+        refusals.refuse("send", "validation", text, "set method: POST, PUT, PATCH or OPTIONS");
+    }
     for name in ["expected_statuses", "retriable_statuses"] {
         for range in list(message, name) {
             let number = |name: &str| {

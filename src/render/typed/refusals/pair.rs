@@ -1,13 +1,13 @@
 //! Fields that exclude each other, or of which one must be given, though no
 //! oneof says so: a table, as that is all there is to say of them.
 
-use prost_reflect::{DynamicMessage, ReflectMessage};
+use prost_reflect::{DynamicMessage, ReflectMessage, Value};
 
 use super::Refusals;
 use crate::schema::fields::field;
 
 /// Message, and two fields of which only one may be set.
-const EITHER: [(&str, &str, &str); 16] = [
+const EITHER: [(&str, &str, &str); 17] = [
     (MANAGER, "strip_matching_host_port", "strip_any_host_port"),
     (MANAGER, "original_ip_detection_extensions", "use_remote_address"),
     (MANAGER, "original_ip_detection_extensions", "xff_num_trusted_hops"),
@@ -24,6 +24,7 @@ const EITHER: [(&str, &str, &str); 16] = [
     (H2M_RULE, "header", "cookie"),
     (H2M_RULE, "cookie", "remove"),
     (TCP_PROXY, "access_log_flush_interval", "access_log_options"),
+    ("envoy.extensions.wasm.v3.PluginConfig", "fail_open", "failure_policy"),
 ];
 
 /// Message, and fields of which at least one must be set.
@@ -61,7 +62,10 @@ const REDIS_ROUTES: [&str; 2] = ["routes", "catch_all_route"];
 
 /// Checks the fields of any message against the tables.
 pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusals<'_>) {
-    let is_set = |name: &str| field(message, name).is_some_and(|value| is_meant(&value));
+    let is_set = |name: &str| {
+        // The one wrapper here that means nothing when it holds false.
+        field(message, name).is_some_and(|value| name != "use_remote_address" || is_true(&value))
+    };
     for (_, first, second) in EITHER.iter().filter(|(owner, ..)| *owner == name) {
         if is_set(first) && is_set(second) {
             let text = format!("`{second}` can't stand beside `{first}`");
@@ -84,9 +88,7 @@ pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusal
     }
 }
 
-/// Wrappers that hold false or zero are as if they were not there.
-fn is_meant(value: &prost_reflect::Value) -> bool {
-    let Some(message) = value.as_message() else { return true };
-    let kind = message.descriptor().full_name().to_owned();
-    kind != "google.protobuf.BoolValue" || field(message, "value").is_some()
+/// Whether a wrapper holds true.
+fn is_true(value: &Value) -> bool {
+    value.as_message().is_some_and(|wrapper| field(wrapper, "value").is_some())
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use prost_reflect::DynamicMessage;
+use prost_reflect::{DynamicMessage, ReflectMessage};
 
-use super::{Refusals, format, nanos};
-use crate::schema::fields::{field, inner, list, number, text};
+use super::{Refusals, extension, format, nanos};
+use crate::schema::fields::{field, inner, list, number, text, texts, unpacked};
 
 /// Checks a message of the route package.
 pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusals<'_>) {
@@ -22,10 +22,23 @@ pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusal
             }
         }
         "WeightedCluster" => weights(message, refusals),
-        "RouteConfiguration" => specifiers(message, refusals),
+        "RouteConfiguration" => {
+            specifiers(message, refusals);
+            bodies(message, refusals);
+        }
+        "InternalRedirectPolicy" => redirects(message, refusals),
+        "RouteMatch" => template(message, None, refusals),
+        "Route" => {
+            if let Some(action) = inner(message, "route") {
+                let matched = inner(message, "match");
+                template(&matched.unwrap_or_else(|| message.clone()), Some(&action), refusals);
+            }
+        }
         "RouteAction.UpgradeConfig" => {
             let kind = text(message, "upgrade_type");
-            if field(message, "connect_config").is_some() && !kind.eq_ignore_ascii_case("CONNECT") {
+            if field(message, "connect_config").is_some()
+                && !kind.to_ascii_uppercase().starts_with("CONNECT")
+            {
                 let text = format!("`connect_config` can't be set for an upgrade to `{kind}`");
                 refusals.refuse("connect_config", "validation", text, "it is for CONNECT");
             }
@@ -68,6 +81,79 @@ fn specifiers(config: &DynamicMessage, refusals: &mut Refusals<'_>) {
     }
 }
 
+/// A body that Envoy answers with is held to a size.
+fn bodies(config: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    const BODY_MAX: u32 = 4096;
+    let most = number(config, "max_direct_response_body_size_bytes").unwrap_or(BODY_MAX);
+    for host in list(config, "virtual_hosts") {
+        for route in list(&host, "routes") {
+            let body = inner(&route, "direct_response").and_then(|answer| inner(&answer, "body"));
+            let size = body.map_or(0, |body| text(&body, "inline_string").len());
+            if size > most as usize {
+                let text =
+                    format!("the body of a direct response has {size} bytes, more than {most}");
+                let hint = "raise `max_direct_response_body_size_bytes`";
+                return refusals.refuse("virtual_hosts", "validation", text, hint);
+            }
+        }
+    }
+}
+
+fn redirects(policy: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    let fixed = |name: &String| name.starts_with(':') || name.eq_ignore_ascii_case("host");
+    if texts(policy, "response_headers_to_copy").iter().any(fixed) {
+        let text = "`response_headers_to_copy` can't name host or headers with a colon";
+        refusals.refuse("response_headers_to_copy", "validation", text, "remove them");
+    }
+    for predicate in list(policy, "predicates") {
+        let category = "envoy.internal_redirect_predicates";
+        extension::expect(&predicate, category, "predicates", refusals);
+    }
+}
+
+/// The variables of a path's template, and of what it is rewritten to.
+fn template(
+    matched: &DynamicMessage,
+    action: Option<&DynamicMessage>,
+    refusals: &mut Refusals<'_>,
+) {
+    let schema = refusals.schema;
+    let read = |holder: &DynamicMessage, policy: &str, name: &str| {
+        let config = unpacked(schema, &inner(holder, policy)?, "typed_config")?;
+        config.descriptor().full_name().contains(".uri_template.v3.").then(|| text(&config, name))
+    };
+    let path = read(matched, "path_match_policy", "path_template");
+    let Some(action) = action else {
+        if let Some(path) = path.filter(|path| variables(path).is_none()) {
+            let text = format!("`{path}` is no template of a path");
+            refusals.refuse("path_match_policy", "bad-template", text, "write /a/{name}/*");
+        }
+        return;
+    };
+    let rewrite = read(action, "path_rewrite_policy", "path_template_rewrite");
+    let Some(rewrite) = rewrite else { return };
+    let known = path.as_deref().and_then(variables);
+    let used = variables(&rewrite);
+    let fits = known.zip(used).is_some_and(|(known, used)| used.is_subset(&known));
+    if !fits {
+        let text = format!("`{rewrite}` needs a `path_match_policy` that has its variables");
+        refusals.refuse("route", "bad-template", text, "name them in `path_template`");
+    }
+}
+
+/// The names in braces; `None` where a brace is not closed.
+fn variables(template: &str) -> Option<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    let mut rest = template;
+    while let Some(at) = rest.find(['{', '}']) {
+        let inside = rest[at..].strip_prefix('{')?;
+        let (name, behind) = inside.split_once('}')?;
+        found.insert(name.split('=').next().unwrap_or_default().to_owned());
+        rest = behind;
+    }
+    Some(found)
+}
+
 fn action(action: &DynamicMessage, refusals: &mut Refusals<'_>) {
     let rewrites: Vec<_> = ["prefix_rewrite", "regex_rewrite", "path_rewrite_policy"]
         .into_iter()
@@ -76,6 +162,9 @@ fn action(action: &DynamicMessage, refusals: &mut Refusals<'_>) {
     if let [first, second, ..] = rewrites[..] {
         let text = format!("`{second}` can't stand beside `{first}`");
         refusals.refuse(second, "oneof", text, "keep one of them");
+    }
+    if let Some(policy) = inner(action, "early_data_policy") {
+        extension::expect(&policy, "envoy.route.early_data_policy", "early_data_policy", refusals);
     }
     let mut seen = BTreeSet::new();
     for upgrade in list(action, "upgrade_configs") {

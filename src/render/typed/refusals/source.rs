@@ -20,6 +20,29 @@ pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusal
                 refusals.refuse("collector_endpoint_version", "validation", text, hint);
             }
         }
+        "envoy.config.trace.v3.OpenTelemetryConfig" => {
+            let both = ["grpc_service", "http_service"];
+            if both.iter().all(|name| field(message, name).is_some()) {
+                let text = "`http_service` can't stand beside `grpc_service`";
+                refusals.refuse("http_service", "oneof", text, "keep one of them");
+            }
+        }
+        "envoy.type.matcher.v3.StringMatcher"
+            if field(message, "ignore_case").is_some()
+                && field(message, "safe_regex").is_some() =>
+        {
+            let text = "`ignore_case` has no effect on an expression";
+            refusals.refuse("ignore_case", "validation", text, "write (?i) into the expression");
+        }
+        "envoy.config.rbac.v3.Permission" => ports(message, refusals),
+        "opentelemetry.proto.common.v1.AnyValue" => {
+            let kinds = ["bool_value", "int_value", "double_value", "bytes_value"];
+            if let Some(kind) = kinds.into_iter().find(|kind| field(message, kind).is_some()) {
+                let text =
+                    format!("`{kind}` can't be logged: Envoy takes texts, lists and lists of keys");
+                refusals.refuse(kind, "validation", text, "write it as `string_value`");
+            }
+        }
         "envoy.extensions.filters.http.jwt_authn.v3.RemoteJwks" => {
             let uri = inner(message, "http_uri").map(|uri| text(&uri, "uri")).unwrap_or_default();
             if !is_absolute(&uri) {
@@ -37,6 +60,9 @@ fn api(source: &DynamicMessage, refusals: &mut Refusals<'_>) {
         (list(source, "grpc_services").len(), texts(source, "cluster_names").len());
     let wrong = match kind.as_str() {
         NO_TYPE => Some(("api_type", "`api_type` must be set")),
+        "AGGREGATED_GRPC" | "AGGREGATED_DELTA_GRPC" => {
+            Some(("api_type", "aggregated types are for `ads` itself"))
+        }
         _ if services + clusters == 0 => {
             Some(("grpc_services", "an API needs a gRPC service or the name of a cluster"))
         }
@@ -55,9 +81,47 @@ fn api(source: &DynamicMessage, refusals: &mut Refusals<'_>) {
     }
 }
 
-/// Whether there is a scheme and a host.
+/// A range of ports ends behind where it begins.
+fn ports(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    let Some(range) = inner(message, "destination_port_range") else { return };
+    let bound = |name: &str| field(&range, name).and_then(|value| value.as_i32()).unwrap_or(0);
+    if bound("start") >= bound("end") {
+        let text = "`destination_port_range` holds no port";
+        let hint = "`end` is left out of the range";
+        refusals.refuse("destination_port_range", "validation", text, hint);
+    }
+}
+
+/// Whether there is a scheme, a host and, if any, a port.
 fn is_absolute(uri: &str) -> bool {
-    let rest = uri.strip_prefix("http://").or_else(|| uri.strip_prefix("https://"));
-    let host = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
-    host.is_some_and(|host| !host.is_empty()) && !uri.contains(char::is_whitespace)
+    let Some((scheme, rest)) = uri.split_once("://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let authority = authority.rsplit('@').next().unwrap_or_default();
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let is_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+    !scheme.is_empty()
+        && !host.is_empty()
+        && host.chars().all(is_host)
+        && port.is_none_or(|port| port.parse::<u16>().is_ok())
+        && !uri.contains(char::is_whitespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absolute_uri_has_a_scheme_a_host_and_a_port_that_is_one() {
+        for uri in ["http://a/b", "ftp://a", "HTTPS://A", "https://u:p@a:80/b", "https://[::1]/c"] {
+            assert!(is_absolute(uri), "{uri}");
+        }
+        for uri in
+            ["a/b", "https:///c", "http://a:99999/b", "https://a:/c", "https://a_b/c", "a\nb"]
+        {
+            assert!(!is_absolute(uri), "{uri}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use prost_reflect::{DynamicMessage, Value};
 
 use super::Refusals;
-use crate::schema::fields::{field, inner, list};
+use crate::schema::fields::{field, inner, list, text, texts};
 
 /// A certificate needs its chain and its key, both in PEM.
 pub(super) fn certificate(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
@@ -55,6 +55,165 @@ fn refuse_none(refusals: &mut Refusals<'_>) {
     let text = "a server needs a TLS certificate, and has none";
     let hint = "give `tls_certificates` or `tls_certificate_sds_secret_configs`";
     refusals.refuse("common_tls_context", "no-certificate", text, hint);
+}
+
+/// How long a session ticket key is.
+const TICKET_KEY_BYTES: usize = 80;
+
+/// Checks what else a message of the package asks for.
+pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    match name.strip_prefix("envoy.extensions.transport_sockets.tls.v3.").unwrap_or_default() {
+        "UpstreamTlsContext" => client(message, refusals),
+        "CertificateValidationContext" => bundle(message, "trusted_ca", refusals),
+        "TlsSessionTicketKeys" => {
+            let keys = list(message, "keys");
+            let wrong =
+                |key: &DynamicMessage| inline(key).is_some_and(|key| key.len() != TICKET_KEY_BYTES);
+            if keys.iter().any(wrong) {
+                let text = format!("a session ticket key has {TICKET_KEY_BYTES} bytes");
+                refusals.refuse("keys", "validation", text, "make it with `openssl rand 80`");
+            }
+        }
+        "CommonTlsContext" => {
+            // Each list becomes one text, where a byte says how long a name is.
+            let names = texts(message, "alpn_protocols");
+            let long = names.iter().flat_map(|names| names.split(',')).any(|name| name.len() > 255);
+            if let Some(context) = inner(message, "validation_context") {
+                trust(&context, refusals);
+            }
+            if long {
+                let text = "a name in `alpn_protocols` is longer than 255 bytes";
+                refusals.refuse("alpn_protocols", "validation", text, "shorten it");
+            }
+        }
+        "TlsParameters" => algorithms(message, refusals),
+        "SPIFFECertValidatorConfig.TrustDomain" => bundle(message, "trust_bundle", refusals),
+        _ => {}
+    }
+}
+
+fn client(context: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    if text(context, "sni").contains('\0') {
+        refusals.refuse("sni", "validation", "`sni` holds a zero byte", "remove it");
+    }
+    let common = inner(context, "common_tls_context");
+    let validates = [
+        "validation_context",
+        "validation_context_sds_secret_config",
+        "combined_validation_context",
+    ];
+    let has = |name: &&str| common.as_ref().is_some_and(|common| field(common, name).is_some());
+    if field(context, "auto_sni_san_validation").is_some() && !validates.iter().any(has) {
+        let text = "`auto_sni_san_validation` needs a validation context";
+        let hint = "set common_tls_context: {validation_context: {trusted_ca: …}}";
+        refusals.refuse("auto_sni_san_validation", "validation", text, hint);
+    }
+}
+
+/// What is checked of a certificate needs someone to have signed it.
+fn trust(context: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    let roots = [
+        "trusted_ca",
+        "ca_certificate_provider_instance",
+        "system_root_certs",
+        "custom_validator_config",
+    ];
+    if roots.iter().any(|name| field(context, name).is_some()) {
+        return;
+    }
+    let needy = [
+        "match_typed_subject_alt_names",
+        "match_subject_alt_names",
+        "crl",
+        "allow_expired_certificate",
+    ];
+    if let Some(name) = needy.into_iter().find(|name| field(context, name).is_some()) {
+        let text = format!("`{name}` has no meaning without `trusted_ca`");
+        let hint = "give `trusted_ca`, or remove it";
+        refusals.refuse("validation_context", "validation", text, hint);
+    }
+}
+
+/// Certificates that are written in place.
+fn bundle(message: &DynamicMessage, name: &'static str, refusals: &mut Refusals<'_>) {
+    let Some(source) = inner(message, name) else { return };
+    if inline(&source).is_some_and(|content| !is_pem(&content, "CERTIFICATE")) {
+        let text = format!("`{name}` holds no CERTIFICATE in PEM");
+        refusals.refuse(name, "bad-pem", text, "give the certificates of the authority");
+    }
+}
+
+/// Names that BoringSSL does not know: those of TLS 1.3 are not chosen by name.
+fn algorithms(params: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    const CURVES: [&str; 12] = [
+        "P-224",
+        "P-256",
+        "P-384",
+        "P-521",
+        "X25519",
+        "prime256v1",
+        "secp224r1",
+        "secp384r1",
+        "secp521r1",
+        "X25519MLKEM768",
+        "X25519Kyber768Draft00",
+        "MLKEM1024",
+    ];
+    const SCHEMES: [&str; 12] = [
+        "rsa_pkcs1_md5_sha1",
+        "rsa_pkcs1_sha1",
+        "rsa_pkcs1_sha256",
+        "rsa_pkcs1_sha384",
+        "rsa_pkcs1_sha512",
+        "ecdsa_sha1",
+        "ecdsa_secp256r1_sha256",
+        "ecdsa_secp384r1_sha384",
+        "ecdsa_secp521r1_sha512",
+        "rsa_pss_rsae_sha256",
+        "rsa_pss_rsae_sha384",
+        "rsa_pss_rsae_sha512",
+    ];
+    let named = |field: &str| -> Vec<String> {
+        let given = texts(params, field);
+        let parts = given.iter().flat_map(|one| one.split([':', '[', ']', '|', ' ']));
+        parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    };
+    let wrong = [
+        ("cipher_suites", named("cipher_suites").into_iter().find(|name| !is_cipher(name))),
+        ("ecdh_curves", named("ecdh_curves").into_iter().find(|name| !CURVES.contains(&&**name))),
+        (
+            "signature_algorithms",
+            named("signature_algorithms")
+                .into_iter()
+                .find(|name| !SCHEMES.contains(&&**name) && name != "ed25519"),
+        ),
+    ];
+    for (field, name) in wrong {
+        if let Some(name) = name {
+            let text = format!("Envoy's TLS library knows no `{name}`");
+            refusals.refuse(field, "validation", text, "the field's page lists what it knows");
+        }
+    }
+}
+
+/// Whether a suite, or a group of suites, may have that name: by its parts, as
+/// groups combine them.
+fn is_cipher(name: &str) -> bool {
+    const GROUPS: [&str; 8] =
+        ["ALL", "DEFAULT", "HIGH", "FIPS", "SSLv3", "TLSv1", "TLSv1.2", "@STRENGTH"];
+    const PARTS: [&str; 20] = [
+        "ECDHE", "ECDSA", "RSA", "PSK", "AES128", "AES256", "AES", "GCM", "CBC", "SHA", "SHA1",
+        "SHA256", "SHA384", "CHACHA20", "POLY1305", "AESGCM", "3DES", "DES", "CBC3", "DHE",
+    ];
+    let name = name.trim_start_matches(['!', '+', '-']);
+    if let Some(standard) = name.strip_prefix("TLS_") {
+        return standard.contains("_WITH_");
+    }
+    GROUPS.contains(&name)
+        || name.split(['-', '+']).all(|part| {
+            PARTS.contains(&part)
+                || ["kRSA", "kECDHE", "kPSK", "aRSA", "aECDSA", "aPSK"].contains(&part)
+        })
 }
 
 /// A secret is something.
