@@ -87,6 +87,9 @@ pub(crate) fn trees(
     Ok(all)
 }
 
+/// Files by their paths, as they are; `None` where one is gone.
+pub(crate) type FilesNow = Vec<(FilePath, Option<Leaf>)>;
+
 /// Every file that differs between two revisions, as it is in the second;
 /// `None` where there is something new that is no file.
 pub(crate) fn files(
@@ -94,7 +97,7 @@ pub(crate) fn files(
     reader: &mut Reader<'_>,
     from: Revision,
     to: Revision,
-) -> Result<Option<Vec<(FilePath, Option<Leaf>)>>, StoreError> {
+) -> Result<Option<FilesNow>, StoreError> {
     let roots = (root(reader, from)?, root(reader, to)?);
     let mut all = Vec::new();
     let comparison = Comparison { entries_max: entries_max(shared), may_hold: &|_| true };
