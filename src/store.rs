@@ -55,6 +55,7 @@ mod tests;
 mod touched;
 mod touched_batch;
 mod tree;
+mod turns;
 mod walk;
 mod watchers;
 mod writer;

@@ -163,8 +163,7 @@ pub fn build_on(
     key: SnapshotKey,
     resources: &[Arc<Resource>],
 ) -> Snapshot {
-    let mut types: BTreeMap<&TypeUrl, (Known<'_>, Vec<(ResourceName, Arc<Served>)>)> =
-        BTreeMap::new();
+    let mut types: BTreeMap<&TypeUrl, (Known<'_>, Vec<_>)> = BTreeMap::new();
     for same_type in resources.chunk_by(|a, b| a.type_url == b.type_url) {
         let Some(type_url) = same_type.first().map(|one| &one.type_url) else { continue };
         let new = || {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::edit::{self, Edited, Editor};
+use super::edit::{self, Edit, Edited, Editor};
 use super::error::{StoreError, failed};
 use super::lineage::{self, Lineage};
 use super::object::{self, Commit, Kind, Object, Objects, Oid, Signature};
@@ -17,7 +17,7 @@ use super::repository::Repository;
 use super::require::Requirements;
 use super::writer::{Message, Write};
 use super::{Head, NewCommit};
-use crate::model::{CommitId, FilePath, Markup, Origin, RepoName, Revision};
+use crate::model::{Change, CommitId, FilePath, Markup, Origin, RepoName, Revision};
 
 /// Who commits on behalf of an author.
 pub(crate) const COMMITTER: (&str, &str) = ("Convoy", "convoy@localhost");
@@ -43,13 +43,56 @@ pub(crate) async fn answer<T>(
 pub(crate) async fn commit(
     inner: &Arc<Inner>,
     name: &RepoName,
-    new: NewCommit,
+    mut new: NewCommit,
 ) -> Result<Head, StoreError> {
     let repo = inner.shared.repository(name)?;
     let _place = inner.room.acquire().await.map_err(failed("queueing a commit"))?;
-    let worker = Arc::clone(inner);
-    let waiting = blocking(move || prepare(&worker, repo, new)).await?;
-    answer(waiting).await
+    let edits = match weight(&new) > HASHED_AT_ONCE {
+        // Beside others, not in turn with them.
+        true => {
+            let (worker, changes) = (Arc::clone(inner), std::mem::take(&mut new.changes));
+            Some(blocking(move || edit::hash(&worker.shared, &changes)).await?)
+        }
+        false => None,
+    };
+    let (told, prepared) = oneshot::channel();
+    if repo.turns.push(Turn { new, edits, told }) {
+        let (worker, repo) = (Arc::clone(inner), Arc::clone(&repo));
+        // It answers to each of them.
+        drop(tokio::task::spawn_blocking(move || {
+            repo.turns.work(|turn| turn.take(&worker, &repo))
+        }));
+    }
+    let waiting = prepared.await.map_err(failed("running a write"))?;
+    answer(waiting?).await
+}
+
+/// Contents up to this size are hashed while others wait.
+const HASHED_AT_ONCE: usize = 64 << 10;
+
+fn weight(new: &NewCommit) -> usize {
+    let bytes = |change: &Change| match change {
+        Change::Upsert(_, content) => content.len(),
+        _ => 0,
+    };
+    new.changes.iter().map(bytes).sum()
+}
+
+/// A commit that waits to be prepared.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    new: NewCommit,
+    /// Its changes, where they were hashed already.
+    edits: Option<Vec<Edit>>,
+    told: oneshot::Sender<Result<Waiting, StoreError>>,
+}
+
+impl Turn {
+    fn take(self, inner: &Inner, repo: &Arc<Repository>) {
+        let Self { new, edits, told } = self;
+        // Nobody may be waiting any more; what was begun is done.
+        let _ = told.send(prepare(inner, repo, new, edits));
+    }
 }
 
 /// Makes a repository; returns when that is durable.
@@ -57,10 +100,15 @@ pub(crate) async fn create(inner: &Arc<Inner>, name: &RepoName) -> Result<(), St
     create_by(inner, name, &Origin::system()).await
 }
 
-fn prepare(inner: &Inner, repo: Arc<Repository>, new: NewCommit) -> Result<Waiting, StoreError> {
+fn prepare(
+    inner: &Inner,
+    repo: &Arc<Repository>,
+    new: NewCommit,
+    edits: Option<Vec<Edit>>,
+) -> Result<Waiting, StoreError> {
     check(&new)?;
     let shared = &inner.shared;
-    let mut edits = edit::hash(shared, &new.changes)?;
+    let mut edits = edits.map_or_else(|| edit::hash(shared, &new.changes), Ok)?;
     let mut head = repo.prepare();
     shared.check_running()?;
     repo.check_there()?;
@@ -75,11 +123,11 @@ fn prepare(inner: &Inner, repo: Arc<Repository>, new: NewCommit) -> Result<Waiti
     }
     let mut bounds = repo.bounds();
     bounds.check_rate(&repo.name)?;
-    Requirements::new(shared, &repo, *head, new.merge).check(&new.require, &mut edits)?;
-    let root = head.commit.map(|commit| shared.reader(&repo).root(commit)).transpose()?;
-    let mut editor = Editor::new(shared, &repo, root)?;
+    Requirements::new(shared, repo, *head, new.merge).check(&new.require, &mut edits)?;
+    let root = head.commit.map(|commit| shared.reader(repo).root(commit)).transpose()?;
+    let mut editor = Editor::new(shared, repo, root)?;
     edits.into_iter().try_for_each(|edit| editor.apply(edit))?;
-    let usage = bounds.check(shared, &repo, head.commit, &mut editor)?;
+    let usage = bounds.check(shared, repo, head.commit, &mut editor)?;
     let Edited { tree, touched, mut objects } = editor.finish()?;
     let same = root.map_or(touched.is_empty(), |root| root == tree);
     if same && !new.allow_empty {
@@ -101,7 +149,7 @@ fn prepare(inner: &Inner, repo: Arc<Repository>, new: NewCommit) -> Result<Waiti
     };
     let next = Head { revision: Revision(record.first), commit: Some(commit) };
     let touched = touched.into_iter().map(|touch| touch.path).collect();
-    let waiting = send(inner, &repo, record, objects, vec![touched])?;
+    let waiting = send(inner, repo, record, objects, vec![touched])?;
     bounds.took(commit, usage);
     *head = next;
     Ok(waiting)

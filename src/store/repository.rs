@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::Head;
 use super::cache::ObjectCache;
+use super::commit::Turn;
 use super::error::{StoreError, failed};
 use super::files::Files;
 use super::hub::Watchers;
@@ -24,6 +25,7 @@ use super::quota::Bounds;
 use super::record::{Act, Record};
 use super::refs::Refs;
 use super::touched::Touched;
+use super::turns::Turns;
 use crate::model::{CommitId, FilePath, RepoName, Revision};
 
 pub(crate) use folder::{
@@ -47,6 +49,8 @@ pub(crate) struct Repository {
     overlay: RwLock<HashMap<Oid, Object>>,
     /// The head that the next commit builds on: durable soon, or never.
     prepared: Mutex<Head>,
+    /// Who waits to prepare a commit.
+    pub(crate) turns: Turns<Turn>,
     /// Goes up when prepared heads were given up. Changes under `prepared`.
     generation: AtomicU64,
     /// Whether it is removed, or about to be. Set under `prepared`.
@@ -112,6 +116,7 @@ impl Repository {
             git_dir,
             watch: watch::Sender::default(),
             overlay: RwLock::default(),
+            turns: Turns::default(),
             prepared: Mutex::default(),
             bounds: Mutex::default(),
             generation: AtomicU64::new(0),

@@ -79,7 +79,7 @@ fn subsets(cluster: &DynamicMessage, provided: bool, refusals: &mut Refusals<'_>
     let selectors = list(&config, "subset_selectors");
     if provided && !selectors.is_empty() {
         let text = "`lb_subset_config` can't stand beside `lb_policy: CLUSTER_PROVIDED`";
-        return refusals.refuse("lb_subset_config", "oneof", text, "keep one of them");
+        refusals.refuse("lb_subset_config", "oneof", text, "keep one of them");
     }
 }
 
@@ -119,7 +119,8 @@ fn maglev(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
 }
 
 fn is_prime(number: u64) -> bool {
-    number > 1 && (2..).take_while(|part| part * part <= number).all(|part| number % part != 0)
+    number > 1
+        && (2..).take_while(|part| part * part <= number).all(|part| !number.is_multiple_of(part))
 }
 
 fn locality(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
