@@ -84,8 +84,8 @@ virtual_hosts:
 class Convoy:
     """A server of the release build over its own folder."""
 
-    def __init__(self, args, home, config):
-        self.args, self.home = args, home
+    def __init__(self, args, home, config, dev=True):
+        self.args, self.home, self.dev = args, home, dev
         self.http, self.xds = free_port(), free_port()
         (home / "convoy.yaml").write_text(config)
         self.log = home / "convoy.log"
@@ -96,15 +96,17 @@ class Convoy:
         env["CONVOY_LOG_FORMAT"] = "json"
         self.began = time.monotonic()
         self.process = subprocess.Popen(
-            [self.args.convoy, "serve", "--insecure-dev", "--data", self.home / "data", "--config",
+            [self.args.convoy, "serve", *(["--insecure-dev"] if self.dev else []), "--data", self.home / "data", "--config",
              self.home / "convoy.yaml", "--listen", f"127.0.0.1:{self.http}", "--xds-listen",
              f"127.0.0.1:{self.xds}", "--envoys", self.args.envoys],
             env=env, stderr=open(self.log, "a"), start_new_session=True)
         wait_for("readiness", lambda: self.get("/readyz", raw=True) is not None, 0.001)
         self.ready_s = time.monotonic() - self.began
 
-    def get(self, path, raw=False):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http}{path}", timeout=10) as answer:
+    def get(self, path, raw=False, token=None):
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http}{path}", headers=headers)
+        with urllib.request.urlopen(request, timeout=10) as answer:
             body = answer.read()
             return body if raw else json.loads(body)
 

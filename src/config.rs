@@ -253,6 +253,9 @@ impl Config {
         let parsed = file::parse(name, text)?;
         let config = layers::merge(flags, environment, name, parsed)?;
         config.check()?;
+        if !config.insecure_dev {
+            config.check_nodes(name)?;
+        }
         Ok(config)
     }
 
@@ -287,6 +290,33 @@ impl Config {
             return Err(ConfigError::rule(message, hint));
         }
         Ok(())
+    }
+
+    /// Default deny: which node somebody may be, and from which stages it is
+    /// served, is said and not left out. The rule for tokens that are issued.
+    fn check_nodes(&self, name: &str) -> Result<(), ConfigError> {
+        let unsaid = |who: String, what: &str, part: &str| {
+            let message = format!("{who} says not {what}: `scope.{part}` is empty");
+            let hint = "write it as scope: {nodes: [\"edge-*\"], stages: [beta]}; `*` is any";
+            Err(ConfigError::at(name, message).with_hint(hint))
+        };
+        for token in self.tokens.iter().filter(|token| token.role == Role::Node) {
+            let (who, scope) = (format!("the token `{}`", token.name), &token.scope);
+            if scope.nodes.is_empty() && scope.clusters.is_empty() {
+                return unsaid(who, "which nodes may use it", "nodes");
+            }
+            if scope.stages.is_empty() {
+                return unsaid(who, "from which stages they are served", "stages");
+            }
+        }
+        // Which nodes a certificate is good for, its names say.
+        match self.certificates.iter().find(|one| one.scope.stages.is_empty()) {
+            Some(one) => {
+                let who = format!("the certificate `{}`", one.name);
+                unsaid(who, "from which stages its nodes are served", "stages")
+            }
+            None => Ok(()),
+        }
     }
 }
 

@@ -178,17 +178,17 @@ impl Govern {
         owners: &[Subject],
         members: &[Subject],
     ) -> Result<ProjectDocument, GovernError> {
-        let (inner, by, name, owners, members) =
-            (self.inner.clone(), by.clone(), name.to_owned(), owners.to_vec(), members.to_vec());
-        let work = async move { projects::create(&inner, &by, &name, &owners, &members).await };
-        draft::finish(&self.inner, work).await
+        let (name, owners, members) = (name.to_owned(), owners.to_vec(), members.to_vec());
+        self.finish(by, async move |inner, by| {
+            projects::create(inner, by, &name, &owners, &members).await
+        })
+        .await
     }
 
     /// Hides a project and all its repositories; nothing is lost.
     pub async fn remove_project(&self, by: &Origin, name: &str) -> Result<(), GovernError> {
-        let (inner, by, name) = (self.inner.clone(), by.clone(), name.to_owned());
-        let work = async move { projects::remove(&inner, &by, &name).await };
-        draft::finish(&self.inner, work).await
+        let name = name.to_owned();
+        self.finish(by, async move |inner, by| projects::remove(inner, by, &name).await).await
     }
 
     /// Brings a removed project back.
@@ -197,16 +197,14 @@ impl Govern {
         by: &Origin,
         name: &str,
     ) -> Result<ProjectDocument, GovernError> {
-        let (inner, by, name) = (self.inner.clone(), by.clone(), name.to_owned());
-        let work = async move { projects::restore(&inner, &by, &name).await };
-        draft::finish(&self.inner, work).await
+        let name = name.to_owned();
+        self.finish(by, async move |inner, by| projects::restore(inner, by, &name).await).await
     }
 
     /// Removes a removed project for ever, with all histories.
     pub async fn purge_project(&self, by: &Origin, name: &str) -> Result<(), GovernError> {
-        let (inner, by, name) = (self.inner.clone(), by.clone(), name.to_owned());
-        let work = async move { projects::purge(&inner, &by, &name).await };
-        draft::finish(&self.inner, work).await
+        let name = name.to_owned();
+        self.finish(by, async move |inner, by| projects::purge(inner, by, &name).await).await
     }
 
     /// Makes a repository whose revision 1 is an empty commit.
@@ -215,16 +213,16 @@ impl Govern {
         by: &Origin,
         repo: &RepoName,
     ) -> Result<RepositoryDocument, GovernError> {
-        let (inner, by, repo) = (self.inner.clone(), by.clone(), repo.clone());
-        let work = async move { projects::create_repository(&inner, &by, &repo).await };
-        draft::finish(&self.inner, work).await
+        let repo = repo.clone();
+        self.finish(by, async move |inner, by| projects::create_repository(inner, by, &repo).await)
+            .await
     }
 
     /// Hides a repository; nothing is lost.
     pub async fn remove_repository(&self, by: &Origin, repo: &RepoName) -> Result<(), GovernError> {
-        let (inner, by, repo) = (self.inner.clone(), by.clone(), repo.clone());
-        let work = async move { projects::remove_repository(&inner, &by, &repo).await };
-        draft::finish(&self.inner, work).await
+        let repo = repo.clone();
+        self.finish(by, async move |inner, by| projects::remove_repository(inner, by, &repo).await)
+            .await
     }
 
     /// Brings a removed repository back.
@@ -233,16 +231,16 @@ impl Govern {
         by: &Origin,
         repo: &RepoName,
     ) -> Result<RepositoryDocument, GovernError> {
-        let (inner, by, repo) = (self.inner.clone(), by.clone(), repo.clone());
-        let work = async move { projects::restore_repository(&inner, &by, &repo).await };
-        draft::finish(&self.inner, work).await
+        let repo = repo.clone();
+        self.finish(by, async move |inner, by| projects::restore_repository(inner, by, &repo).await)
+            .await
     }
 
     /// Removes a removed repository for ever.
     pub async fn purge_repository(&self, by: &Origin, repo: &RepoName) -> Result<(), GovernError> {
-        let (inner, by, repo) = (self.inner.clone(), by.clone(), repo.clone());
-        let work = async move { projects::purge_repository(&inner, &by, &repo).await };
-        draft::finish(&self.inner, work).await
+        let repo = repo.clone();
+        self.finish(by, async move |inner, by| projects::purge_repository(inner, by, &repo).await)
+            .await
     }
 
     /// Lets a repository be written, or not.
@@ -252,9 +250,9 @@ impl Govern {
         repo: &RepoName,
         status: RepositoryStatus,
     ) -> Result<RepositoryDocument, GovernError> {
-        let (inner, by, repo) = (self.inner.clone(), by.clone(), repo.clone());
-        let work = async move { rights::set_status(&inner, &by, &repo, status).await };
-        draft::finish(&self.inner, work).await
+        let repo = repo.clone();
+        self.finish(by, async move |inner, by| rights::set_status(inner, by, &repo, status).await)
+            .await
     }
 
     /// Bounds a repository.
@@ -264,9 +262,9 @@ impl Govern {
         repo: &RepoName,
         quota: Quota,
     ) -> Result<RepositoryDocument, GovernError> {
-        let (inner, by, repo) = (self.inner.clone(), by.clone(), repo.clone());
-        let work = async move { rights::set_quota(&inner, &by, &repo, quota).await };
-        draft::finish(&self.inner, work).await
+        let repo = repo.clone();
+        self.finish(by, async move |inner, by| rights::set_quota(inner, by, &repo, quota).await)
+            .await
     }
 
     /// Makes somebody an owner or member of a project, or with `None` neither.
@@ -277,10 +275,11 @@ impl Govern {
         who: &Subject,
         role: Option<ProjectRole>,
     ) -> Result<ProjectDocument, GovernError> {
-        let (inner, by, project, who) =
-            (self.inner.clone(), by.clone(), project.to_owned(), who.clone());
-        let work = async move { rights::set_member(&inner, &by, &project, &who, role).await };
-        draft::finish(&self.inner, work).await
+        let (project, who) = (project.to_owned(), who.clone());
+        self.finish(by, async move |inner, by| {
+            rights::set_member(inner, by, &project, &who, role).await
+        })
+        .await
     }
 
     /// What members and guests have on a repository.
@@ -291,10 +290,11 @@ impl Govern {
         member: Option<Right>,
         guest: Option<Right>,
     ) -> Result<RepositoryDocument, GovernError> {
-        let (inner, by, repo) = (self.inner.clone(), by.clone(), repo.clone());
-        let work =
-            async move { rights::set_project_rights(&inner, &by, &repo, member, guest).await };
-        draft::finish(&self.inner, work).await
+        let repo = repo.clone();
+        self.finish(by, async move |inner, by| {
+            rights::set_project_rights(inner, by, &repo, member, guest).await
+        })
+        .await
     }
 
     /// Grants a right to somebody on a repository or, with `paths`, on what
@@ -307,12 +307,11 @@ impl Govern {
         right: Option<Right>,
         paths: Option<&str>,
     ) -> Result<RepositoryDocument, GovernError> {
-        let (inner, by, repo, to, paths) =
-            (self.inner.clone(), by.clone(), repo.clone(), to.clone(), paths.map(str::to_owned));
-        let work = async move {
-            rights::set_grant(&inner, &by, &repo, &to, right, paths.as_deref()).await
-        };
-        draft::finish(&self.inner, work).await
+        let (repo, to, paths) = (repo.clone(), to.clone(), paths.map(str::to_owned));
+        self.finish(by, async move |inner, by| {
+            rights::set_grant(inner, by, &repo, &to, right, paths.as_deref()).await
+        })
+        .await
     }
 
     /// Issues a token. The secret is shown this once and kept as a hash.
@@ -321,9 +320,7 @@ impl Govern {
         by: &Origin,
         new: NewToken,
     ) -> Result<(TokenDocument, Secret), GovernError> {
-        let (inner, by) = (self.inner.clone(), by.clone());
-        let work = async move { tokens::issue(&inner, &by, new).await };
-        draft::finish(&self.inner, work).await
+        self.finish(by, async move |inner, by| tokens::issue(inner, by, new).await).await
     }
 
     /// Ends a token at once, or with `active` lets it be used again.
@@ -333,9 +330,9 @@ impl Govern {
         name: &str,
         active: bool,
     ) -> Result<TokenDocument, GovernError> {
-        let (inner, by, name) = (self.inner.clone(), by.clone(), name.to_owned());
-        let work = async move { tokens::set_active(&inner, &by, &name, active).await };
-        draft::finish(&self.inner, work).await
+        let name = name.to_owned();
+        self.finish(by, async move |inner, by| tokens::set_active(inner, by, &name, active).await)
+            .await
     }
 
     /// Changes what a token may do everywhere.
@@ -345,9 +342,8 @@ impl Govern {
         name: &str,
         role: Role,
     ) -> Result<TokenDocument, GovernError> {
-        let (inner, by, name) = (self.inner.clone(), by.clone(), name.to_owned());
-        let work = async move { tokens::set_role(&inner, &by, &name, role).await };
-        draft::finish(&self.inner, work).await
+        let name = name.to_owned();
+        self.finish(by, async move |inner, by| tokens::set_role(inner, by, &name, role).await).await
     }
 
     /// Changes what a token of nodes lets its holder be and see; open streams
@@ -358,9 +354,9 @@ impl Govern {
         name: &str,
         grant: NodeGrant,
     ) -> Result<TokenDocument, GovernError> {
-        let (inner, by, name) = (self.inner.clone(), by.clone(), name.to_owned());
-        let work = async move { tokens::set_grant(&inner, &by, &name, grant).await };
-        draft::finish(&self.inner, work).await
+        let name = name.to_owned();
+        self.finish(by, async move |inner, by| tokens::set_grant(inner, by, &name, grant).await)
+            .await
     }
 
     /// Gives a token a new secret; the old one ends at once.
@@ -369,44 +365,36 @@ impl Govern {
         by: &Origin,
         name: &str,
     ) -> Result<(TokenDocument, Secret), GovernError> {
-        let (inner, by, name) = (self.inner.clone(), by.clone(), name.to_owned());
-        let work = async move { tokens::rotate(&inner, &by, &name).await };
-        draft::finish(&self.inner, work).await
+        let name = name.to_owned();
+        self.finish(by, async move |inner, by| tokens::rotate(inner, by, &name).await).await
     }
 
     /// Removes a token for ever.
     pub async fn remove_token(&self, by: &Origin, name: &str) -> Result<(), GovernError> {
-        let (inner, by, name) = (self.inner.clone(), by.clone(), name.to_owned());
-        let work = async move { tokens::remove(&inner, &by, &name).await };
-        draft::finish(&self.inner, work).await
+        let name = name.to_owned();
+        self.finish(by, async move |inner, by| tokens::remove(inner, by, &name).await).await
     }
 
     /// Writes a person's document.
     pub async fn put_person(&self, by: &Origin, person: PersonDocument) -> Result<(), GovernError> {
-        let (inner, by) = (self.inner.clone(), by.clone());
-        let work = async move { people::put(&inner, &by, person).await };
-        draft::finish(&self.inner, work).await
+        self.finish(by, async move |inner, by| people::put(inner, by, person).await).await
     }
 
     /// Removes a person: their sessions and tokens end at once.
     pub async fn remove_person(&self, by: &Origin, person: &Person) -> Result<(), GovernError> {
-        let (inner, by, person) = (self.inner.clone(), by.clone(), person.clone());
-        let work = async move { people::remove(&inner, &by, &person).await };
-        draft::finish(&self.inner, work).await
+        let person = person.clone();
+        self.finish(by, async move |inner, by| people::remove(inner, by, &person).await).await
     }
 
     /// Writes a team's document.
     pub async fn put_team(&self, by: &Origin, team: TeamDocument) -> Result<(), GovernError> {
-        let (inner, by) = (self.inner.clone(), by.clone());
-        let work = async move { people::put_team(&inner, &by, team).await };
-        draft::finish(&self.inner, work).await
+        self.finish(by, async move |inner, by| people::put_team(inner, by, team).await).await
     }
 
     /// Removes a team.
     pub async fn remove_team(&self, by: &Origin, team: &str) -> Result<(), GovernError> {
-        let (inner, by, team) = (self.inner.clone(), by.clone(), team.to_owned());
-        let work = async move { people::remove_team(&inner, &by, &team).await };
-        draft::finish(&self.inner, work).await
+        let team = team.to_owned();
+        self.finish(by, async move |inner, by| people::remove_team(inner, by, &team).await).await
     }
 
     /// Writes a mirror; `mirroring` takes it up at once.
@@ -416,9 +404,10 @@ impl Govern {
         mirror: MirrorDocument,
         must_be_new: bool,
     ) -> Result<(), GovernError> {
-        let (inner, by) = (self.inner.clone(), by.clone());
-        let work = async move { remotes::put_mirror(&inner, &by, mirror, must_be_new).await };
-        draft::finish(&self.inner, work).await
+        self.finish(by, async move |inner, by| {
+            remotes::put_mirror(inner, by, mirror, must_be_new).await
+        })
+        .await
     }
 
     /// Removes a mirror.
@@ -428,10 +417,11 @@ impl Govern {
         project: &str,
         id: &str,
     ) -> Result<(), GovernError> {
-        let (inner, by, project, id) =
-            (self.inner.clone(), by.clone(), project.to_owned(), id.to_owned());
-        let work = async move { remotes::remove_mirror(&inner, &by, &project, &id).await };
-        draft::finish(&self.inner, work).await
+        let (project, id) = (project.to_owned(), id.to_owned());
+        self.finish(by, async move |inner, by| {
+            remotes::remove_mirror(inner, by, &project, &id).await
+        })
+        .await
     }
 
     /// Writes a credential; its secret goes to the folder of secrets. With
@@ -443,11 +433,10 @@ impl Govern {
         secret: Option<Secret>,
         must_be_new: bool,
     ) -> Result<(), GovernError> {
-        let (inner, by) = (self.inner.clone(), by.clone());
-        let work = async move {
-            remotes::put_credential(&inner, &by, credential, secret, must_be_new).await
-        };
-        draft::finish(&self.inner, work).await
+        self.finish(by, async move |inner, by| {
+            remotes::put_credential(inner, by, credential, secret, must_be_new).await
+        })
+        .await
     }
 
     /// Removes a credential and its secret.
@@ -457,10 +446,11 @@ impl Govern {
         project: &str,
         id: &str,
     ) -> Result<(), GovernError> {
-        let (inner, by, project, id) =
-            (self.inner.clone(), by.clone(), project.to_owned(), id.to_owned());
-        let work = async move { remotes::remove_credential(&inner, &by, &project, &id).await };
-        draft::finish(&self.inner, work).await
+        let (project, id) = (project.to_owned(), id.to_owned());
+        self.finish(by, async move |inner, by| {
+            remotes::remove_credential(inner, by, &project, &id).await
+        })
+        .await
     }
 
     /// A credential's secret, for `mirroring`.
@@ -472,5 +462,16 @@ impl Govern {
     /// (an SSH key).
     pub fn secret_file(&self, project: &str, id: &str) -> Result<PathBuf, GovernError> {
         remotes::file_of(&self.inner, project, id)
+    }
+
+    /// Runs a write to its end, whether or not the caller waits for it.
+    async fn finish<R: Send + 'static>(
+        &self,
+        by: &Origin,
+        work: impl AsyncFnOnce(&Arc<registry::Inner>, &Origin) -> Result<R, GovernError>
+        + Send
+        + 'static,
+    ) -> Result<R, GovernError> {
+        draft::finish(&self.inner, by, work).await
     }
 }

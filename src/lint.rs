@@ -5,6 +5,7 @@
 //! happen, and an author can always write the resource so that it is silent.
 //! One file for each family of rules; a finding's place is its resource's.
 
+mod alias;
 mod cluster;
 mod fault;
 mod route;
@@ -30,6 +31,12 @@ pub fn run(schema: &Schema, stage: &Stage, resources: &Resources) -> Vec<Finding
                 Finding { problem, ..noted }
             }));
         }
+    }
+    for group in resources.groups.values() {
+        found.extend(alias::check(group).into_iter().map(|noted| {
+            let problem = Problem { stages: vec![stage.clone()], ..noted.problem };
+            Finding { problem, ..noted }
+        }));
     }
     found.into_iter().collect()
 }

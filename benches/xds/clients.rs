@@ -12,15 +12,21 @@ use envoy_types::pb::google::protobuf::value::Kind;
 use envoy_types::pb::google::protobuf::{Struct, Value};
 use envoy_types::pb::google::rpc::Status;
 use prost::Message as _;
-use tokio::io::AsyncWriteExt as _;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::wire::{Reader, Response, Seen, headers, message, preface};
 
 /// How long anything may take before the program gives up.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// What is read at once of a stream over TLS.
+const PIECE_BYTES: usize = 16 << 10;
 /// Connections that are opened at the same time.
 const OPENING: usize = 64;
 
@@ -45,6 +51,9 @@ pub struct Ask {
     pub held: Vec<(String, String)>,
     pub version: String,
     pub manner: Manner,
+    /// By what it is known.
+    pub token: Option<String>,
+    pub tls: Option<Arc<ClientConfig>>,
 }
 
 /// A response as it arrived.
@@ -59,6 +68,7 @@ pub struct Arrival {
 #[derive(Debug, Default)]
 pub struct Board {
     arrivals: Mutex<Vec<Arrival>>,
+    ends: Mutex<Vec<Instant>>,
     wanted: AtomicU64,
     reached: Notify,
 }
@@ -83,6 +93,24 @@ impl Board {
         let waited = tokio::time::timeout(PATIENCE, enough).await;
         assert!(waited.is_ok(), "{} of {count} responses came", self.len());
         self.drain()
+    }
+
+    /// Waits until so many streams have ended, and gives when they did.
+    pub async fn ends(&self, count: usize) -> Vec<Instant> {
+        let all = || self.ends.lock().expect("no panic before").clone();
+        let enough = async {
+            while all().len() < count {
+                self.reached.notified().await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, enough).await;
+        assert!(waited.is_ok(), "{} of {count} streams ended", all().len());
+        all()
+    }
+
+    fn end(&self) {
+        self.ends.lock().expect("no panic before").push(Instant::now());
+        self.reached.notify_one();
     }
 
     /// Takes what there is.
@@ -118,10 +146,11 @@ impl Clients {
             let (board, gate, ask) = (self.board.clone(), self.gate.clone(), ask.clone());
             self.tasks.spawn(async move {
                 let permit = gate.acquire_owned().await.expect("an open gate");
-                let socket = connect(server, number).await;
+                let pipe = secure(connect(server, number).await, server, ask.tls.clone()).await;
                 drop(permit);
                 let reader = if collects { Reader::collecting() } else { Reader::default() };
-                stream(socket, number, ask, &board, reader).await;
+                stream(pipe, number, ask, &board, reader).await;
+                board.end();
             });
         }
     }
@@ -138,23 +167,55 @@ async fn connect(server: SocketAddr, number: usize) -> TcpStream {
     stream
 }
 
-async fn stream(mut socket: TcpStream, number: usize, ask: Ask, board: &Board, mut reader: Reader) {
+/// A connection, as it is or over TLS.
+enum Pipe {
+    Plain(TcpStream),
+    Secure(Box<TlsStream<TcpStream>>),
+}
+
+async fn secure(socket: TcpStream, server: SocketAddr, tls: Option<Arc<ClientConfig>>) -> Pipe {
+    let Some(tls) = tls else { return Pipe::Plain(socket) };
+    let name = ServerName::from(server.ip());
+    let stream = TlsConnector::from(tls).connect(name, socket).await.expect("a handshake");
+    Pipe::Secure(Box::new(stream))
+}
+
+impl Pipe {
+    async fn write(&mut self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Plain(socket) => socket.write_all(bytes).await.is_ok(),
+            Self::Secure(stream) => stream.write_all(bytes).await.is_ok(),
+        }
+    }
+
+    /// Reads what is there, once; false at the end.
+    async fn read(&mut self, reader: &mut Reader, see: &mut (impl FnMut(Seen) + Send)) -> bool {
+        match self {
+            Self::Plain(socket) => socket.readable().await.is_ok() && read(socket, reader, see),
+            Self::Secure(stream) => {
+                let mut buffer = vec![0; PIECE_BYTES];
+                let count = stream.read(&mut buffer).await.unwrap_or(0);
+                reader.feed(&buffer[..count], see);
+                count > 0
+            }
+        }
+    }
+}
+
+async fn stream(mut pipe: Pipe, number: usize, ask: Ask, board: &Board, mut reader: Reader) {
     let path = match ask.delta {
         true => "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources",
         false => "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources",
     };
-    let mut out = [preface(), headers(path)].concat();
+    let mut out = [preface(), headers(path, ask.token.as_deref())].concat();
     for (index, one) in ask.types.iter().enumerate() {
         out.extend(message(&first(&ask, one, index == 0, number)));
     }
-    if socket.write_all(&out).await.is_err() {
+    if !pipe.write(&out).await {
         return;
     }
     let (mut answered, mut ended) = (0, false);
     loop {
-        if socket.readable().await.is_err() {
-            return;
-        }
         let mut replies = Vec::new();
         let mut see = |seen| match seen {
             Seen::Reply(bytes) => replies.extend(bytes),
@@ -165,8 +226,8 @@ async fn stream(mut socket: TcpStream, number: usize, ask: Ask, board: &Board, m
                 board.note(Arrival { stream: number, at: Instant::now(), response });
             }
         };
-        let open = read(&socket, &mut reader, &mut see);
-        if !open || ended || socket.write_all(&replies).await.is_err() {
+        let open = pipe.read(&mut reader, &mut see).await;
+        if !open || ended || !pipe.write(&replies).await {
             return;
         }
         if ask.manner == Manner::Mute && answered >= ask.types.len() {

@@ -9,6 +9,7 @@ use convoy::model::ResourceKind;
 use serde_json::{Value, json};
 
 use super::clients::{Arrival, Ask, Clients, Manner};
+use super::pki::Pki;
 use super::process::{Server, cpu_ms, rss_kib};
 use super::servers::{STAGES, name};
 
@@ -25,6 +26,8 @@ fn clusters(delta: bool) -> Ask {
         held: Vec::new(),
         version: String::new(),
         manner: Manner::Takes,
+        token: None,
+        tls: None,
     }
 }
 
@@ -50,23 +53,28 @@ fn at(values: &[f64], percent: usize) -> f64 {
         .unwrap_or_default()
 }
 
-/// One push to every stream, again and again.
+/// One push to every stream, again and again; with certificates over TLS.
 pub async fn fanout(
     server: &'static str,
+    pki: Option<Pki>,
     streams: usize,
     count: usize,
     delta: bool,
     rounds: usize,
 ) -> Value {
     let form = if delta { "delta" } else { "sotw" };
-    let mut server = Server::start(&[server, &count.to_string(), form]);
+    let (count_word, folder) =
+        (count.to_string(), pki.as_ref().map(|pki| pki.folder().display().to_string()));
+    let words = [server, &count_word, form].into_iter().chain(folder.as_deref());
+    let mut server = Server::start(&words.collect::<Vec<_>>());
     let mut clients = Clients::new();
+    let ask = Ask { tls: pki.as_ref().map(Pki::client), ..clusters(delta) };
     // What a first stream costs once is no cost of each.
-    clients.open(server.address, 1, &clusters(delta), false);
+    clients.open(server.address, 1, &ask, false);
     clients.board.take(1).await;
     tokio::time::sleep(REST).await;
     let (memory, began, cpu) = (rss_kib(server.id()), Instant::now(), cpu_ms(server.id()));
-    clients.open(server.address, streams - 1, &clusters(delta), false);
+    clients.open(server.address, streams - 1, &ask, false);
     let first = clients.board.take(streams - 1).await;
     let synced = ms(began.elapsed());
     tokio::time::sleep(REST).await;
@@ -242,6 +250,8 @@ pub async fn mute(streams: usize, count: usize, rounds: usize) -> Value {
     let mut clients = Clients::new();
     clients.open(server.address, streams, &clusters(false), false);
     clients.board.take(streams).await;
+    // The first pushes are slower than all that follow, with or without others.
+    rounds_of(&mut server, &clients, "beta", streams, 3).await;
     let alone = rounds_of(&mut server, &clients, "beta", streams, rounds).await;
     let few = (streams / 100).max(1);
     let before = rss_kib(server.id());
@@ -344,6 +354,53 @@ pub async fn first(http: String, xds: String, streams: usize, rounds: usize) -> 
     })
 }
 
+/// Grants and revocations over the API of the whole product, until each open
+/// stream has felt them. The repository `bench/mesh` serves a secret `key`;
+/// `root` is an administrator's token.
+pub async fn revoke(
+    http: String,
+    xds: String,
+    root: String,
+    streams: usize,
+    rounds: usize,
+) -> Value {
+    let server: SocketAddr = xds.parse().expect("an address");
+    let (mut granted, mut taken, mut ended) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..rounds {
+        let path = format!("/api/v1/govern/tokens/edge-{round}");
+        let scope = json!({"nodes": ["*"], "stages": ["*"]});
+        let new = json!({"name": format!("edge-{round}"), "role": "node", "scope": scope});
+        let (_, issued) = call(&http, &root, "POST /api/v1/govern/tokens", &new);
+        let token = issued["secret"].as_str().expect("a token").to_owned();
+        let types = vec![(ResourceKind::Secrets.type_url().to_string(), vec!["key".to_owned()])];
+        let ask = Ask { types, token: Some(token), ..clusters(true) };
+        let mut clients = Clients::new();
+        clients.open(server, streams, &ask, false);
+        let hidden = clients.board.take(streams).await;
+        assert!(hidden.iter().all(|one| one.response.resources == 0), "a secret is shown");
+        tokio::time::sleep(REST).await;
+        for (secrets, expect, times) in
+            [(json!(["key"]), 1, &mut granted), (json!([]), 0, &mut taken)]
+        {
+            let body = json!({ "secrets": secrets });
+            let (began, _) = call(&http, &root, &format!("PUT {path}/scope"), &body);
+            let arrivals = clients.board.take(streams).await;
+            assert!(arrivals.iter().all(|one| one.response.resources == expect));
+            let late = arrivals.iter().map(|one| ms(one.at.saturating_duration_since(began)));
+            times.extend(late);
+            tokio::time::sleep(REST).await;
+        }
+        let (began, _) = call(&http, &root, &format!("POST {path}/revoke"), &json!({}));
+        let ends = clients.board.ends(streams).await;
+        ended.extend(ends.iter().map(|end| ms(end.saturating_duration_since(began))));
+    }
+    let figures = |times: &[f64]| json!({ "p50_ms": at(times, 50), "max_ms": at(times, 100) });
+    json!({
+        "streams": streams, "rounds": rounds, "granted": figures(&granted),
+        "taken": figures(&taken), "revoked": figures(&ended),
+    })
+}
+
 /// As `ci/bench_xds.py` wrote it.
 fn cluster(number: usize, seconds: usize) -> String {
     format!(
@@ -360,18 +417,25 @@ fn commit(address: &str, file: &str, text: &str) {
         "commitMessage": {"summary": "measure"},
         "changes": [{"path": file, "type": "UPSERT_TEXT", "content": text}],
     });
+    let what = "POST /api/v1/projects/bench/repos/mesh/contents?revision=-1";
+    call(address, "anonymous", what, &body);
+}
+
+/// Asks over HTTP; gives when, and the answer.
+fn call(address: &str, token: &str, what: &str, body: &Value) -> (Instant, Value) {
     let body = body.to_string();
     let mut stream = TcpStream::connect(address).expect("a connection");
     stream.set_nodelay(true).expect("an option");
-    write!(
-        stream,
-        "POST /api/v1/projects/bench/repos/mesh/contents?revision=-1 HTTP/1.1\r\n\
-         host: {address}\r\nauthorization: Bearer anonymous\r\nconnection: close\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+    let request = format!(
+        "{what} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n\
+         connection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
-    )
-    .expect("a request that is sent");
+    );
+    let began = Instant::now();
+    stream.write_all(request.as_bytes()).expect("a request that is sent");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 20"), "{what}: {answer}");
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+    (began, serde_json::from_str(body).expect("an answer that is JSON"))
 }

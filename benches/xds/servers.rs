@@ -7,17 +7,19 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io::{BufRead as _, Write as _};
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use convoy::access::{NamePattern, NodeScope};
 use convoy::model::{
-    ContentHash, FilePath, NodeGroup, NodeRule, Place, RepoName, Resource, ResourceKind,
-    ResourceName, SnapshotKey, Stage,
+    FilePath, NodeGroup, NodeRule, Place, RepoName, Resource, ResourceKind, ResourceName,
+    SnapshotKey, Stage,
 };
 use convoy::snapshot::{Route, Routing, Snapshot, build, build_on, wire};
 use convoy::tasks::Tasks;
-use convoy::xds::{Hub, listen, serve};
+use convoy::xds::{Credential, Credentials, Guard, Hub, Tls, listen, serve};
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::cluster::v3::cluster::{
     ClusterDiscoveryType, DiscoveryType, EdsClusterConfig,
@@ -37,6 +39,8 @@ use prost::Message;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
+
+use super::pki;
 
 pub const STAGES: [&str; 2] = ["beta", "release"];
 
@@ -134,8 +138,21 @@ impl Content {
     }
 }
 
-/// Serves until its standard input ends. Orders: `STAGE cluster|endpoints|same`.
-pub async fn convoy(count: usize) {
+/// Everybody is served; over TLS, who comes with a certificate of the folder's
+/// authority.
+fn guard(certificates: Option<&Path>) -> Guard {
+    let Some(folder) = certificates else { return Guard::open() };
+    let scope = Arc::new(NodeScope::everything().compile().expect("a scope"));
+    let credential = Arc::new(Credential { name: "bench".into(), expires: None, scope });
+    let pattern = NamePattern::new(pki::CLIENTS).expect("a pattern");
+    let known = Credentials { certificates: vec![(pattern, credential)], ..Credentials::default() };
+    let tls = Tls::load(pki::files(folder)).expect("files that can be used");
+    Guard::new(watch::Sender::new(Arc::new(known)).subscribe()).over(tls)
+}
+
+/// Serves until its standard input ends, over TLS where there is a folder of
+/// certificates. Orders: `STAGE cluster|endpoints|same`.
+pub async fn convoy(count: usize, certificates: Option<&Path>) {
     let listener = listen((Ipv4Addr::LOCALHOST, 0).into()).expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let (reports, mut read) = mpsc::channel(4096);
@@ -144,7 +161,7 @@ pub async fn convoy(count: usize) {
     let mut content = Content::new(count);
     content.served.values().for_each(|one| hub.publish(one.clone()));
     let tasks = Tasks::default();
-    let served = serve(listener, hub.clone(), Vec::<ContentHash>::new(), None, tasks.stopping());
+    let served = serve(listener, hub.clone(), guard(certificates), None, tasks.stopping());
     tasks.spawn("xds", async move { served.await.expect("a server that ends well") });
     tasks.spawn("reports", async move { while read.recv().await.is_some() {} });
     tell(&json!({ "port": port }));

@@ -12,8 +12,9 @@ pub fn preface() -> Vec<u8> {
     bytes
 }
 
-/// The headers of stream 1, a gRPC call of `path`.
-pub fn headers(path: &str) -> Vec<u8> {
+/// The headers of stream 1, a gRPC call of `path`, with a token where there is
+/// one.
+pub fn headers(path: &str, token: Option<&str>) -> Vec<u8> {
     let mut block = vec![0x83, 0x86];
     let mut text = |name: &[u8], value: &str| {
         block.extend_from_slice(name);
@@ -24,6 +25,9 @@ pub fn headers(path: &str) -> Vec<u8> {
     text(&[0x01], "bench");
     text(&[0x0f, 0x10], "application/grpc");
     text(&[0x00, 2, b't', b'e'], "trailers");
+    if let Some(token) = token {
+        text(&[0x0f, 0x08], &format!("Bearer {token}"));
+    }
     let mut bytes = Vec::new();
     frame(1, 4, 1, &block, &mut bytes);
     bytes

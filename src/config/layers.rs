@@ -18,7 +18,7 @@ use super::{
     RepositoryConfig, SlackConfig, StoreConfig, TokenConfig, UpstreamConfig, WebhookConfig,
     XdsTlsConfig,
 };
-use crate::access::{NamePattern, NodeGrant, NodeScope};
+use crate::access::{NamePattern, NodeScope};
 use crate::model::{Role, nearest};
 use crate::telemetry::logs::LogFormat;
 
@@ -298,18 +298,12 @@ fn tokens(name: &str, entries: Vec<TokenEntry>) -> Result<Vec<TokenConfig>, Conf
             return Err(ConfigError::at(place(name, scope), message)
                 .with_hint("only `role: node` has one; grant rights on repositories instead"));
         }
-        let what = format!("the token `{}`", entry.name);
-        let is_node = entry.role == Role::Node;
-        let scope = scope(name, entry.scope)?;
-        if is_node {
-            check_grant(name, &what, &scope, Vec::new())?;
-        }
         Ok(TokenConfig {
             name: entry.name,
             role: entry.role,
             person: entry.person,
             sha256: entry.sha256,
-            scope,
+            scope: scope(name, entry.scope)?,
         })
     };
     entries.into_iter().map(token).collect()
@@ -332,11 +326,11 @@ fn certificates(
                 ConfigError::at(place(name, text), error.to_string()).with_hint(hint)
             })
         });
-        let patterns = patterns.collect::<Result<_, _>>()?;
-        let scope = scope(name, entry.scope)?;
-        let names = entry.names.into_iter().map(|text| text.value).collect();
-        check_grant(name, &format!("the certificate `{}`", entry.name), &scope, names)?;
-        Ok(CertificateConfig { names: patterns, scope, name: entry.name })
+        Ok(CertificateConfig {
+            names: patterns.collect::<Result<_, _>>()?,
+            scope: scope(name, entry.scope)?,
+            name: entry.name,
+        })
     };
     entries.into_iter().map(certificate).collect()
 }
@@ -347,24 +341,6 @@ fn scope(name: &str, entry: Option<Spanned<NodeScope>>) -> Result<NodeScope, Con
         Ok(_) => Ok(entry.value),
         Err(error) => Err(ConfigError::at(place(name, &entry), format!("`scope`: {error}"))),
     }
-}
-
-/// Default deny: which node somebody may be, and from which stages it is
-/// served, is said and not left out. The rule for tokens that are issued.
-fn check_grant(
-    name: &str,
-    what: &str,
-    scope: &NodeScope,
-    certificates: Vec<String>,
-) -> Result<(), ConfigError> {
-    let grant = NodeGrant { scope: scope.clone(), certificates };
-    grant.check().map_err(|error| {
-        let hint = match grant.certificates.is_empty() {
-            true => "give it one, as in scope: {nodes: [\"edge-*\"], stages: [beta]}",
-            false => "give it one, as in scope: {stages: [beta]}",
-        };
-        ConfigError::at(name, format!("{what}: `scope`: {error}")).with_hint(hint)
-    })
 }
 
 fn place<T>(name: &str, entry: &Spanned<T>) -> String {

@@ -158,24 +158,6 @@ fn a_mistake_in_the_file_names_its_line_and_what_to_do() {
             "but is no node's",
         ),
         (
-            "auth:\n  tokens:\n    - name: a\n      role: node\n      sha256: \
-             9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\n",
-            "c.yaml",
-            "the token `a`: `scope`: `nodes`: which nodes may use it must be said",
-        ),
-        (
-            "auth:\n  tokens:\n    - name: a\n      role: node\n      sha256: \
-             9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\n      \
-             scope: {nodes: [\"*\"]}\n",
-            "c.yaml",
-            "`stages`: from which stages it is served must be said; `*` is every stage",
-        ),
-        (
-            "auth: {certificates: [{name: a, names: [\"*.b\"], scope: {groups: [web]}}]}\n",
-            "c.yaml",
-            "the certificate `a`: `scope`: `stages`",
-        ),
-        (
             "slack: {signing_secret_files: [], bot_token_file: b, channel: c}\n",
             "c.yaml",
             "is empty",
@@ -208,6 +190,10 @@ fn a_mistake_in_a_variable_names_it() {
 fn rules_between_keys_keep_doors_closed() {
     let sha = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
     let token = format!("auth: {{tokens: [{{name: a, role: admin, sha256: {sha}}}]}}\n");
+    let nodes = |scope: &str| {
+        let more = format!("}}, {{name: n, role: node, sha256: {sha}{scope}}}]}}");
+        token.replace("}]}", &more)
+    };
     let table = [
         (false, String::new(), "no authentication is configured"),
         (true, token.clone(), "`insecure_dev` is on although tokens are configured"),
@@ -221,6 +207,17 @@ fn rules_between_keys_keep_doors_closed() {
             ),
             "nodes are asked for none",
         ),
+        (false, nodes(""), "the token `n` says not which nodes may use it"),
+        (false, nodes(", scope: {stages: [beta]}"), "the token `n` says not which nodes"),
+        (false, nodes(", scope: {nodes: [a]}"), "the token `n` says not from which stages"),
+        (
+            false,
+            format!(
+                "{}xds: {{tls: {{cert_file: a, key_file: b, client_ca_files: [c]}}}}\n",
+                token.replace("]}", "], certificates: [{name: c, names: [\"*.b\"]}]}")
+            ),
+            "the certificate `c` says not from which stages",
+        ),
     ];
     for (insecure_dev, text, words) in table {
         let flags = Flags { insecure_dev, ..Flags::default() };
@@ -228,6 +225,15 @@ fn rules_between_keys_keep_doors_closed() {
         assert!(error.to_string().contains(words), "{error}");
         assert!(!error.hint.is_empty(), "{error}");
     }
+    let ok = |dev: bool, text: &str| {
+        let flags = Flags { insecure_dev: dev, ..Flags::default() };
+        resolve_with(flags, &[], text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    };
+    ok(false, &nodes(", scope: {nodes: ['*'], stages: ['*']}"));
+    ok(false, &nodes(", scope: {clusters: [web], stages: [beta]}"));
+    // Where everybody is let in, so are they.
+    let alone = format!("auth: {{tokens: [{{name: n, role: node, sha256: {sha}}}]}}\n");
+    ok(true, &alone);
     assert!(resolve_with(Flags::default(), &[], &token).is_ok());
 }
 

@@ -22,6 +22,8 @@ use crate::model::ResourceKind;
 
 /// The node of all cases that change nothing.
 pub(super) const STILL: &str = "conform-still";
+/// How gRPC begins to tell of an answer that is none of its own.
+const HTTP_STATUS: &str = "while receiving response with status";
 /// How many load assignments are looked at.
 const ASSIGNMENTS_MAX: usize = 20;
 
@@ -126,6 +128,12 @@ async fn obstacle(target: &Target, driven: bool, misses: Vec<Miss>) -> Obstacle 
     }
     if misses.iter().all(|miss| code(miss) == Some(Code::Unimplemented)) {
         return Obstacle::NoDiscovery(target.address.clone());
+    }
+    // What is no gRPC over HTTP/2, gRPC shows with the status of HTTP.
+    let message = |miss: &Miss| miss.status.as_ref().map(|one| one.message().to_owned());
+    let foreign = misses.iter().filter_map(message).find(|text| text.contains(HTTP_STATUS));
+    if let Some(reason) = foreign {
+        return Obstacle::NoGrpc { address: target.address.clone(), reason };
     }
     let has = |miss: &&Miss| code(miss) != Some(Code::Unimplemented);
     let reason = misses.iter().find(has).map(|miss| miss.reason.clone()).unwrap_or_default();

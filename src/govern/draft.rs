@@ -6,7 +6,6 @@
 //! what is durable must be in the registry too.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -151,14 +150,16 @@ pub(super) fn author_of(by: &Origin) -> (String, String) {
 /// Runs a write to its end, whether or not the caller waits for it.
 pub(super) async fn finish<R: Send + 'static>(
     inner: &Arc<Inner>,
-    work: impl Future<Output = Result<R, GovernError>> + Send + 'static,
+    by: &Origin,
+    work: impl AsyncFnOnce(&Arc<Inner>, &Origin) -> Result<R, GovernError> + Send + 'static,
 ) -> Result<R, GovernError> {
     let busy = || GovernError::Busy("@convoy/state".into());
     let place = inner.room.clone().acquire_owned().await.map_err(|_| busy())?;
     let runtime = tokio::runtime::Handle::current();
+    let (inner, by) = (inner.clone(), by.clone());
     let run = move || {
         let _place = place;
-        runtime.block_on(work)
+        runtime.block_on(work(&inner, &by))
     };
     tokio::task::spawn_blocking(run).await.map_err(|_| busy())?
 }

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use gix::objs::Find as _;
 use tokio::sync::oneshot;
 
+use super::Head;
 use super::cache::ObjectCache;
 use super::changed;
 use super::commit::{self, blocking};
@@ -20,7 +21,6 @@ use super::pack::PackFile;
 use super::record::{Act, Note, Record};
 use super::repository::{Reader, Repository};
 use super::writer::Message;
-use super::{Head, Import};
 use crate::model::{CommitId, Fetched, FilePath, Origin, RepoName, Revision};
 
 /// Commits of one first-parent line that are taken over at once.
@@ -31,6 +31,23 @@ const COMPARED_MAX: usize = 256;
 
 /// How often an import begins again because somebody committed meanwhile.
 const TRIES_MAX: usize = 5;
+
+/// What importing a fetched branch came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Import {
+    /// New revisions, oldest first.
+    Imported(Vec<Revision>),
+    /// The head was known.
+    UpToDate,
+    /// The branch no longer contains what we hold as its head: a force-push
+    /// or rewind. Nothing was changed.
+    Diverged {
+        /// Our head.
+        ours: CommitId,
+        /// The fetched branch's head.
+        theirs: CommitId,
+    },
+}
 
 /// What may be done with a branch that doesn't continue ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::Quota;
 use super::edit::{Editor, Touch};
 use super::entries::Entries;
 use super::error::StoreError;
@@ -16,6 +15,21 @@ use super::repository::Repository;
 use crate::model::{CommitId, FilePath, RepoName};
 
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// What a repository may hold and take; `None`: no bound beside the store's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Quota {
+    /// Bytes of all files of the head together.
+    pub bytes_max: Option<u64>,
+    /// Files of the head.
+    pub files_max: Option<u64>,
+    /// Bytes of one file.
+    pub file_bytes_max: Option<u64>,
+    /// Commits a minute: so many may come at once, and one more each time its
+    /// share of a minute is over.
+    pub commits_per_minute_max: Option<u32>,
+}
 
 /// What a repository holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]

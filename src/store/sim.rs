@@ -300,16 +300,13 @@ impl Disk {
         }
     }
 
-    /// Writes what a crash leaves into `root`.
-    pub(crate) fn write(&self, root: &Path, loss: Loss) {
+    /// What a crash leaves.
+    pub(crate) fn left(&self, loss: Loss) -> Left {
         let (names, dirs) = match loss {
             Loss::All => (&self.durable, &self.durable_dirs),
             _ => (&self.live, &self.dirs),
         };
-        for dir in dirs {
-            // A folder whose parent was lost is lost with it.
-            let _ = std::fs::create_dir(root.join(dir));
-        }
+        let mut left = Left { dirs: dirs.iter().cloned().collect(), files: Vec::new() };
         for (path, at) in names {
             let is_pack = path.extension().is_some_and(|ending| ending == "pack");
             if loss == Loss::Packs && is_pack && self.durable.get(path) != Some(at) {
@@ -323,6 +320,27 @@ impl Disk {
                 Loss::EvenSectors => with_sectors(node, 0),
                 Loss::OddSectors => with_sectors(node, 1),
             };
+            left.files.push((path.clone(), content));
+        }
+        left
+    }
+}
+
+/// Folders and files, below the store's folder.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Left {
+    dirs: Vec<PathBuf>,
+    files: Vec<(PathBuf, Vec<u8>)>,
+}
+
+impl Left {
+    /// Writes them into `root`.
+    pub(crate) fn write(&self, root: &Path) {
+        for dir in &self.dirs {
+            // A folder whose parent was lost is lost with it.
+            let _ = std::fs::create_dir(root.join(dir));
+        }
+        for (path, content) in &self.files {
             if root.join(path).parent().is_some_and(Path::is_dir) {
                 std::fs::write(root.join(path), content).unwrap();
             }

@@ -10,8 +10,10 @@
 //! top of it; the next write tries again. A failed sync halts: what is on disk
 //! is not known any more, and only a restart reads it.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+mod admit;
+mod apply;
+mod write;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -22,15 +24,20 @@ use tokio::time::Instant;
 
 use super::Head;
 use super::checkpoint;
-use super::error::{StoreError, failed};
+use super::error::StoreError;
 use super::journal::Journal;
 use super::object::{Objects, Oid};
 use super::open::Shared;
 use super::packer::Packer;
 use super::record::{Act, Record, Stamp};
-use super::repository::{self, Repository};
-use crate::model::{FilePath, Origin, RepoName};
+use super::repository::Repository;
+use crate::model::{Origin, RepoName};
 use crate::telemetry::clock;
+
+use admit::Admitted;
+use apply::lay_out;
+pub(crate) use apply::{apply, make, unmake};
+pub(crate) use write::{AllPending, Message, Pending, Write};
 
 /// Writes that one frame carries at most, in number and in bytes.
 const FRAME_WRITES_MAX: usize = 1024;
@@ -50,71 +57,6 @@ const HELD_AGAIN: Duration = Duration::from_millis(20);
 
 /// Where an answer goes. Nobody may be waiting any more; that is fine.
 pub(crate) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
-
-/// A prepared write.
-#[derive(Debug)]
-pub(crate) struct Write {
-    /// `None` where the record is what makes the repository.
-    pub(crate) repo: Option<Arc<Repository>>,
-    pub(crate) record: Record,
-    /// `record` as it goes to disk.
-    pub(crate) encoded: Vec<u8>,
-    pub(crate) objects: Objects,
-    /// Which of them came to be from which, as a hint.
-    pub(crate) descents: Vec<(Oid, Oid)>,
-    /// The run of prepared heads that it builds on.
-    pub(crate) generation: u64,
-    /// The files that each new revision changed against the one before it,
-    /// exactly; empty where nobody looked.
-    pub(crate) touched: Vec<Vec<FilePath>>,
-    pub(crate) done: Answer<Head>,
-}
-
-impl Write {
-    fn answer(self, answer: Result<Head, StoreError>) {
-        let _ = self.done.send(answer);
-    }
-}
-
-/// What the thread is asked.
-#[derive(Debug)]
-pub(crate) enum Message {
-    /// Make it durable.
-    Write(Box<Write>),
-    /// Answer when everything before is durable.
-    Barrier(Answer<()>),
-    /// Write a checkpoint.
-    Checkpoint(Answer<()>),
-    /// Answer when the packer did everything before.
-    #[cfg(test)]
-    Packed(Answer<()>),
-}
-
-/// Writes that get a record, and those that wait for the record of another
-/// that makes the same repository.
-struct Admitted {
-    writes: Vec<Write>,
-    twins: Vec<Write>,
-}
-
-/// What a repository was given since the last checkpoint.
-#[derive(Debug)]
-pub(crate) struct Pending {
-    pub(crate) repo: Arc<Repository>,
-    pub(crate) objects: Objects,
-    /// Which objects came to be from which, as a hint.
-    pub(crate) descents: HashMap<Oid, Oid>,
-}
-
-impl Pending {
-    /// Nothing yet.
-    pub(crate) fn new(repo: &Arc<Repository>) -> Self {
-        Self { repo: Arc::clone(repo), objects: Vec::new(), descents: HashMap::new() }
-    }
-}
-
-/// Everything since the last checkpoint.
-pub(crate) type AllPending = BTreeMap<RepoName, Pending>;
 
 /// The thread's state.
 #[derive(Debug)]
@@ -265,61 +207,6 @@ impl Writer {
         self.journal.append(stamp, records)
     }
 
-    /// Answers those that need no record, or can't have one; the others get
-    /// the numbers from `number` on. A repository's folder is made before its
-    /// record, as far as that takes room.
-    fn admit(&mut self, given: Vec<Write>, number: u64) -> Admitted {
-        let (mut writes, mut twins) = (Vec::<Write>::with_capacity(given.len()), Vec::new());
-        for write in given {
-            if let Some(repo) = &write.repo {
-                if repo.generation() == write.generation {
-                    writes.push(write);
-                } else {
-                    write.answer(Err(StoreError::Full));
-                }
-                continue;
-            }
-            let name = &write.record.repo;
-            let is_made = |other: &Write| other.repo.is_none() && other.record.repo == *name;
-            if self.shared.repository(name).is_ok() {
-                write.answer(Ok(Head::default()));
-                continue;
-            }
-            if writes.iter().any(is_made) {
-                twins.push(write);
-                continue;
-            }
-            match lay_out(&self.shared, name, number + writes.len() as u64) {
-                Ok(()) => writes.push(write),
-                Err(StoreError::Full) => write.answer(Err(StoreError::Full)),
-                Err(error) => {
-                    self.halt(&error);
-                    write.answer(Err(StoreError::Halted));
-                }
-            }
-        }
-        Admitted { writes, twins }
-    }
-
-    /// Answers writes for which there was no room, and gives up what was
-    /// prepared on top of them.
-    fn refuse(&mut self, writes: Vec<Write>) {
-        tracing::warn!(
-            writes = writes.len(),
-            "the disk is full; writes are refused until it isn't"
-        );
-        for write in writes {
-            if let Some(repo) = &write.repo
-                && repo.generation() == write.generation
-            {
-                let lent = self.pending.get(&repo.name).map_or(&[][..], |p| &p.objects);
-                repo.give_up_prepared(lent);
-                repo.set_gone(false);
-            }
-            write.answer(Err(StoreError::Full));
-        }
-    }
-
     /// Makes a repository while opening.
     pub(crate) fn create(&mut self, name: &RepoName) -> Result<(), StoreError> {
         let stamp = self.shared.audit.stamp(clock::now());
@@ -463,60 +350,4 @@ fn gather(first: Message, queue: &Receiver<Message>) -> Vec<Message> {
         messages.push(next);
     }
     messages
-}
-
-/// Applies a durable record's revisions.
-pub(crate) fn apply(
-    repo: &Repository,
-    record: &Record,
-    touched: Vec<Vec<FilePath>>,
-) -> Result<Head, StoreError> {
-    repo.apply(record, touched).ok_or_else(|| {
-        let what = format!("applying revision {} of `{}`", record.first, record.repo);
-        StoreError::damaged(what, "the record contradicts the repository")
-    })
-}
-
-/// Makes all of a repository's folder that takes room.
-fn lay_out(shared: &Shared, name: &RepoName, number: u64) -> Result<(), StoreError> {
-    let what = format!("making the folder of `{name}`");
-    repository::create_folder(&*shared.files, &shared.dir, name, number).map_err(failed(what))
-}
-
-/// Makes a repository whose record is durable; no harm if it is there.
-pub(crate) fn make(
-    shared: &Shared,
-    name: &RepoName,
-    number: u64,
-) -> Result<Arc<Repository>, StoreError> {
-    if let Ok(repo) = shared.repository(name) {
-        return Ok(repo);
-    }
-    let what = || format!("making the folder of `{name}`");
-    let head = repository::git_dir(&shared.dir, name).join("HEAD.new");
-    if shared.files.len(&head).is_err() {
-        lay_out(shared, name, number)?;
-    }
-    repository::finish_folder(&*shared.files, &shared.dir, name).map_err(failed(what()))?;
-    let repo = Repository::open(&*shared.files, &shared.dir, name, &shared.index)?;
-    Ok(shared.insert(repo))
-}
-
-/// Takes a repository out whose purge is durable, and gives the folder that is
-/// left to remove.
-pub(crate) fn unmake(
-    shared: &Shared,
-    repo: &Repository,
-    number: u64,
-) -> Result<PathBuf, StoreError> {
-    let purged = repository::purged_dir(&repo.git_dir, number);
-    let what = || format!("removing `{}`", repo.git_dir.display());
-    repo.set_gone(true);
-    shared.remove(&repo.name);
-    shared.index.forget(&repo.name);
-    shared.files.rename_dir(&repo.git_dir, &purged).map_err(failed(what()))?;
-    if let Some(project) = repo.git_dir.parent() {
-        shared.files.sync_dir(project).map_err(failed(what()))?;
-    }
-    Ok(purged)
 }

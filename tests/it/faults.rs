@@ -164,7 +164,11 @@ fn kill_loop(rounds: u64, mut random: Random) -> (u64, Vec<Duration>) {
         for writer in 0..WRITERS {
             let file = |name: &str| {
                 let path = format!("/api/v1{FILES}/files/w{writer}/{name}");
-                convoy.try_get(&path).ok().map_or(0, |file| value_of(&file))
+                match convoy.try_get(&path) {
+                    Ok(file) => value_of(&file),
+                    Err(error) if error.contains(": 404 ") => 0,
+                    Err(error) => panic!("round {round}: {error}\n{}", convoy.log()),
+                }
             };
             let (a, b) = (file("a"), file("b"));
             let (low, high) =

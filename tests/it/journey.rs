@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::harness::convoy::{Convoy, free_port, wait_for};
-use crate::harness::envoy::Envoy;
+use crate::harness::envoy::{Envoy, answering};
 use crate::harness::slack::FakeSlack;
 use crate::harness::upstream::{ADA, Upstream};
 
@@ -15,29 +15,7 @@ const VERSION: &str = "1.40.0";
 
 /// A listener that answers `text` by itself, on a port that each stage names.
 fn listener(text: &str) -> String {
-    format!(
-        r#"name: front
-address: {{socket_address: {{address: 127.0.0.1, port_value: ${{{{ port }}}}}}}}
-filter_chains:
-  - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: front
-          http_filters:
-            - name: envoy.filters.http.router
-              typed_config:
-                "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
-          route_config:
-            name: front
-            virtual_hosts:
-              - name: all
-                domains: ["*"]
-                routes:
-                  - match: {{prefix: /}}
-                    direct_response: {{status: 200, body: {{inline_string: "${{{{ stage }}}} {text}"}}}}
-"#
-    )
+    answering("${{ port }}", "", &format!("${{{{ stage }}}} {text}"))
 }
 
 struct Mesh {

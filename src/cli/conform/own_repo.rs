@@ -23,7 +23,7 @@ const SERVED: Duration = Duration::from_secs(180);
 /// How long a repository without a pipeline is given to get one.
 const PIPELINE: Duration = Duration::from_secs(10);
 /// How long a promotion is given to end: what is refused then is only refused.
-const ENDED: Duration = Duration::from_secs(2);
+const ENDED: Duration = Duration::from_secs(5);
 /// Between two looks at the stage.
 const LOOK: Duration = Duration::from_millis(25);
 /// How many problems of a bundle are told.
@@ -184,6 +184,14 @@ impl OwnRepo {
                 return Err(Unserved::Broken(text));
             }
             self.refused(&board, revision).await?;
+            if let Some(reason) = stage(&board, self.stage.as_str())["hold"]["reason"].as_str() {
+                let (repo, stage) = (&self.repo, &self.stage);
+                let text = format!(
+                    "stage `{stage}` of `{repo}` is held: {reason}; end it with `convoy promote \
+                     latest --to {stage} --repo {repo}`"
+                );
+                return Err(Unserved::Broken(text));
+            }
             if began.elapsed() > SERVED {
                 let (repo, stage) = (&self.repo, &self.stage);
                 let text = format!(

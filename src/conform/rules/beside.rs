@@ -1,5 +1,6 @@
 //! What operators expect beside xDS on the same port.
 
+use envoy_types::pb::envoy::service::load_stats::v3::{LoadStatsRequest, LoadStatsResponse};
 use futures_util::StreamExt as _;
 use futures_util::stream::{once, pending};
 use tonic::{Code, Status};
@@ -32,6 +33,13 @@ pub(super) static RULES: &[Rule] = &[
         |b| Box::pin(reflection(b)),
     )
     .practice(),
+    Rule::new(
+        "beside.load-reports",
+        BESIDE,
+        "a client that reports load is told how often to report",
+        "lrs.proto, LoadStatsResponse.load_reporting_interval",
+        |b| Box::pin(load_reports(b)),
+    ),
 ];
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -78,18 +86,38 @@ async fn services(bench: &Bench) -> Result<Vec<String>, Stop> {
         message_request: Some(MessageRequest::ListServices(String::new())),
     };
     let path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
-    let requests = once(async { request }).chain(pending()).boxed();
-    let client = bench.client().await?;
-    let answer = async {
-        let mut stream = client.stream::<_, ServerReflectionResponse>(path, requests).await?;
-        stream.message().await
-    };
-    let answer = Wait::of(bench.patience()).until(answer).await;
-    let answer = answer.ok_or_else(|| fail("no answer came"))?.map_err(|one| refused(&one))?;
-    match answer.and_then(|answer| answer.message_response) {
+    let answer: ServerReflectionResponse = first_of(bench, path, request).await?;
+    match answer.message_response {
         Some(MessageResponse::ListServicesResponse(list)) => {
             Ok(list.service.into_iter().map(|one| one.name).collect())
         }
         _ => Err(fail("the answer is no list of services")),
     }
+}
+
+/// The first answer of a server that takes reports of load.
+async fn load_reports(bench: &Bench) -> Done {
+    let path = "/envoy.service.load_stats.v3.LoadReportingService/StreamLoadStats";
+    let first = LoadStatsRequest { node: Some(bench.identity()), ..Default::default() };
+    let answer: LoadStatsResponse = first_of(bench, path, first).await?;
+    bench.exchange.note(format!("{path}: {answer:?}"));
+    let told = answer.load_reporting_interval.is_some_and(|one| one.seconds > 0 || one.nanos > 0);
+    ensure(told, || "the answer has no load_reporting_interval".into())
+}
+
+/// The first message of the stream at `path`, which is opened with `question`.
+async fn first_of<Q, A>(bench: &Bench, path: &str, question: Q) -> Result<A, Stop>
+where
+    Q: prost::Message + 'static,
+    A: prost::Message + Default + 'static,
+{
+    let requests = once(async { question }).chain(pending()).boxed();
+    let client = bench.client().await?;
+    let answer = async {
+        let mut stream = client.stream::<Q, A>(path, requests).await?;
+        stream.message().await
+    };
+    let answer = Wait::of(bench.patience()).until(answer).await;
+    let answer = answer.ok_or_else(|| fail("no answer came"))?.map_err(|one| refused(&one))?;
+    answer.ok_or_else(|| fail("the stream ended without an answer"))
 }

@@ -20,17 +20,16 @@ const MANAGER: &str =
 /// The type of a scoped route, as a type URL ends.
 const SCOPED: &str = "/envoy.config.route.v3.ScopedRouteConfiguration";
 
+/// Names that are shared by whoever asks for them.
+type Names = Arc<[ResourceName]>;
+
 /// What earlier states named and this one does not, by their versions.
 #[derive(Debug, Default)]
-pub(super) struct Left(Mutex<VecDeque<(Arc<str>, Arc<[ResourceName]>)>>);
+pub(super) struct Left(Mutex<VecDeque<(Arc<str>, Names)>>);
 
 impl Left {
     /// What left since `version`: remembered, or found by `find`.
-    pub(super) fn since(
-        &self,
-        version: &Arc<str>,
-        find: impl FnOnce() -> Arc<[ResourceName]>,
-    ) -> Arc<[ResourceName]> {
+    pub(super) fn since(&self, version: &Arc<str>, find: impl FnOnce() -> Names) -> Names {
         // A list of finished answers is whole after every statement.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, left)) = known.iter().find(|(of, _)| of == version) {

@@ -315,7 +315,7 @@ impl Channel {
     pub(super) fn rest(&mut self) {
         if self.rhythm.due().is_some() {
             self.rhythm = Rhythm::default();
-            self.holding.expire();
+            self.holding.expire(&self.subscription);
         }
     }
 

@@ -101,7 +101,9 @@ impl Holding {
     /// Takes in what a message changed in the subscription.
     pub(super) fn subscribed(&mut self, change: &Change, subscription: &Subscription) {
         if change.everything {
-            *self = Self::default();
+            // What it asked for by name before is owed to it still.
+            self.except.retain(|_, one| *one == Exception::Owed);
+            (self.base, self.kept) = (None, BTreeMap::new());
         }
         if change.not_everything {
             self.except.retain(|name, _| subscription.covers(name));
@@ -131,9 +133,9 @@ impl Holding {
     }
 
     /// Notes that what has a time to live is gone at the client.
-    pub(super) fn expire(&mut self) {
+    pub(super) fn expire(&mut self, subscription: &Subscription) {
         let expiring = self.base.iter().flat_map(|base| base.expiring());
-        for one in expiring {
+        for one in expiring.filter(|one| subscription.covers(&one.name)) {
             self.except.entry(one.name.clone()).or_insert(Exception::Lacks);
         }
     }

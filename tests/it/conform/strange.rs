@@ -35,8 +35,14 @@ fn what_is_no_xds_server_is_told_with_what_helps() {
         7,
         ["no connection to guess.invalid:1", "xDS port"],
     );
-    assert_told(&convoy, &http, &[], 7, ["none of the discovery services", "xDS port"]);
-    assert_told(&convoy, &convoy.xds_address(), &nothing, 7, ["not one rule", "--repo"]);
+    assert_told(&convoy, &http, &[], 7, ["does not answer as gRPC does", "xDS port"]);
+    assert_told(
+        &convoy,
+        &convoy.xds_address(),
+        &nothing,
+        7,
+        ["does not show its clusters", "--metadata"],
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -58,10 +58,16 @@ impl Drop for Ends<'_> {
     }
 }
 
-/// A port that nothing listens on now.
+/// A port that nothing listens on now. It lies below those that the system
+/// gives to whoever asks for any, so that nobody takes it while a server that
+/// was killed is down.
 pub(crate) fn free_port() -> u16 {
-    let probe = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    probe.local_addr().expect("a bound socket has an address").port()
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(7919);
+    let port = |n: u32| 10_000 + (first.wrapping_add(n.wrapping_mul(331)) % 22_000) as u16;
+    let mut ports = std::iter::repeat_with(|| port(ASKED.fetch_add(1, Ordering::Relaxed)));
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    ports.by_ref().take(22_000).find(is_free).expect("loopback has a free port")
 }
 
 /// How a server is started.

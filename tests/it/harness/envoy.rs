@@ -8,6 +8,34 @@ use serde_json::Value;
 use super::convoy::{Convoy, envoys, wait_for};
 use super::process::Beside;
 
+/// A listener `front` that answers `text` by itself on `port`; both may be
+/// templates. `chain` goes before its filters: a transport socket, or nothing.
+pub(crate) fn answering(port: &str, chain: &str, text: &str) -> String {
+    format!(
+        r#"name: front
+address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}
+filter_chains:
+  - {chain}filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: front
+          http_filters:
+            - name: envoy.filters.http.router
+              typed_config:
+                "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+          route_config:
+            name: front
+            virtual_hosts:
+              - name: all
+                domains: ["*"]
+                routes:
+                  - match: {{prefix: /}}
+                    direct_response: {{status: 200, body: {{inline_string: "{text}"}}}}
+"#
+    )
+}
+
 /// A running Envoy.
 pub(crate) struct Envoy {
     admin: std::path::PathBuf,

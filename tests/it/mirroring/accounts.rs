@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use super::bed::{Bed, IN, OUT, Wanted, files, mirror};
+use crate::harness::convoy::wait_for;
 use crate::harness::process::{Beside, run};
 use crate::harness::sshd::Sshd;
 use crate::harness::upstream::{ADA, Upstream};
@@ -190,7 +191,11 @@ async fn a_github_app_that_is_refused_says_so_without_its_key() {
         bed.put(with_credential(mirror(id, IN, upstream.url()), id)).await;
         let error = bed.fails(id).await;
         assert!(error.contains("refused the credentials"), "{id}: {error}");
-        assert!(github.log().contains(logged), "{id}: {}", github.log());
+        // It answers first, and writes its log then.
+        wait_for(&format!("`{logged}` in the log"), || match github.log() {
+            log if log.contains(logged) => Ok(()),
+            log => Err(format!("{id}: {log}")),
+        });
     }
     bed.credential("none", github.kind("17", "42"), "not a key, canary").await;
     bed.put(with_credential(mirror("none", IN, upstream.url()), "none")).await;

@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use super::client::{Client, certificates};
 use crate::harness::api::{Asker, ROOT, guarded};
 use crate::harness::convoy::{Convoy, free_port, wait_for};
-use crate::harness::envoy::Envoy;
+use crate::harness::envoy::{Envoy, answering};
 use crate::harness::pki::{Issued, Pki};
 use crate::harness::upstream::{ADA, Upstream};
 
@@ -128,37 +128,17 @@ impl Mesh {
     }
 }
 
+/// A listener over TLS, with the secret `web`.
 fn listener(port: u16) -> String {
-    format!(
-        r#"name: front
-address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}
-filter_chains:
-  - transport_socket:
+    let secret = r#"transport_socket:
       name: tls
       typed_config:
         "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
         common_tls_context:
           tls_certificate_sds_secret_configs:
-            - {{name: web, sds_config: {{ads: {{}}, resource_api_version: V3}}}}
-    filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: front
-          http_filters:
-            - name: envoy.filters.http.router
-              typed_config:
-                "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
-          route_config:
-            name: front
-            virtual_hosts:
-              - name: all
-                domains: ["*"]
-                routes:
-                  - match: {{prefix: /}}
-                    direct_response: {{status: 200, body: {{inline_string: hello}}}}
-"#
-    )
+            - {name: web, sds_config: {ads: {}, resource_api_version: V3}}
+    "#;
+    answering(&port.to_string(), secret, "hello")
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::model::RepoName;
 use crate::web::Site;
 use crate::web::auth::Caller;
 use crate::web::error::Fault;
-use crate::web::extract::{Path, Posted, repo_name};
+use crate::web::extract::{InRepo, Path, Posted, repo_name};
 
 #[derive(Serialize)]
 struct ProjectPage {
@@ -184,33 +184,31 @@ pub(super) async fn create_repo(
 
 pub(super) async fn change_repo(
     State(site): State<Site>,
-    Path((project, repo)): Path<(String, String)>,
+    InRepo(repo): InRepo,
     posted: Posted<ActForm>,
 ) -> Result<Redirect, Fault> {
-    let (repo, by) = (repo_name(&project, &repo)?, posted.origin()?);
-    let govern = &site.web.govern;
+    let (govern, by) = (&site.web.govern, posted.origin()?);
     match posted.form.act.as_str() {
         "remove" => govern.remove_repository(&by, &repo).await?,
         "freeze" => govern.set_status(&by, &repo, RepositoryStatus::ReadOnly).await.map(drop)?,
         "thaw" => govern.set_status(&by, &repo, RepositoryStatus::Active).await.map(drop)?,
         other => return Err(no_act(other)),
     }
-    Ok(back(&project))
+    Ok(back(repo.project()))
 }
 
 pub(super) async fn change_removed_repo(
     State(site): State<Site>,
-    Path((project, repo)): Path<(String, String)>,
+    InRepo(repo): InRepo,
     posted: Posted<ActForm>,
 ) -> Result<Redirect, Fault> {
-    let (repo, by) = (repo_name(&project, &repo)?, posted.origin()?);
-    let govern = &site.web.govern;
+    let (govern, by) = (&site.web.govern, posted.origin()?);
     match posted.form.act.as_str() {
         "restore" => govern.restore_repository(&by, &repo).await.map(drop)?,
         "purge" => govern.purge_repository(&by, &repo).await?,
         other => return Err(no_act(other)),
     }
-    Ok(back(&project))
+    Ok(back(repo.project()))
 }
 
 #[derive(Deserialize)]
@@ -223,10 +221,10 @@ pub(super) struct GrantForm {
 
 pub(super) async fn set_grant(
     State(site): State<Site>,
-    Path((project, repo)): Path<(String, String)>,
+    InRepo(repo): InRepo,
     posted: Posted<GrantForm>,
 ) -> Result<Redirect, Fault> {
-    let (repo, by) = (repo_name(&project, &repo)?, posted.origin()?);
+    let by = posted.origin()?;
     let GrantForm { to, right, paths } = &posted.form;
     let paths = Some(paths.trim()).filter(|paths| !paths.is_empty());
     let right = match right.as_str() {
@@ -237,7 +235,7 @@ pub(super) async fn set_grant(
         other => return Err(no_act(other)),
     };
     site.web.govern.set_grant(&by, &repo, &subject(to)?, right, paths).await?;
-    Ok(back(&project))
+    Ok(back(repo.project()))
 }
 
 #[cfg(test)]

@@ -110,6 +110,8 @@ impl Channel {
         let idle = self.flight.is_none();
         if idle && self.subscription.asks() && !self.holding.has_refusals() {
             let version = self.version(current);
+            // What was refused is there no more.
+            self.answers.nacked.take_if(|nacked| nacked.version != version);
             self.answers.sent = Some(version.clone());
             self.answers.acked = Some(version);
         }

@@ -324,6 +324,12 @@ fn walk(protocol: Protocol, steps: Vec<Step>, mut last: World) {
     last.iter_mut().flatten().filter(|version| **version > 0).for_each(|version| *version += 10);
     model.publish(Some(served(&last)));
     settle(&mut model);
+    // A client that came back is given a moment before removals follow, and
+    // time to drain what it may still use.
+    for seconds in [1, 900] {
+        model.wait(seconds);
+        settle(&mut model);
+    }
     check_at_rest(&model, &last);
     let at_rest = model.session.next_timeout();
     assert_eq!(at_rest, None, "a client at rest is waited for");
