@@ -67,6 +67,8 @@ def arguments():
     parser.add_argument("--validate", type=int, default=400,
                         help="how many of the cases that xDS can carry are also given to "
                              "`--mode validate`; those it can't carry all are")
+    parser.add_argument("--refused", action="store_true",
+                        help="also the cases of verdict_refused.yaml, which Envoy's code refuses")
     parser.add_argument("--served", type=int, default=100,
                         help="how many of the cases that Convoy takes reach Envoy in the bytes "
                              "of Convoy's own xDS server, not in Python's")
@@ -87,7 +89,9 @@ def collect(args, types):
         bases += cases_of.positives(cases_of.from_corpus(args.corpus), corpus=True)
     cases = bases + cases_of.from_builtin(HERE / "verdict_builtin.yaml")
     mutated = list(cases_of.negatives(types, cases, args.seed, args.times, args.per_resource))
-    cases += cases_of.from_builtin(HERE / "verdict_refused.yaml") + mutated
+    if args.refused:
+        cases += cases_of.from_builtin(HERE / "verdict_refused.yaml")
+    cases += mutated
     if args.only:
         cases = [case for case in cases if args.only in f"{case.origin} {case.mutation}"]
     if args.limit and len(cases) > args.limit:
