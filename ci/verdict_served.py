@@ -7,6 +7,7 @@ and fetched from it over gRPC as a node of that group would.
 
 import http.client
 import json
+import os
 import pathlib
 import re
 import socket
@@ -102,6 +103,11 @@ def free_port():
         return one.getsockname()[1]
 
 
+def environment():
+    """Ours without what is meant for this script: Convoy refuses variables of its own that it does not know."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("CONVOY_")}
+
+
 class Server:
     """A Convoy server over a folder of its own."""
 
@@ -118,7 +124,7 @@ class Server:
         self.process = subprocess.Popen(
             [self.convoy, "serve", "--insecure-dev", "--data", self.home / "data", "--config", config,
              "--listen", f"127.0.0.1:{self.http}", "--xds-listen", f"127.0.0.1:{self.xds}"],
-            stdout=self.log, stderr=self.log)
+            stdout=self.log, stderr=self.log, env=environment())
         self.wait("readiness", lambda: self.get("/readyz"))
         return self
 
