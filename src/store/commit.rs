@@ -56,12 +56,10 @@ pub(crate) async fn commit(
         false => None,
     };
     let (told, prepared) = oneshot::channel();
-    if repo.turns.push(Turn { new, edits, told }) {
-        let (worker, repo) = (Arc::clone(inner), Arc::clone(&repo));
+    if repo.turns.push(Turn { inner: Arc::clone(inner), new, edits, told }) {
+        let repo = Arc::clone(&repo);
         // It answers to each of them.
-        drop(tokio::task::spawn_blocking(move || {
-            repo.turns.work(|turn| turn.take(&worker, &repo))
-        }));
+        drop(tokio::task::spawn_blocking(move || repo.turns.work(|turn| turn.take(&repo))));
     }
     let waiting = prepared.await.map_err(failed("running a write"))?;
     answer(waiting?).await
@@ -81,6 +79,7 @@ fn weight(new: &NewCommit) -> usize {
 /// A commit that waits to be prepared.
 #[derive(Debug)]
 pub(crate) struct Turn {
+    inner: Arc<Inner>,
     new: NewCommit,
     /// Its changes, where they were hashed already.
     edits: Option<Vec<Edit>>,
@@ -88,10 +87,13 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    fn take(self, inner: &Inner, repo: &Arc<Repository>) {
-        let Self { new, edits, told } = self;
+    fn take(self, repo: &Arc<Repository>) {
+        let Self { inner, new, edits, told } = self;
+        let prepared = prepare(&inner, repo, new, edits);
+        // Whoever has the answer may close the store and open it again.
+        drop(inner);
         // Nobody may be waiting any more; what was begun is done.
-        let _ = told.send(prepare(inner, repo, new, edits));
+        let _ = told.send(prepared);
     }
 }
 
