@@ -11,32 +11,23 @@ use tokio::sync::watch;
 use super::Hub;
 use super::guard::Changes;
 
-/// Rings; followers look for themselves what for.
-#[derive(Debug, Default)]
-pub(super) struct Bell(watch::Sender<()>);
-
-impl Bell {
-    /// Follows it. It may have rung before: look once, then wait.
-    pub(super) fn follow(&self) -> watch::Receiver<()> {
-        self.0.subscribe()
-    }
-
-    /// Rings at every change, and when `stopping` turns true; never ends.
-    pub(super) async fn ring(
-        &self,
-        hub: &Hub,
-        mut access: Changes,
-        mut stopping: watch::Receiver<bool>,
-    ) {
-        let mut routing = hub.routing();
-        let mut stopped = false;
-        loop {
-            tokio::select! {
-                Ok(()) = routing.changed() => {}
-                () = access.next() => {}
-                _ = stopping.wait_for(|stopping| *stopping), if !stopped => stopped = true,
-            }
-            self.0.send_replace(());
+/// Rings `bell` at every change, and when `stopping` turns true; never ends.
+/// Followers look for themselves what for. Should it be dropped, with the bell,
+/// they see that nobody serves them any more.
+pub(super) async fn ring(
+    bell: watch::Sender<()>,
+    hub: &Hub,
+    mut access: Changes,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let mut routing = hub.routing();
+    let mut stopped = false;
+    loop {
+        tokio::select! {
+            Ok(()) = routing.changed() => {}
+            () = access.next() => {}
+            _ = stopping.wait_for(|stopping| *stopping), if !stopped => stopped = true,
         }
+        bell.send_replace(());
     }
 }

@@ -23,7 +23,6 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tower::ServiceExt as _;
 
-use super::bell::Bell;
 use super::codec::Requests;
 use super::guard::{Caller, Guard};
 use super::method::Method;
@@ -33,7 +32,7 @@ use super::rest::{self, Rest};
 use super::session::Protocol;
 use super::stream::{Incoming, answer};
 use super::tls::Tls;
-use super::{Hub, Refusal, csds, fetch, lrs};
+use super::{Hub, Refusal, bell, csds, fetch, lrs};
 
 /// What a gRPC response calls itself.
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
@@ -85,13 +84,13 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), XdsError> {
     let guard = guard.into();
-    let stop = watch::Sender::new(false);
+    let (stop, bell) = (watch::Sender::new(false), watch::Sender::default());
     let state = Arc::new(State {
         polls: Polls::new(hub.clone()),
         rest: Rest::default(),
         hub,
         guard,
-        bell: Bell::default(),
+        bell: bell.subscribe(),
         stopping: stop.subscribe(),
         origin: Instant::now(),
     });
@@ -130,7 +129,7 @@ pub async fn serve(
         served = served => served.map_err(|error| XdsError(error.into())),
         () = keep_fresh(tls) => Ok(()),
         () = sweeping.polls.sweep() => Ok(()),
-        () = sweeping.ring() => Ok(()),
+        () = sweeping.ring(bell) => Ok(()),
         () = grace => {
             tracing::warn!("connections did not end in time and are dropped");
             Ok(())
@@ -174,7 +173,7 @@ struct State {
     guard: Guard,
     polls: Polls,
     rest: Rest,
-    bell: Bell,
+    bell: watch::Receiver<()>,
     stopping: watch::Receiver<bool>,
     /// What every stream's pace is counted from.
     origin: Instant,
@@ -182,8 +181,8 @@ struct State {
 
 impl State {
     /// Tells all streams of what concerns all.
-    async fn ring(&self) {
-        self.bell.ring(&self.hub, self.guard.changes(), self.stopping.clone()).await;
+    async fn ring(&self, bell: watch::Sender<()>) {
+        bell::ring(bell, &self.hub, self.guard.changes(), self.stopping.clone()).await;
     }
 
     async fn call(&self, request: http::Request<Body>) -> http::Response<Body> {
@@ -242,7 +241,7 @@ impl State {
         request: http::Request<Body>,
     ) -> http::Response<Body> {
         let requests = Requests::<R>::new(request.into_body());
-        let (stopping, bell) = (self.stopping.clone(), self.bell.follow());
+        let (stopping, bell) = (self.stopping.clone(), self.bell.clone());
         let pieces =
             answer(self.hub.clone(), method, caller, requests, (stopping, bell), self.origin);
         let mut response = http::Response::new(Body::new(StreamBody::new(pieces)));

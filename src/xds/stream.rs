@@ -246,7 +246,8 @@ impl<R: Incoming> Open<R> {
         let deadline = timeout.into_iter().chain(self.pace.due()).chain(self.caller.deadline());
         let deadline = deadline.min();
         let event = tokio::select! {
-            Ok(()) = self.bell.changed() => Event::Rung,
+            // An error is news too: the server is gone.
+            _ = self.bell.changed() => Event::Rung,
             request = self.incoming.next() => match request? {
                 Some(request) => Event::Request(request),
                 None => Event::Closed,
@@ -301,7 +302,7 @@ impl<R: Incoming> Open<R> {
 
     /// Something happened that may concern every stream.
     fn on_rung(&mut self) -> Result<(), Refusal> {
-        if *self.stopping.borrow() {
+        if *self.stopping.borrow() || self.stopping.has_changed().is_err() {
             return Err(Refusal::Stopping);
         }
         if self.caller.is_stale() {
