@@ -89,18 +89,24 @@ impl State {
     }
 
     /// Adds the people who are known by now among those who wrote a bundle.
-    /// Nobody is taken out: who was an author once stays one.
-    pub fn learn_authors(&mut self, person_of: &dyn Fn(&str) -> Option<Person>) {
-        let learnt = |bundle: &BundleRecord| -> BTreeSet<Person> {
+    /// Nobody is taken out: who was an author once stays one. Gives the bundles
+    /// that have new ones, to be recorded.
+    #[must_use]
+    pub fn learn_authors(&mut self, person_of: &dyn Fn(&str) -> Option<Person>) -> Vec<Document> {
+        let unknown = |bundle: &BundleRecord| -> BTreeSet<Person> {
             let people = bundle.mails().filter_map(|mail| person_of(mail));
             people.filter(|person| !bundle.authors.contains(person)).collect()
         };
-        let news: Vec<_> = self.bundles.values().map(|one| (one.id.clone(), learnt(one))).collect();
+        let news: Vec<_> =
+            self.bundles.values().map(|one| (one.id.clone(), unknown(one))).collect();
+        let mut learnt = Vec::new();
         for (id, people) in news.into_iter().filter(|(_, people)| !people.is_empty()) {
             if let Some(bundle) = Arc::make_mut(&mut self.bundles).get_mut(&id) {
                 bundle.authors.extend(people);
+                learnt.push(Document::Bundle(Box::new(bundle.clone())));
             }
         }
+        learnt
     }
 
     /// The name of the next promotion.

@@ -2,7 +2,7 @@
 //! repository takes over what did not change: the same bytes, not encoded
 //! again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -16,7 +16,9 @@ const KEPT_MAX: usize = 8;
 
 /// What was stored last, of a few large repositories; cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub(super) struct StoredFiles(Arc<Mutex<HashMap<RepoName, Arc<Stored>>>>);
+pub(super) struct StoredFiles(Arc<Mutex<Kept>>);
+
+type Kept = VecDeque<(RepoName, Arc<Stored>)>;
 
 /// The parts of a bundle that was stored.
 #[derive(Debug)]
@@ -32,18 +34,20 @@ type Placed<'b> = (&'b (TypeUrl, ResourceName), &'b Place);
 impl StoredFiles {
     /// The files of `bundle`, by their path in its folder.
     pub(super) fn of(&self, repo: &RepoName, bundle: &Arc<Bundle>) -> Vec<(String, Bytes)> {
-        let before = self.kept().get(repo).cloned();
+        let known = |(of, stored): &(RepoName, Arc<Stored>)| (of == repo).then(|| stored.clone());
+        let before = self.kept().iter().find_map(known);
         let (stored, files) = files(bundle, before.as_deref());
         let mut kept = self.kept();
-        kept.remove(repo);
+        kept.retain(|(of, _)| of != repo);
         // Small bundles have no parts, and nothing to take over.
-        if !stored.places.is_empty() && kept.len() < KEPT_MAX {
-            kept.insert(repo.clone(), Arc::new(stored));
+        if !stored.places.is_empty() {
+            kept.push_front((repo.clone(), Arc::new(stored)));
+            kept.truncate(KEPT_MAX);
         }
         files
     }
 
-    fn kept(&self) -> MutexGuard<'_, HashMap<RepoName, Arc<Stored>>> {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

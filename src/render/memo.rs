@@ -22,6 +22,8 @@ const GENERATION_MAX: usize = 50_000;
 
 /// How many runs are remembered: the stages of a few pipelines.
 const RUNS_MAX: usize = 16;
+/// What the files of all remembered runs may have in bytes, counted for each.
+const RUNS_BYTES_MAX: usize = 96 << 20;
 
 /// What one file rendered to for one set of values.
 #[derive(Debug)]
@@ -55,6 +57,10 @@ impl Run {
     /// A run over so many files.
     pub(crate) fn with_capacity(files: usize) -> Self {
         Self(Vec::with_capacity(files))
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.iter().map(|(_, content, _)| content.len()).sum()
     }
 
     /// Notes what a file rendered to.
@@ -139,7 +145,13 @@ impl Memo {
         let mut runs = self.runs();
         runs.retain(|(of, _)| *of != key);
         runs.push_front((key, Arc::new(run)));
-        runs.truncate(RUNS_MAX);
+        let mut bytes = 0;
+        let fits = runs.iter().take(RUNS_MAX).take_while(|(_, run)| {
+            bytes += run.bytes();
+            bytes <= RUNS_BYTES_MAX
+        });
+        let fits = fits.count();
+        runs.truncate(fits);
     }
 
     fn runs(&self) -> MutexGuard<'_, VecDeque<(ContentHash, Arc<Run>)>> {

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::edit::{self, Edit, Edited, Editor};
 use super::error::{StoreError, failed};
@@ -46,22 +46,25 @@ pub(crate) async fn commit(
     mut new: NewCommit,
 ) -> Result<Head, StoreError> {
     let repo = inner.shared.repository(name)?;
-    let _place = inner.room.acquire().await.map_err(failed("queueing a commit"))?;
+    let place = Arc::clone(&inner.room).acquire_owned().await;
+    let place = place.map_err(failed("queueing a commit"))?;
+    let own = name.is_internal();
     let edits = match weight(&new) > HASHED_AT_ONCE {
         // Beside others, not in turn with them.
         true => {
             let (worker, changes) = (Arc::clone(inner), std::mem::take(&mut new.changes));
-            Some(blocking(move || edit::hash(&worker.shared, &changes)).await?)
+            Some(blocking(move || edit::hash(&worker.shared, &changes, own)).await?)
         }
         false => None,
     };
     let (told, prepared) = oneshot::channel();
-    if repo.turns.push(Turn { inner: Arc::clone(inner), new, edits, told }) {
-        let repo = Arc::clone(&repo);
-        // It answers to each of them.
-        drop(tokio::task::spawn_blocking(move || repo.turns.work(|turn| turn.take(&repo))));
+    if let Some(shift) = repo.turns.push(Turn { inner: Arc::clone(inner), place, new, edits, told })
+    {
+        // It answers to each of them; dropped unrun, it lets all of them go.
+        let work = move || shift.work(|turn| turn.take(&repo));
+        drop(tokio::task::spawn_blocking(work));
     }
-    let waiting = prepared.await.map_err(failed("running a write"))?;
+    let (waiting, _place) = prepared.await.map_err(failed("running a write"))?;
     answer(waiting?).await
 }
 
@@ -80,20 +83,22 @@ fn weight(new: &NewCommit) -> usize {
 #[derive(Debug)]
 pub(crate) struct Turn {
     inner: Arc<Inner>,
+    /// Among all that may wait; kept until the commit is durable.
+    place: OwnedSemaphorePermit,
     new: NewCommit,
     /// Its changes, where they were hashed already.
     edits: Option<Vec<Edit>>,
-    told: oneshot::Sender<Result<Waiting, StoreError>>,
+    told: oneshot::Sender<(Result<Waiting, StoreError>, OwnedSemaphorePermit)>,
 }
 
 impl Turn {
     fn take(self, repo: &Arc<Repository>) {
-        let Self { inner, new, edits, told } = self;
+        let Self { inner, place, new, edits, told } = self;
         let prepared = prepare(&inner, repo, new, edits);
         // Whoever has the answer may close the store and open it again.
         drop(inner);
         // Nobody may be waiting any more; what was begun is done.
-        let _ = told.send(prepared);
+        let _ = told.send((prepared, place));
     }
 }
 
@@ -110,7 +115,8 @@ fn prepare(
 ) -> Result<Waiting, StoreError> {
     check(&new)?;
     let shared = &inner.shared;
-    let mut edits = edits.map_or_else(|| edit::hash(shared, &new.changes), Ok)?;
+    let mut edits =
+        edits.map_or_else(|| edit::hash(shared, &new.changes, repo.name.is_internal()), Ok)?;
     let mut head = repo.prepare();
     shared.check_running()?;
     repo.check_there()?;

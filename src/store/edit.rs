@@ -52,25 +52,46 @@ impl Written {
         path: &FilePath,
         content: Bytes,
     ) -> Result<Self, StoreError> {
-        let bytes_max = shared.options.file_bytes_max;
-        if content.len() as u64 > bytes_max {
-            return Err(StoreError::Limit(format!(
-                "`{path}` has {} bytes; files may have {bytes_max}",
-                content.len()
-            )));
-        }
+        fits(shared, path, &content)?;
+        let id = Object { kind: Kind::Blob, data: content.clone() }.id()?;
+        Ok(Self { id, content })
+    }
+
+    /// The same for a content whose bytes are nobody's part.
+    fn remembered(shared: &Shared, path: &FilePath, content: Bytes) -> Result<Self, StoreError> {
+        fits(shared, path, &content)?;
         let id = shared.hashed.blob(&content)?;
         Ok(Self { id, content })
     }
 }
 
+fn fits(shared: &Shared, path: &FilePath, content: &Bytes) -> Result<(), StoreError> {
+    let bytes_max = shared.options.file_bytes_max;
+    if content.len() as u64 > bytes_max {
+        return Err(StoreError::Limit(format!(
+            "`{path}` has {} bytes; files may have {bytes_max}",
+            content.len()
+        )));
+    }
+    Ok(())
+}
+
 /// Hashes what changes carry. It needs nothing of the head, so it is done
-/// before the repository is held.
-pub(crate) fn hash(shared: &Shared, changes: &[Change]) -> Result<Vec<Edit>, StoreError> {
+/// before the repository is held. What Convoy writes for itself (`own`) it
+/// often writes again as it is; its hash is remembered.
+pub(crate) fn hash(
+    shared: &Shared,
+    changes: &[Change],
+    own: bool,
+) -> Result<Vec<Edit>, StoreError> {
     let hashed = changes.iter().map(|change| match change {
         Change::Upsert(path, content) => {
             name::check(path)?;
-            Ok(Edit::Write(path.clone(), Written::new(shared, path, content.clone())?))
+            let written = match own {
+                true => Written::remembered(shared, path, content.clone())?,
+                false => Written::new(shared, path, content.clone())?,
+            };
+            Ok(Edit::Write(path.clone(), written))
         }
         Change::Rename { to, .. } => {
             name::check(to)?;

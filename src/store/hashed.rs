@@ -3,7 +3,9 @@
 //! does not pay for its hash again.
 //!
 //! A content that is kept here can't be freed, so nothing else can come to lie
-//! at its place: the same place and length are the same content.
+//! at its place: the same place and length are the same content. Only what
+//! Convoy writes for itself is kept: of a request, a small content may be a
+//! part that holds all of it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -25,7 +25,7 @@ pub(crate) fn preview(
         Revision(0) => None,
         base => Some(shared.reader(&repo).root(repo.commit(base)?)?),
     };
-    let edits = edit::hash(shared, changes)?;
+    let edits = edit::hash(shared, changes, false)?;
     let mut editor = Editor::new(shared, &repo, root)?;
     edits.into_iter().try_for_each(|edit| editor.apply(edit))?;
     let mut left = EFFECT_BYTES_MAX;

@@ -6,11 +6,11 @@
 //! for those who come meanwhile.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What waits, in the order in which it came.
 #[derive(Debug)]
-pub(crate) struct Turns<T>(Mutex<Queue<T>>);
+pub(crate) struct Turns<T>(Arc<Mutex<Queue<T>>>);
 
 #[derive(Debug)]
 struct Queue<T> {
@@ -21,43 +21,39 @@ struct Queue<T> {
 
 impl<T> Default for Turns<T> {
     fn default() -> Self {
-        Self(Mutex::new(Queue { waiting: VecDeque::new(), at_work: false }))
+        Self(Arc::new(Mutex::new(Queue { waiting: VecDeque::new(), at_work: false })))
     }
 }
 
 impl<T> Turns<T> {
-    /// Queues up. True where nobody is at work: the caller then has to see to
-    /// it that [`Turns::work`] is called.
-    pub(crate) fn push(&self, one: T) -> bool {
-        let mut queue = self.queue();
+    /// Queues up. Gives the shift to whoever finds nobody at work: they have
+    /// to work it, or to let it go.
+    pub(crate) fn push(&self, one: T) -> Option<Shift<T>> {
+        let mut queue = lock(&self.0);
         queue.waiting.push_back(one);
-        !std::mem::replace(&mut queue.at_work, true)
+        let begins = !std::mem::replace(&mut queue.at_work, true);
+        begins.then(|| Shift { queue: Arc::clone(&self.0), ended: false })
     }
+}
 
+/// Somebody's time at work. Should it not be worked to its end, or never
+/// begun, what waits is let go rather than left waiting for ever.
+#[derive(Debug)]
+pub(crate) struct Shift<T> {
+    queue: Arc<Mutex<Queue<T>>>,
+    ended: bool,
+}
+
+impl<T> Shift<T> {
     /// Does everything that waits, and what comes meanwhile.
-    pub(crate) fn work(&self, mut each: impl FnMut(T)) {
-        let mut shift = Shift { turns: self, ended: false };
-        while let Some(one) = shift.next() {
+    pub(crate) fn work(mut self, mut each: impl FnMut(T)) {
+        while let Some(one) = self.next() {
             each(one);
         }
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue<T>> {
-        // A queue is whole after every statement.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Somebody at work. Should they not come to the end, what waits is let go
-/// rather than left waiting for ever.
-struct Shift<'t, T> {
-    turns: &'t Turns<T>,
-    ended: bool,
-}
-
-impl<T> Shift<'_, T> {
     fn next(&mut self) -> Option<T> {
-        let mut queue = self.turns.queue();
+        let mut queue = lock(&self.queue);
         let next = queue.waiting.pop_front();
         if next.is_none() {
             queue.at_work = false;
@@ -67,16 +63,21 @@ impl<T> Shift<'_, T> {
     }
 }
 
-impl<T> Drop for Shift<'_, T> {
+impl<T> Drop for Shift<T> {
     fn drop(&mut self) {
         if !self.ended {
-            let mut queue = self.turns.queue();
+            let mut queue = lock(&self.queue);
             queue.at_work = false;
             let left = std::mem::take(&mut queue.waiting);
             drop(queue);
             drop(left);
         }
     }
+}
+
+fn lock<T>(queue: &Mutex<Queue<T>>) -> MutexGuard<'_, Queue<T>> {
+    // A queue is whole after every statement.
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -86,28 +87,30 @@ mod tests {
     #[test]
     fn the_first_does_what_comes_meanwhile_in_order() {
         let turns = Turns::default();
-        assert!(turns.push(1));
-        assert!(!turns.push(2), "somebody is at work");
+        let shift = turns.push(1).expect("nobody is at work");
+        assert!(turns.push(2).is_none(), "somebody is");
         let mut done = Vec::new();
-        turns.work(|one| {
+        shift.work(|one| {
             done.push(one);
             if one == 2 {
-                assert!(!turns.push(3));
+                assert!(turns.push(3).is_none());
             }
         });
         assert_eq!(done, [1, 2, 3]);
-        assert!(turns.push(4), "nobody is any more");
+        assert!(turns.push(4).is_some(), "nobody is any more");
     }
 
     #[test]
-    fn who_does_not_come_to_the_end_holds_nobody_up() {
+    fn a_shift_that_breaks_or_never_begins_holds_nobody_up() {
         let turns = Turns::default();
-        let waits = std::sync::Arc::new(());
-        turns.push(waits.clone());
-        turns.push(waits.clone());
-        let work = std::panic::AssertUnwindSafe(|| turns.work(|_| panic!("it broke")));
+        let waits = Arc::new(());
+        let shift = turns.push(waits.clone()).unwrap();
+        assert!(turns.push(waits.clone()).is_none());
+        let work = std::panic::AssertUnwindSafe(|| shift.work(|_| panic!("it broke")));
         assert!(std::panic::catch_unwind(work).is_err());
-        assert_eq!(std::sync::Arc::strong_count(&waits), 1, "what waited is let go");
-        assert!(turns.push(waits));
+        assert_eq!(Arc::strong_count(&waits), 1, "what waited is let go");
+        drop(turns.push(waits.clone()).expect("nobody is at work"));
+        assert_eq!(Arc::strong_count(&waits), 1);
+        assert!(turns.push(waits).is_some());
     }
 }

@@ -6,21 +6,23 @@
 //! push costs. It follows the bell, and looks at all of them when that rings.
 //! What is served to it, which is not rare, it follows itself.
 
+use std::sync::Arc;
+
 use tokio::sync::watch;
 
-use super::Hub;
 use super::guard::Changes;
+use crate::snapshot::Routing;
 
-/// Rings `bell` at every change, and when `stopping` turns true; never ends.
+/// Rings `bell` at every change of what is given, which must be followed from
+/// before the first stream opens, and when `stopping` turns true; never ends.
 /// Followers look for themselves what for. Should it be dropped, with the bell,
 /// they see that nobody serves them any more.
 pub(super) async fn ring(
     bell: watch::Sender<()>,
-    hub: &Hub,
+    mut routing: watch::Receiver<Arc<Routing>>,
     mut access: Changes,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let mut routing = hub.routing();
     let mut stopped = false;
     loop {
         tokio::select! {

@@ -95,6 +95,8 @@ pub async fn serve(
         origin: Instant::now(),
     });
     let sweeping = state.clone();
+    let (routing, access) = (state.hub.routing(), state.guard.changes());
+    let ringing = bell::ring(bell, routing, access, stop.subscribe());
     let tls = state.guard.tls().cloned();
     let service = tower::service_fn(move |request: http::Request<Body>| {
         let (state, beside) = (state.clone(), beside.clone());
@@ -129,7 +131,7 @@ pub async fn serve(
         served = served => served.map_err(|error| XdsError(error.into())),
         () = keep_fresh(tls) => Ok(()),
         () = sweeping.polls.sweep() => Ok(()),
-        () = sweeping.ring(bell) => Ok(()),
+        () = ringing => Ok(()),
         () = grace => {
             tracing::warn!("connections did not end in time and are dropped");
             Ok(())
@@ -180,11 +182,6 @@ struct State {
 }
 
 impl State {
-    /// Tells all streams of what concerns all.
-    async fn ring(&self, bell: watch::Sender<()>) {
-        bell::ring(bell, &self.hub, self.guard.changes(), self.stopping.clone()).await;
-    }
-
     async fn call(&self, request: http::Request<Body>) -> http::Response<Body> {
         match self.admit(&request) {
             Ok((method, caller)) if method.once => {

@@ -85,6 +85,9 @@ impl OwnRepo {
             return Err(foreign(&format!("the file {path}")));
         }
         let groups = paths.iter().any(|path| path.starts_with(GROUPS));
+        if groups && !paths.contains(&MANIFEST) {
+            return Err(foreign(GROUPS));
+        }
         let this = Self { server, repo, stage, written: Lanes::new(), is_new: true };
         if groups {
             let cleared = [

@@ -28,7 +28,7 @@ impl Owner {
         made: Option<&Made>,
         by: &Actor,
     ) -> Result<Result<Decision, Refusal>, RecordError> {
-        self.learn_authors();
+        self.learn_authors().await?;
         let now = clock::now();
         let mut decision = match promote::step(&self.state, event, now) {
             Ok(decision) => decision,
@@ -63,14 +63,23 @@ impl Owner {
 
     /// Looks anew at who wrote what, where people were written since: the
     /// person behind a mail address may become known after a bundle was made.
-    fn learn_authors(&mut self) {
+    /// It is recorded before anything is decided with it.
+    async fn learn_authors(&mut self) -> Result<(), RecordError> {
         let people = self.parts.govern.registry();
         if self.people.as_ref().is_some_and(|known| Arc::ptr_eq(known, &people)) {
-            return;
+            return Ok(());
         }
         let govern = &self.parts.govern;
-        Arc::make_mut(&mut self.state).learn_authors(&|mail| govern.person_by_author(mail));
+        let mut next = State::clone(&self.state);
+        let learnt = next.learn_authors(&|mail| govern.person_by_author(mail));
+        if !learnt.is_empty() {
+            let (by, now) = (Actor::system(), clock::now());
+            let message = "who wrote these bundles is known by now";
+            self.records.write(&learnt, None, &[], (&by, now), message).await?;
+            self.state = Arc::new(next);
+        }
         self.people = Some(people);
+        Ok(())
     }
 
     /// Counts what each promotion of the decision changes.
