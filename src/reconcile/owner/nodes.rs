@@ -54,8 +54,8 @@ impl Owner {
         let over =
             |key: &&SnapshotKey| !unserved(key) && !known.iter().any(|doubt| doubt.key == **key);
         for key in self.doubts.keys().filter(over).cloned().collect::<Vec<_>>() {
-            tracing::info!(key = %key, "its nodes no longer refuse what is served");
             self.records.write_doubt(&key, None, now).await?;
+            tracing::info!(key = %key, "its nodes no longer refuse what is served");
             self.doubts.remove(&key);
         }
         let news = |doubt: &&Doubt| {
@@ -63,10 +63,10 @@ impl Owner {
         };
         for doubt in known.iter().filter(news).map(record).collect::<Vec<_>>() {
             let (key, version) = (doubt.key.clone(), doubt.version.short());
+            self.records.write_doubt(&key, Some(&doubt), now).await?;
             tracing::warn!(key = %key, version = %version, taken = doubt.taken,
                 refused = doubt.refused,
                 "its nodes refuse what is served; nodes that join get what was taken before");
-            self.records.write_doubt(&key, Some(&doubt), now).await?;
             self.doubts.insert(key, doubt);
         }
         Ok(())
