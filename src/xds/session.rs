@@ -243,6 +243,7 @@ impl Session {
             // Nothing waits for what is not served.
             self.held_since = None;
             self.greets_until = None;
+            self.draining = Draining::default();
             self.channels.values_mut().for_each(Channel::rest);
             return Vec::new();
         }
@@ -300,10 +301,11 @@ impl Session {
         for place in self.places() {
             let current = self.current(&place.1);
             let Some(channel) = self.channels.get_mut(&place) else { continue };
-            let nonces = &mut self.nonces;
+            let (nonces, waited) = (&mut self.nonces, channel.is_urgent());
             out.append(&mut channel.heartbeat(&current, || next(nonces), now));
-            // What can't be told without its content is told with it.
-            if channel.is_urgent() && !channel.is_busy() {
+            // What can't be told without its content is told with it, unless
+            // it has to wait for others anyway.
+            if channel.is_urgent() && !waited && !channel.is_busy() {
                 self.send(&place, &current, true, now, out);
             }
         }
@@ -312,12 +314,15 @@ impl Session {
     /// Sends additions and changes, in order. True where something waits.
     fn make(&mut self, patient: bool, now: Duration, out: &mut Vec<Outgoing>) -> bool {
         let hold_removals = self.users_lag() || self.greets_until.is_some();
-        let (mut suppliers_busy, mut waits) = (false, false);
+        let (mut suppliers_busy, mut suppliers_lack, mut waits) = (false, false, false);
         for place in self.places() {
             let current = self.current(&place.1);
             let Some(channel) = self.channels.get_mut(&place) else { continue };
             let role = role(place.0);
-            let gated = role == Role::User && suppliers_busy && patient && !channel.is_urgent();
+            // What was asked for may overtake answers, because messages are
+            // read in order, but not what it may name and was not sent yet.
+            let closed = suppliers_lack || (suppliers_busy && !channel.is_urgent());
+            let gated = role == Role::User && closed && patient;
             if gated && !channel.is_busy() && !channel.lack(&current).is_none() {
                 waits = true;
             } else if !channel.is_busy() {
@@ -326,8 +331,9 @@ impl Session {
                 let hold = role == Role::Supplier && (hold_removals || only_removals);
                 self.send(&place, &current, hold, now, out);
             }
-            let busy = self.channels.get(&place).is_some_and(Channel::holds_users);
-            suppliers_busy |= role == Role::Supplier && busy;
+            let supplier = self.channels.get(&place).filter(|_| role == Role::Supplier);
+            suppliers_busy |= supplier.is_some_and(Channel::holds_users);
+            suppliers_lack |= supplier.is_some_and(|channel| channel.lacks_names(&current));
         }
         waits
     }

@@ -158,3 +158,28 @@ filter_chains:
     };
     assert_eq!(on_route(100).len(), 1);
 }
+
+#[test]
+fn an_alias_of_two_resources_is_an_error_that_names_both() {
+    let wrapped = |name: &str, aliases: &str| {
+        format!(
+            "'@type': type.googleapis.com/envoy.service.discovery.v3.Resource
+aliases: [{aliases}]
+resource: {{name: {name}, type: STATIC, outlier_detection: {{}}}}
+"
+        )
+    };
+    let all = |b: &str| {
+        format!("{}---\n{}---\n{}", wrapped("a", "x, y"), wrapped("b", b), wrapped("c", "z"))
+    };
+    assert_eq!(findings("resources/clusters/a.yaml", &all("v, w")), [""; 0]);
+    assert_eq!(
+        findings("resources/clusters/a.yaml", &all("y, c")),
+        [
+            "error duplicate-alias: `b` and `a`, in resources/clusters/a.yaml:3:11, both have the \
+             alias `y`: whoever asks for that Cluster is given only one of them",
+            "error duplicate-alias: `b` has the alias `c`, which is the name of another Cluster, \
+             in resources/clusters/a.yaml:11:11: whoever asks for it is given that one",
+        ]
+    );
+}

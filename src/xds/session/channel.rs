@@ -216,6 +216,13 @@ impl Channel {
             && (!self.is_often() || self.flight.as_ref().is_some_and(|flight| flight.has_new))
     }
 
+    /// Whether there are names that the client has not, and that can't be sent
+    /// before it answers.
+    pub(super) fn lacks_names(&self, current: &Arc<TypeSnapshot>) -> bool {
+        let is_new = |one: &Arc<Served>| !self.holding.holds(&one.name);
+        self.is_busy() && self.lack(current).send.iter().any(is_new)
+    }
+
     fn is_often(&self) -> bool {
         matches!(self.kind, Some(ResourceKind::Endpoints | ResourceKind::Secrets))
     }
@@ -234,10 +241,21 @@ impl Channel {
         }
     }
 
+    /// Whether its protocol can tell the client that something is not there.
+    fn tells(&self) -> bool {
+        self.protocol == Protocol::Delta || self.is_full() || self.features.errors
+    }
+
     /// What the client lacks of `current`, as far as its protocol can tell it.
     pub(super) fn lack(&self, current: &Arc<TypeSnapshot>) -> Lack {
-        let mut lack = self.holding.lack(&self.subscription, current);
-        if self.protocol == Protocol::Sotw && !self.is_full() && !self.features.errors {
+        self.lack_now(current, true)
+    }
+
+    /// The same, where removals may have to wait.
+    fn lack_now(&self, current: &Arc<TypeSnapshot>, removals: bool) -> Lack {
+        let tells = self.tells();
+        let mut lack = self.holding.lack(&self.subscription, current, tells && removals);
+        if !tells {
             lack.gone.clear();
             lack.unknown.clear();
         }
@@ -253,8 +271,9 @@ impl Channel {
         nonce: impl FnMut() -> String,
         now: Duration,
     ) -> Option<Sending> {
-        let full_lack = self.holding.lack(&self.subscription, current);
-        let lack = self.lack(current);
+        let tells = self.tells() && !hold_removals;
+        let full_lack = self.holding.lack(&self.subscription, current, tells);
+        let lack = self.lack_now(current, !hold_removals);
         let removals = !lack.gone.is_empty() && !hold_removals;
         let needed = self.due || removals || !lack.send.is_empty() || !lack.unknown.is_empty();
         let told_gone = !hold_removals || lack.gone.is_empty();

@@ -13,7 +13,9 @@
 //! name. A route that went while listeners name it is a plain removal.
 //!
 //! What an earlier stream sent is not known here. A client that comes back
-//! with such a route says that it has it; all removals wait for it then.
+//! with such a route says that it has it; all removals wait for it then. That
+//! may as well be a client that never unsubscribes and a route that went long
+//! ago, so it is for [`RETURNED`] only.
 //!
 //! Not covered, because nothing tells when the draining ends: clusters that a
 //! draining listener names itself, in a TCP proxy or in routes of its own.
@@ -32,6 +34,9 @@ use crate::snapshot::{Served, mentioned};
 /// How long removals wait for a client to unsubscribe: until the parent of a
 /// hot restart, which Envoy lets live for 15 minutes, is gone in any case.
 pub(super) const DRAIN: Duration = Duration::from_secs(900);
+/// The same for a route that a client comes back with, which may be one that
+/// nobody drains: everything that is to go waits for it.
+const RETURNED: Duration = Duration::from_secs(60);
 /// How many routes of a stream are waited for; beyond, the oldest is let go.
 const LEAVING_MAX: usize = 256;
 
@@ -40,7 +45,7 @@ type Place = (Option<ResourceKind>, TypeUrl);
 /// The routes that are on their way out.
 #[derive(Debug, Default)]
 pub(super) struct Draining {
-    /// Since when nothing names them.
+    /// Until when each is waited for.
     leaving: BTreeMap<ResourceName, Duration>,
     /// Whether something else than before may have to be held back.
     stale: bool,
@@ -49,7 +54,7 @@ pub(super) struct Draining {
 impl Draining {
     /// When the first of them has been waited for long enough.
     pub(super) fn due(&self) -> Option<Duration> {
-        self.leaving.values().min().map(|since| *since + DRAIN)
+        self.leaving.values().min().copied()
     }
 
     /// Has everything looked at anew.
@@ -57,10 +62,10 @@ impl Draining {
         self.stale = true;
     }
 
-    fn add(&mut self, name: &ResourceName, now: Duration) {
-        self.leaving.entry(name.clone()).or_insert(now);
+    fn add(&mut self, name: &ResourceName, until: Duration) {
+        self.leaving.entry(name.clone()).or_insert(until);
         if self.leaving.len() > LEAVING_MAX {
-            let oldest = self.leaving.iter().min_by_key(|(_, since)| **since);
+            let oldest = self.leaving.iter().min_by_key(|(_, until)| **until);
             let oldest = oldest.map(|(name, _)| name.clone());
             oldest.and_then(|name| self.leaving.remove(&name));
         }
@@ -95,7 +100,7 @@ impl Session {
         };
         let names = channel.subscription.names.iter().filter(gone);
         let names: Vec<_> = names.filter(|name| !self.is_named(name)).cloned().collect();
-        names.iter().for_each(|name| self.draining.add(name, now));
+        names.iter().for_each(|name| self.draining.add(name, now + RETURNED));
     }
 
     /// Finds routes that the listeners which are served now name no more,
@@ -112,12 +117,12 @@ impl Session {
             let Some(base) = base.filter(|base| !base.is(&current)) else { continue };
             let left = current.routes_left(base);
             let left = left.iter().filter(|name| asked.contains(*name));
-            left.for_each(|name| self.draining.add(name, now));
+            left.for_each(|name| self.draining.add(name, now + DRAIN));
         }
     }
 
-    /// Forgets routes that the client left, that are named again, or that were
-    /// waited for long enough.
+    /// Forgets routes that the client left, that it was sent anew who names
+    /// them, or that were waited for long enough.
     fn let_go(&mut self, now: Duration) {
         if self.draining.leaving.is_empty() {
             return;
@@ -125,9 +130,9 @@ impl Session {
         let mut leaving = std::mem::take(&mut self.draining.leaving);
         let before = leaving.len();
         let asked = self.channels.get(&routes()).map(|routes| &routes.subscription.names);
-        leaving.retain(|name, since| {
+        leaving.retain(|name, until| {
             let asked = asked.is_some_and(|asked| asked.contains(name));
-            asked && now < *since + DRAIN && !self.is_named(name)
+            asked && now < *until && !(self.is_named(name) && self.was_named(name))
         });
         self.draining.stale |= leaving.len() != before;
         self.draining.leaving = leaving;
@@ -136,6 +141,13 @@ impl Session {
     /// Whether what is served names a route.
     fn is_named(&self, route: &ResourceName) -> bool {
         users().any(|(url, _)| self.current(&url).routes_named().contains(route))
+    }
+
+    /// Whether what the client was sent last names a route: the next snapshot
+    /// may come before what is served is sent.
+    fn was_named(&self, route: &ResourceName) -> bool {
+        let sent = |place| self.channels.get(&place).and_then(|users| users.holding.base());
+        users().any(|(_, place)| sent(place).is_some_and(|one| one.routes_named().contains(route)))
     }
 
     /// Which removals wait, by type.
@@ -211,13 +223,14 @@ struct Gone {
 
 /// Those of `all` that `contents` name, or that what they name names in turn.
 fn named_by(contents: Vec<Arc<Served>>, all: &[Gone]) -> Vec<&Gone> {
-    let names: BTreeSet<&str> = all.iter().map(|one| &*one.name.0).collect();
-    let (mut work, mut seen, mut found) = (contents, BTreeSet::new(), Vec::new());
+    let mut unseen: BTreeMap<&str, Vec<&Gone>> = BTreeMap::new();
+    all.iter().for_each(|one| unseen.entry(&one.name.0).or_default().push(one));
+    let names: BTreeSet<&str> = unseen.keys().copied().collect();
+    let (mut work, mut found) = (contents, Vec::new());
     while let Some(one) = work.pop() {
         let mut named = mentioned(&one.body(), &names);
         named.extend(one.endpoints.iter().filter_map(|name| names.get(&*name.0)));
-        let news: BTreeSet<_> = named.into_iter().filter(|name| seen.insert(*name)).collect();
-        for gone in all.iter().filter(|gone| news.contains(&*gone.name.0)) {
+        for gone in named.into_iter().filter_map(|name| unseen.remove(name)).flatten() {
             work.extend(gone.content.clone());
             found.push(gone);
         }

@@ -101,9 +101,13 @@ impl Holding {
     /// Takes in what a message changed in the subscription.
     pub(super) fn subscribed(&mut self, change: &Change, subscription: &Subscription) {
         if change.everything {
-            // What it asked for by name before is owed to it still.
+            // What it asked for by name before is owed to it still, and what it
+            // has by name is told again, or that it is gone.
+            let names = subscription.names.iter();
+            let held: Vec<_> = names.filter(|name| self.holds(name)).cloned().collect();
             self.except.retain(|_, one| *one == Exception::Owed);
             (self.base, self.kept) = (None, BTreeMap::new());
+            held.iter().for_each(|name| self.owe(name));
         }
         if change.not_everything {
             self.except.retain(|name, _| subscription.covers(name));
@@ -275,7 +279,7 @@ impl Holding {
         subscription: &Subscription,
         now: &Arc<TypeSnapshot>,
     ) -> Vec<ResourceName> {
-        let mut lack = self.lack(subscription, now);
+        let mut lack = self.lack(subscription, now, true);
         lack.gone.append(&mut lack.held);
         lack.gone
     }
@@ -287,8 +291,14 @@ impl Holding {
 
     /// What the client lacks of `now`. What it refused goes along with a
     /// change of something else, because it may have taken nothing of that
-    /// response; by itself it is never sent again.
-    pub(super) fn lack(&self, subscription: &Subscription, now: &Arc<TypeSnapshot>) -> Lack {
+    /// response; by itself it is never sent again. What is gone is such a
+    /// change only where it `tells` of that.
+    pub(super) fn lack(
+        &self,
+        subscription: &Subscription,
+        now: &Arc<TypeSnapshot>,
+        tells: bool,
+    ) -> Lack {
         let plain = self.except.is_empty() && self.kept.is_empty();
         let difference = match &self.base {
             Some(base) if base.is(now) && plain => return Lack::default(),
@@ -302,7 +312,7 @@ impl Holding {
             let gone = difference.gone.clone();
             return Lack { send: difference.changed.clone(), gone, ..Lack::default() };
         }
-        self.compare(subscription, now, &difference)
+        self.compare(subscription, now, &difference, tells)
     }
 
     /// The comparison name by name, where `difference` leads to `now`.
@@ -311,6 +321,7 @@ impl Holding {
         subscription: &Subscription,
         now: &Arc<TypeSnapshot>,
         difference: &Difference,
+        tells: bool,
     ) -> Lack {
         let mut lack = Lack::default();
         let (mut send, mut refused, mut changed) = (Vec::new(), Vec::new(), false);
@@ -336,7 +347,7 @@ impl Holding {
                 (None, Held::Nothing) => {}
             }
         }
-        if changed || !lack.gone.is_empty() {
+        if changed || (tells && !lack.gone.is_empty()) {
             send.append(&mut refused);
             send.sort_by(|a, b| a.name.cmp(&b.name));
             lack.gone.append(&mut lingering);

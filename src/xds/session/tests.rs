@@ -1,6 +1,7 @@
 //! Each test is named after the assertion of the protocol that it holds.
 
 mod drain;
+mod fuzz;
 mod late;
 mod missing;
 mod model;

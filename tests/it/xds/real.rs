@@ -75,11 +75,14 @@ pub(super) struct Setup {
     pub(super) on_demand: bool,
     /// More layers of runtime, above the static one.
     pub(super) layers: Vec<Value>,
+    /// For how many seconds a listener that was replaced drains.
+    pub(super) drains: u32,
 }
 
 impl Setup {
     pub(super) fn new(version: &'static str, transport: Transport) -> Self {
-        Self { version, transport, unified_mux: false, on_demand: false, layers: Vec::new() }
+        let (unified_mux, on_demand, layers) = (false, false, Vec::new());
+        Self { version, transport, unified_mux, on_demand, layers, drains: 600 }
     }
 
     pub(super) fn boot(self, server: &Server) -> Envoy {
@@ -133,6 +136,7 @@ impl Envoy {
         let mut command = Command::new(program);
         command.args(["--use-dynamic-base-id", "--concurrency", "1", "-l", "warning", "-c"]);
         command.arg(&config).arg("--admin-address-path").arg(home.path().join("admin"));
+        command.arg("--drain-time-s").arg(setup.drains.to_string());
         let log = std::fs::File::create(home.path().join("log")).unwrap();
         command.stdout(Stdio::null()).stderr(log);
         Self { _running: Beside::start(&mut command), home }

@@ -1,5 +1,6 @@
-//! A cluster and the routes to it get other names in one commit, again and
-//! again, while requests go through a real Envoy. Not one of them may fail.
+//! A cluster and the routes to it get other names in one commit, and then the
+//! route configuration too, again and again, while requests go through a real
+//! Envoy. Not one of them may fail.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,15 +28,31 @@ const CLIENTS: usize = 4;
 /// How long each waits between two requests.
 const PAUSE: Duration = Duration::from_millis(1);
 
+/// For how many seconds connections go on with an old route configuration.
+const DRAINS: u32 = 3;
+
+/// What gets another name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// The cluster, and the route to it.
+    Route,
+    /// The route configuration too, so that the listener changes.
+    RouteConfiguration,
+}
+
 /// What is served while `name` is the name of the cluster and of the route.
-fn mesh(source: Transport, port: u16, name: &str, upstream: u16) -> Arc<Snapshot> {
+fn mesh(source: Transport, what: What, port: u16, name: &str, upstream: u16) -> Arc<Snapshot> {
     let source = source.source();
-    let manager = http_manager(&rds("r", &source), &[]);
+    let route = match what {
+        What::Route => "r".to_owned(),
+        What::RouteConfiguration => format!("r-{name}"),
+    };
+    let manager = http_manager(&rds(&route, &source), &[]);
     snapshot(&[
         cluster(name, &source),
         endpoints(name, &[upstream]),
         listener("l", port.into(), &manager),
-        routes("r", name),
+        routes(&route, name),
     ])
 }
 
@@ -82,16 +99,16 @@ async fn load(port: u16, done: Arc<AtomicBool>) -> Load {
 }
 
 /// Renames `times` times under load.
-fn rename(version: &'static str, transport: Transport, times: usize) {
+fn rename(version: &'static str, transport: Transport, what: What, times: usize) {
     let runtime = Runtime::new().unwrap();
     let upstreams = [Upstream::start(&runtime, "a"), Upstream::start(&runtime, "b")];
     let port = free_port();
     let round = |round: usize| {
         let name = format!("name-{round}");
-        mesh(transport, port, &name, upstreams[round % 2].port)
+        mesh(transport, what, port, &name, upstreams[round % 2].port)
     };
     let server = runtime.block_on(Server::start(round(0)));
-    let envoy = Setup::new(version, transport).boot(&server);
+    let envoy = Setup { drains: DRAINS, ..Setup::new(version, transport) }.boot(&server);
     envoy.wait_ready();
     wait_for("the listener", || {
         std::net::TcpStream::connect(("127.0.0.1", port)).map_err(|e| e.to_string())
@@ -109,13 +126,24 @@ fn rename(version: &'static str, transport: Transport, times: usize) {
         let next = round(number);
         server.hub.publish(next.clone());
         wait_in_step(&server, &next);
+        // Whoever waits for the node does not wait for old connections to end.
+        wait_for("the node to count as in step", || {
+            let nodes = server.hub.nodes();
+            if nodes[0].in_step { Ok(()) } else { Err(format!("{nodes:?}")) }
+        });
+        let upstream = &upstreams[number % 2];
+        let before = upstream.served();
+        wait_for("the new name to be used", || match upstream.served() {
+            served if served > before => Ok(()),
+            served => Err(format!("{served} requests")),
+        });
     }
     drop(ends);
     let load = sum.recv_timeout(Duration::from_secs(20)).expect("the load ends");
     assert!(load.good > times as u64, "too little load to tell: {load:?}");
     assert!(
         load.bad.is_empty(),
-        "{version} {transport:?}: {} went well, {:#?}",
+        "{version} {transport:?} {what:?}: {} went well, {:#?}",
         load.good,
         load.bad
     );
@@ -154,12 +182,24 @@ fn times() -> usize {
 
 #[test]
 fn no_request_fails_while_cluster_and_route_are_renamed_over_sotw() {
-    rename("1.36.4", Transport::Ads, times());
-    rename("1.40.0", Transport::Ads, times());
+    rename("1.36.4", Transport::Ads, What::Route, times());
+    rename("1.40.0", Transport::Ads, What::Route, times());
 }
 
 #[test]
 fn no_request_fails_while_cluster_and_route_are_renamed_over_delta() {
-    rename("1.36.4", Transport::DeltaAds, times());
-    rename("1.40.0", Transport::DeltaAds, times());
+    rename("1.36.4", Transport::DeltaAds, What::Route, times());
+    rename("1.40.0", Transport::DeltaAds, What::Route, times());
+}
+
+#[test]
+fn no_request_fails_while_route_configurations_are_renamed_over_sotw() {
+    rename("1.36.4", Transport::Ads, What::RouteConfiguration, times());
+    rename("1.40.0", Transport::Ads, What::RouteConfiguration, times());
+}
+
+#[test]
+fn no_request_fails_while_route_configurations_are_renamed_over_delta() {
+    rename("1.36.4", Transport::DeltaAds, What::RouteConfiguration, times());
+    rename("1.40.0", Transport::DeltaAds, What::RouteConfiguration, times());
 }

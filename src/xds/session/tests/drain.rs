@@ -198,7 +198,68 @@ fn a_client_that_returns_while_it_drains_a_route_keeps_its_clusters() {
     client.resume(Kind::Listeners, &[]);
     assert_eq!(client.resume(Kind::Routes, &["r1", "r2"]), [""; 0]);
     client.ack_all();
-    assert_eq!(client.wait(60), [""; 0]);
+    assert_eq!(client.wait(50), [""; 0]);
     assert!(client.session.is_in_step());
     assert_eq!(client.unsubscribe(Kind::Routes, &["r1"]), ["EDS -c1", "CDS -c1"]);
+}
+
+#[test]
+fn a_client_that_returns_with_an_old_route_and_never_leaves_it_is_waited_for_a_minute() {
+    let mut client = running(Client::delta(&mesh("r1", "c1")));
+    moved(&mut client);
+    client.reconnect(&mesh("r2", "c2"));
+    client.resume(Kind::Clusters, &[]);
+    client.resume(Kind::Endpoints, &["c1", "c2"]);
+    client.resume(Kind::Listeners, &[]);
+    client.resume(Kind::Routes, &["r1", "r2"]);
+    client.ack_all();
+    assert_eq!(client.wait(50), [""; 0]);
+    let first = client.wait(11);
+    let last: Vec<_> = first.into_iter().chain(client.ack_all()).collect();
+    for gone in ["RDS -r1", "EDS -c1", "CDS -c1"] {
+        assert!(last.iter().any(|one| one == gone), "{gone}: {last:?}");
+    }
+    assert!(client.session.is_in_step());
+    assert_eq!(client.session.next_timeout(), None);
+}
+
+/// A client that has a cluster and its listener under way, and asks for the
+/// route when that leads to another cluster already.
+fn asks_late(mut client: Client) -> Client {
+    client.ask(Kind::Clusters, &[]);
+    client.ask(Kind::Endpoints, &["c1"]);
+    client.ask(Kind::Listeners, &[]);
+    assert_eq!(client.publish(&mesh("r1", "c2")), [""; 0]);
+    assert_eq!(client.ask(Kind::Routes, &["r1"]), [""; 0], "c2 was not sent yet");
+    client
+}
+
+#[test]
+fn a_route_that_is_asked_for_waits_for_a_cluster_that_was_not_sent_yet() {
+    for client in Client::both(&mesh("r1", "c1")) {
+        let mut client = asks_late(client);
+        let sent = client.ack(Kind::Clusters);
+        assert!(sent.first().is_some_and(|one| one.starts_with("CDS")), "{sent:?}");
+        assert_eq!(sent.last().map(String::as_str), Some("RDS r1=1"), "{sent:?}");
+    }
+}
+
+#[test]
+fn a_route_that_is_asked_for_does_not_wait_for_ever_for_a_cluster() {
+    for client in Client::both(&mesh("r1", "c1")) {
+        let mut client = asks_late(client);
+        assert_eq!(client.wait(4), [""; 0]);
+        assert_eq!(client.wait(2), ["RDS r1=1"]);
+    }
+}
+
+#[test]
+fn nothing_is_waited_for_once_nothing_is_served() {
+    for client in Client::both(&mesh("r1", "c1")) {
+        let mut client = running(client);
+        moved(&mut client);
+        assert!(client.session.next_timeout().is_some(), "it drains");
+        assert_eq!(client.withdraw(), [""; 0]);
+        assert_eq!(client.session.next_timeout(), None);
+    }
 }
