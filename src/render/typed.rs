@@ -67,6 +67,7 @@ pub(crate) fn decode_for(schema: &Schema, file: &RenderedFile, targets: &Targets
         mistakes: 0,
         type_lookups: 0,
         hidden: false,
+        to_service: false,
     };
     let mut resources = Vec::new();
     match yaml::parse(&file.text) {
@@ -99,6 +100,8 @@ struct Reader<'a> {
     /// Inside a field that Envoy's schema marks as sensitive: problems say
     /// what is wrong there without the value, as they are shown to many.
     hidden: bool,
+    /// Inside an `HttpService`, whose headers older Envoys send as they stand.
+    to_service: bool,
 }
 
 /// Something wrong, without its place.

@@ -86,6 +86,8 @@ impl Reader<'_> {
         };
         let shape = self.schema.shape(descriptor);
         let mut given = Vec::with_capacity(entries.len());
+        let around = self.to_service;
+        self.to_service |= descriptor.full_name() == "envoy.config.core.v3.HttpService";
         let before_all = self.mistakes;
         for entry in entries {
             if self.is_full() {
@@ -122,6 +124,7 @@ impl Reader<'_> {
         if self.mistakes == before_all && shape.differs {
             self.releases(&shape, &message, node, &given);
         }
+        self.to_service = around;
         message
     }
 

@@ -19,8 +19,10 @@ mod manager;
 mod pair;
 mod regex;
 mod route;
+mod single;
 mod source;
 mod tls;
+mod tree;
 
 use std::borrow::Cow;
 
@@ -39,6 +41,8 @@ const DURATION_MAX_S: i64 = 9_223_372_035;
 struct Refusals<'a> {
     schema: &'a Schema,
     targets: &'a Targets,
+    /// Whether the message stands in what a service is sent over HTTP.
+    to_service: bool,
     found: Vec<(&'static str, Mistake)>,
 }
 
@@ -82,11 +86,10 @@ fn nanos(message: &DynamicMessage, name: &str) -> Option<i128> {
     }
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     /// Reports what Envoy would refuse about a message that is fine so far.
     pub(super) fn refusals(&mut self, message: &DynamicMessage, node: &Node, given: &[Given<'_>]) {
-        let mut refusals =
-            Refusals { schema: self.schema, targets: self.targets, found: Vec::new() };
+        let mut refusals = self.refusing();
         check(message, &mut refusals);
         for (field, mistake) in refusals.found {
             self.mistake(place(message, field, node, given), mistake);
@@ -96,11 +99,15 @@ impl Reader<'_> {
         }
     }
 
+    fn refusing(&self) -> Refusals<'a> {
+        let (schema, targets) = (self.schema, self.targets);
+        Refusals { schema, targets, to_service: self.to_service, found: Vec::new() }
+    }
+
     /// Reports what Envoy would refuse about a whole resource, as against the
     /// same message inside another.
     pub(super) fn refused_resource(&mut self, message: &DynamicMessage, node: &Node) {
-        let mut refusals =
-            Refusals { schema: self.schema, targets: self.targets, found: Vec::new() };
+        let mut refusals = self.refusing();
         if message.descriptor().full_name() == "envoy.config.endpoint.v3.ClusterLoadAssignment" {
             endpoint::only_addresses(message, "endpoints", "come by EDS", &mut refusals);
         }
@@ -149,6 +156,12 @@ fn check(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
         "envoy.config.core.v3.BackoffStrategy" => intervals(message, refusals),
         "envoy.config.core.v3.HealthCheck.Payload" => health::payload(message, refusals),
         "envoy.config.core.v3.HealthCheck.HttpHealthCheck" => health::http(message, refusals),
+        "envoy.type.tracing.v3.CustomTag" => {
+            format::refuse(&fields::text(message, "value"), "value", true, refusals);
+        }
+        "envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig" => {
+            format::telemetry(message, refusals);
+        }
         "envoy.service.runtime.v3.Runtime" => runtime(message, refusals),
         "envoy.config.cluster.v3.Cluster" => cluster::check(message, refusals),
         "envoy.config.listener.v3.Listener" => listener::check(message, refusals),
@@ -184,6 +197,7 @@ fn check(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
             manager::check(name, message, refusals);
             access::check(name, message, refusals);
             filter::check(name, message, refusals);
+            single::check(name, message, refusals);
         }
     }
 }

@@ -814,3 +814,198 @@ fn what_envoys_code_asks_of_fields_together_is_asked() {
         refused(ResourceKind::Listeners, &listener(&format!("filter_chains:\n{chains}")), rule);
     }
 }
+
+#[test]
+fn what_single_filters_ask_of_their_configuration_is_asked() {
+    for (config, rule) in [
+        (
+            "network.rbac.v3.RBAC {stat_prefix: x, rules: {policies: {a: {permissions: [{any: true}], \
+             principals: [{not_id: {or_ids: {ids: [{header: {name: x, present_match: true}}]}}}]}}}}",
+            "validation",
+        ),
+        (
+            "http.ext_authz.v3.ExtAuthz {allowed_headers: {patterns: [{exact: y}]}, http_service: \
+             {server_uri: {uri: 'http://a/b', cluster: a, timeout: 1s}, authorization_request: \
+             {allowed_headers: {patterns: [{exact: x}]}}}}",
+            "oneof",
+        ),
+        (
+            "http.jwt_authn.v3.JwtAuthentication {providers: {p: {local_jwks: {inline_string: \
+             '{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"a\",\"y\":\"b\"}]}'}}}}",
+            "bad-jwks",
+        ),
+        ("http.wasm.v3.Wasm {}", "bad-wasm"),
+        ("http.wasm.v3.Wasm {config: {vm_config: {runtime: envoy.wasm.runtime.v8}}}", "bad-wasm"),
+        (
+            "http.wasm.v3.Wasm {config: {vm_config: {code: {local: {inline_string: x}}}}}",
+            "bad-wasm",
+        ),
+        (
+            "http.wasm.v3.Wasm {config: {vm_config: {runtime: nope, code: {local: {filename: /x}}}}}",
+            "bad-wasm",
+        ),
+        ("http.aws_lambda.v3.Config {arn: nope}", "validation"),
+        ("http.cdn_loop.v3.CdnLoopConfig {cdn_id: a b}", "validation"),
+        (
+            "http.grpc_json_transcoder.v3.GrpcJsonTranscoder {proto_descriptor_bin: AAAA, services: [a]}",
+            "validation",
+        ),
+        (
+            "http.admission_control.v3.AdmissionControl {success_criteria: {}, sr_threshold: \
+             {default_value: {value: 0.5}, runtime_key: x}}",
+            "validation",
+        ),
+        (
+            "network.set_filter_state.v3.Config {on_new_connection: [{object_key: nope, \
+             format_string: {text_format_source: {inline_string: x}}}]}",
+            "wrong-extension",
+        ),
+        ("network.redis_proxy.v3.RedisProxy {stat_prefix: x, settings: {op_timeout: 1s}}", "oneof"),
+    ] {
+        let (name, fields) = config.split_once(' ').unwrap();
+        let fields = fields.strip_prefix('{').and_then(|f| f.strip_suffix('}')).unwrap();
+        let text = format!(
+            "{{name: a, typed_config: {{'@type': type.googleapis.com/envoy.extensions.filters.{name}, {fields}}}}}"
+        );
+        let (_, problems) = decode(schema(), &file(Some(ResourceKind::ExtensionConfigs), &text));
+        let rules: Vec<_> = problems.iter().map(|problem| problem.rule.as_str()).collect();
+        assert_eq!(rules, [rule], "{config}: {problems:?}");
+    }
+}
+
+#[test]
+fn what_clusters_routes_and_listeners_ask_in_code_is_asked() {
+    let h2 = |settings: &str| {
+        format!(
+            "typed_extension_protocol_options: {{envoy.extensions.upstreams.http.v3.HttpProtocolOptions: \
+             {{'@type': type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, \
+             explicit_http_config: {{http2_protocol_options: {{{settings}}}}}}}}}"
+        )
+    };
+    let settings = |pairs: &[(u32, u32)]| {
+        let shown = pairs.iter().map(|(id, value)| format!("{{identifier: {id}, value: {value}}}"));
+        format!("custom_settings_parameters: [{}]", shown.collect::<Vec<_>>().join(", "))
+    };
+    let route = |text: &str| format!("virtual_hosts:\n- name: v\n  domains: ['*']\n  {text}");
+    let tree = |input: &str, action: &str| {
+        route(&format!(
+            "matcher: {{matcher_tree: {{input: {{name: a, typed_config: {{'@type': \
+             type.googleapis.com/envoy.type.matcher.v3.{input}, header_name: x}}}}, exact_match_map: \
+             {{map: {{a: {{action: {{name: a, typed_config: {{'@type': \
+             type.googleapis.com/envoy.config.{action}}}}}}}}}}}}}}}"
+        ))
+    };
+    let sent = "route.v3.Route, match: {prefix: /}, direct_response: {status: 200}";
+    let limit = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit, stat_prefix: x";
+    let listener = "address: {socket_address: {address: 0.0.0.0, port_value: 1}}\nfilter_chains:\n\
+                    - filters: [{name: e, typed_config: {'@type': type.googleapis.com/envoy.extensions.\
+                    filters.network.echo.v3.Echo}}]\n";
+    let tls = |validator: &str| {
+        format!(
+            "transport_socket: {{name: t, typed_config: {{'@type': type.googleapis.com/envoy.\
+             extensions.transport_sockets.tls.v3.UpstreamTlsContext, common_tls_context: \
+             {{validation_context: {{custom_validator_config: {{name: {validator}, typed_config: \
+             {{'@type': type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors}}}}}}}}}}}}"
+        )
+    };
+    let dns = |kind: &str| {
+        format!(
+            "type: {kind}\ntyped_dns_resolver_config: {{name: a, typed_config: {{'@type': \
+             type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig, \
+             resolvers: [{{socket_address: {{address: dns.x, port_value: 53}}}}]}}}}"
+        )
+    };
+    use ResourceKind::{Clusters, Listeners, Routes};
+    for (kind, text, rules) in [
+        (Clusters, h2(&settings(&[(10, 1), (10, 1), (2, 0)])), &[][..]),
+        (Clusters, h2(&settings(&[(10, 1), (10, 2)])), &["validation"]),
+        (Clusters, h2(&settings(&[(2, 1)])), &["validation"]),
+        (Clusters, h2(&settings(&[(8, 1)])), &["validation"]),
+        (
+            Clusters,
+            h2(&format!("max_concurrent_streams: 5, {}", settings(&[(3, 5)]))),
+            &["validation"],
+        ),
+        (Clusters, tls("x"), &["wrong-extension"]),
+        (Clusters, dns("STRICT_DNS"), &["bad-address"]),
+        (Clusters, dns("STATIC"), &[]),
+        (Routes, tree("HttpRequestHeaderMatchInput", sent), &[]),
+        (Routes, tree("HttpResponseHeaderMatchInput", sent), &["wrong-extension"]),
+        (
+            Routes,
+            tree("HttpRequestHeaderMatchInput", "rbac.v3.Action, name: x"),
+            &["wrong-extension"],
+        ),
+        (
+            Routes,
+            route(&format!(
+                "typed_per_filter_config: {{x: {{'@type': type.googleapis.com/{limit}}}}}"
+            )),
+            &["validation"],
+        ),
+        (Listeners, format!("{listener}additional_addresses: [{{}}]"), &["no-address"]),
+    ] {
+        let text = format!("name: a\n{text}\n");
+        let (_, problems) = decode(schema(), &file(Some(kind), &text));
+        let found: Vec<_> = problems.iter().map(|problem| problem.rule.as_str()).collect();
+        assert_eq!(found, rules, "{text}: {problems:?}");
+    }
+}
+
+#[test]
+fn what_envoy_takes_against_the_look_of_it_is_taken() {
+    let tls = |params: &str| {
+        format!(
+            "transport_socket: {{name: t, typed_config: {{'@type': type.googleapis.com/envoy.\
+             extensions.transport_sockets.tls.v3.UpstreamTlsContext, common_tls_context: \
+             {{tls_params: {{{params}}}}}}}}}"
+        )
+    };
+    let host = "load_assignment: {cluster_name: a, endpoints: [{lb_endpoints: [{endpoint: {address: \
+                {socket_address: {address: 127.0.0.1, port_value: 1, ipv4_compat: true}}}}]}]}";
+    for text in [
+        tls("signature_algorithms: ['RSA+SHA256', 'RSA-PSS+SHA256', 'ECDSA+SHA256']"),
+        tls("cipher_suites: ['EECDH+AESGCM', 'ECDH+AESGCM', kEECDH]"),
+        tls("ecdh_curves: [x25519]"),
+        host.to_owned(),
+        "lb_policy: ROUND_ROBIN\nring_hash_lb_config: {maximum_ring_size: 512}".to_owned(),
+        "lb_policy: ROUND_ROBIN\nmaglev_lb_config: {table_size: 100}".to_owned(),
+        "upstream_bind_config: {source_address: {address: 'fe80::1%lo', port_value: 0}}".to_owned(),
+    ] {
+        cluster(&format!("name: a\n{text}\n"), &[]);
+    }
+    for config in [
+        "filters.http.basic_auth.v3.BasicAuth, users: {inline_string: \"#c\\nu:{SHA}tESsBmE/yNY3lb6a0L6vVQEZNqw=\\n\"}",
+        "filters.http.health_check.v3.HealthCheck, pass_through_mode: false, cache_time: 0s",
+        "filters.http.admission_control.v3.AdmissionControl, success_criteria: {http_criteria: \
+         {http_success_status: [{start: 200, end: 200}]}}",
+        "access_loggers.file.v3.FileAccessLog, path: /x, format: '%XFCC_VALUE(uri)%'",
+        "access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig, common_config: {log_name: x, \
+         grpc_service: {envoy_grpc: {cluster_name: a}}}, resource_attributes: {values: [{key: pid, \
+         value: {int_value: 1}}]}",
+    ] {
+        let text = format!(
+            "name: a\nfilters: [{{name: b, typed_config: {{'@type': type.googleapis.com/envoy.extensions.{config}}}}}]"
+        );
+        let decoded = decode(schema(), &file(Some(ResourceKind::Clusters), &text));
+        // A cluster takes none of these as its filter, which is all that is said.
+        let rules: Vec<_> = decoded.1.iter().map(|problem| problem.rule.as_str()).collect();
+        assert_eq!(rules, ["wrong-extension"], "{config}: {:?}", decoded.1);
+    }
+    let tracer = "name: l\naddress: {socket_address: {address: 'fe80::1%lo', port_value: 1}}\n\
+                  filter_chains:\n- filters: [{name: h, typed_config: {'@type': type.googleapis.com/\
+                  envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager, \
+                  stat_prefix: x, route_config: {name: r}, http_filters: [{name: r, typed_config: \
+                  {'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}], \
+                  tracing: {provider: {name: z, typed_config: {'@type': type.googleapis.com/\
+                  envoy.config.trace.v3.OpenTelemetryConfig, http_service: {http_uri: {uri: \
+                  'http://a/b', cluster: a, timeout: 1s}, request_headers_to_add: [{header: \
+                  {key: host, value: 'abc%20def'}}]}}}}}}]\n";
+    assert_eq!(said_for(&["1.36.4", "1.37.0"], ResourceKind::Listeners, tracer), [""; 0]);
+    let refused = said_for(&["1.38.3"], ResourceKind::Listeners, tracer);
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    let limit = "name: r\nvirtual_hosts:\n- name: v\n  domains: ['*']\n  rate_limits: [{actions: \
+                 [{dynamic_metadata: {descriptor_key: a, metadata_key: {key: a, path: [{key: b}]}}}]}]\n";
+    assert_eq!(said_for(&["1.38.3"], ResourceKind::Routes, limit), [""; 0]);
+    assert_eq!(said_for(&["1.39.3"], ResourceKind::Routes, limit).len(), 1);
+}

@@ -6,8 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use prost_reflect::DynamicMessage;
 
-use super::Refusals;
-use crate::schema::fields::{field, inner, list, text, variant};
+use super::{Refusals, nanos};
+use crate::schema::fields::{field, inner, list, map, text, variant};
 
 /// The bytes of a SHA-1 hash.
 const SHA1_BYTES: usize = 20;
@@ -24,6 +24,16 @@ pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusal
                 refusals.refuse("credentials", "validation", text, "keep one of them");
             }
         }
+        "envoy.extensions.filters.network.rbac.v3.RBAC" => connections(message, refusals),
+        "ext_authz.v3.ExtAuthz" => {
+            let request = inner(message, "http_service")
+                .and_then(|service| inner(&service, "authorization_request"));
+            let twice = request.is_some_and(|request| field(&request, "allowed_headers").is_some());
+            if twice && field(message, "allowed_headers").is_some() {
+                let text = "`allowed_headers` stands here and in `authorization_request`";
+                refusals.refuse("allowed_headers", "oneof", text, "keep this one");
+            }
+        }
         "ext_proc.v3.ExternalProcessor" => processor(message, refusals),
         "ext_authz.v3.HttpService" => {
             let both = ["path_prefix", "path_override"];
@@ -37,7 +47,7 @@ pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusal
         "health_check.v3.HealthCheck" => {
             let passes = inner(message, "pass_through_mode")
                 .is_some_and(|passes| field(&passes, "value").is_some());
-            if field(message, "cache_time").is_some() && !passes {
+            if nanos(message, "cache_time").is_some_and(|time| time > 0) && !passes {
                 let text = "`cache_time` needs `pass_through_mode: true`";
                 refusals.refuse("cache_time", "validation", text, "set it, or remove the time");
             }
@@ -67,16 +77,48 @@ pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusal
             };
             let wrong = |range: &DynamicMessage| {
                 let (start, end) = (bound(range, "start"), bound(range, "end"));
-                start >= end || start < 100 || end > 600
+                start > end || start < 100 || end > 600
             };
             if list(message, "http_success_status").iter().any(wrong) {
                 let text = "`http_success_status` has a range that is none";
-                let hint = "start is from 100, end is above it and at most 600";
+                let hint = "start is from 100, end is not below it and at most 600";
                 refusals.refuse("http_success_status", "validation", text, hint);
             }
         }
         _ => {}
     }
+}
+
+/// Rules for connections can't ask for a request's headers.
+fn connections(filter: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    for name in ["rules", "shadow_rules"] {
+        let policies = inner(filter, name).map(|rules| map(&rules, "policies"));
+        let asks = policies.unwrap_or_default().iter().any(|(_, policy)| {
+            ["permissions", "principals"]
+                .iter()
+                .any(|part| list(policy, part).iter().any(asks_for_header))
+        });
+        if asks {
+            let text = format!("`{name}` asks for a header, and a connection has none");
+            let hint = "use the HTTP filter RBAC for headers";
+            refusals.refuse(name, "validation", text, hint);
+        }
+    }
+}
+
+/// Whether a permission or a principal, or one within it, is about a header.
+fn asks_for_header(rule: &DynamicMessage) -> bool {
+    let many =
+        [("and_rules", "rules"), ("or_rules", "rules"), ("and_ids", "ids"), ("or_ids", "ids")];
+    let within = |(set, items): &(&str, &str)| {
+        inner(rule, set).is_some_and(|set| list(&set, items).iter().any(asks_for_header))
+    };
+    field(rule, "header").is_some()
+        || many.iter().any(within)
+        || ["not_rule", "not_id"]
+            .iter()
+            .filter_map(|name| inner(rule, name))
+            .any(|one| asks_for_header(&one))
 }
 
 /// Passwords as `htpasswd -s` writes them.
@@ -85,18 +127,22 @@ fn users(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
     let Some(content) = field(&source, "inline_string") else { return };
     let content = content.as_str().unwrap_or_default();
     let mut seen = BTreeSet::new();
-    let wrong = content.lines().map(str::trim).filter(|line| !line.is_empty()).find_map(|line| {
-        let Some((name, hash)) = line.split_once(':') else {
-            return Some("a line without `user:password`");
-        };
-        let bytes = hash.strip_prefix("{SHA}").and_then(|hash| STANDARD.decode(hash).ok());
-        match bytes {
-            _ if name.is_empty() => Some("a user without a name"),
-            _ if !seen.insert(name.to_owned()) => Some("a user twice"),
-            Some(bytes) if bytes.len() == SHA1_BYTES => None,
-            _ => Some("a password that is not {SHA} and base64"),
-        }
-    });
+    let wrong = content
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .find_map(|line| {
+            let Some((name, hash)) = line.split_once(':') else {
+                return Some("a line without `user:password`");
+            };
+            let bytes = hash.strip_prefix("{SHA}").and_then(|hash| STANDARD.decode(hash).ok());
+            match bytes {
+                _ if name.is_empty() => Some("a user without a name"),
+                _ if !seen.insert(name.to_owned()) => Some("a user twice"),
+                Some(bytes) if bytes.len() == SHA1_BYTES => None,
+                _ => Some("a password that is not {SHA} and base64"),
+            }
+        });
     let wrong = if content.is_empty() { Some("nothing") } else { wrong };
     if let Some(wrong) = wrong {
         let text = format!("`users` holds {wrong}");

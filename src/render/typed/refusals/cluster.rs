@@ -4,13 +4,16 @@ pub(super) mod balance;
 
 use prost_reflect::{DynamicMessage, ReflectMessage};
 
-use super::{Refusals, endpoint, extension, nanos};
+use super::{Refusals, endpoint, extension, nanos, single};
 use crate::schema::fields::{field, inner, list, map, text, unpacked, variant};
 
 const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 pub(super) fn check(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
     hosts(cluster, refusals);
+    if matches!(variant(cluster, "type").as_deref(), Some("STRICT_DNS" | "LOGICAL_DNS")) {
+        single::resolvers(cluster, refusals);
+    }
     policy(cluster, refusals);
     balance::check(cluster, refusals);
     limits(cluster, refusals);
@@ -24,6 +27,11 @@ pub(super) fn check(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
     {
         let text = format!("Envoy {version} takes one health check for a cluster");
         refusals.refuse("health_checks", "validation", text, "keep one; Envoy 1.40.0 takes more");
+    } else if list(cluster, "health_checks").len() > 1
+        && list(cluster, "health_checks").iter().any(|check| text(check, "name").is_empty())
+    {
+        let text = "of several health checks, each needs a name";
+        refusals.refuse("health_checks", "validation", text, "keep one");
     }
     let by_grpc = |check: &DynamicMessage| inner(check, "grpc_health_check").is_some();
     if !speaks.http2 && list(cluster, "health_checks").iter().any(by_grpc) {
@@ -183,7 +191,15 @@ fn policy(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
         let hint = "give a type of envoy.extensions.load_balancing_policies.*";
         refusals.refuse("load_balancing_policy", "no-extension", text, hint);
     }
-    if let Some(ring) = inner(cluster, "ring_hash_lb_config") {
+    let chosen = variant(cluster, "lb_policy").unwrap_or_default();
+    if chosen == "MAGLEV"
+        && let Some(config) = inner(cluster, "maglev_lb_config")
+    {
+        balance::maglev(&config, "maglev_lb_config", refusals);
+    }
+    if chosen == "RING_HASH"
+        && let Some(ring) = inner(cluster, "ring_hash_lb_config")
+    {
         let number = |name: &str| {
             inner(&ring, name).and_then(|size| size.get_field_by_name("value")?.as_u64())
         };

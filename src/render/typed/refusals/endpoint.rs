@@ -30,7 +30,7 @@ pub(super) fn only_addresses(
 }
 
 /// An IP address; one of IPv6 may have a scope.
-fn is_address(host: &str) -> bool {
+pub(super) fn is_address(host: &str) -> bool {
     match host.split_once('%') {
         Some((host, scope)) => !scope.is_empty() && host.parse::<Ipv6Addr>().is_ok(),
         None => host.parse::<IpAddr>().is_ok(),
@@ -122,7 +122,8 @@ pub(super) fn binding(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
     let more: Vec<_> =
         more.iter().map(|one| inner(one, "address").unwrap_or_else(|| one.clone())).collect();
     let is_v6 = |socket: &DynamicMessage| {
-        text(socket, "address").parse::<IpAddr>().ok().map(|ip| ip.is_ipv6())
+        let host = text(socket, "address");
+        is_address(&host).then(|| host.contains(':'))
     };
     let wrong = if source.iter().chain(&more).any(|socket| is_v6(socket).is_none()) {
         "an address to connect from must be an IP address"
@@ -138,13 +139,17 @@ pub(super) fn binding(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
     refusals.refuse("source_address", "bad-address", wrong, "give one of IPv4 and one of IPv6");
 }
 
-/// An address that serves IPv4 as well must be one of IPv6 that can.
+/// Addresses are numbers, which one resolver reads.
 pub(super) fn socket(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
     let resolver = text(message, "resolver_name");
     if !resolver.is_empty() && resolver != "envoy.ip" {
         let text = format!("Envoy has no resolver `{resolver}`");
         refusals.refuse("resolver_name", "bad-address", text, "remove it");
     }
+}
+
+/// One that listens for IPv4 as well must be an address of IPv6 that can.
+pub(super) fn compatible(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
     if field(message, "ipv4_compat").is_none() {
         return;
     }
@@ -153,7 +158,7 @@ pub(super) fn socket(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
     if !host.parse::<Ipv6Addr>().is_ok_and(fits) {
         let text = format!("`ipv4_compat` can't be set for `{host}`");
         let hint = "it is for `::` and for IPv4 addresses mapped to IPv6";
-        refusals.refuse("ipv4_compat", "bad-address", text, hint);
+        refusals.refuse("address", "bad-address", text, hint);
     }
 }
 

@@ -7,7 +7,7 @@
 use prost_reflect::{DynamicMessage, Kind, ReflectMessage};
 
 use super::Refusals;
-use crate::schema::fields::{field, inner, list, map, text};
+use crate::schema::fields::{field, inner, list, map, opened, text, unpacked};
 
 /// Owner message, and the categories whose types may stand there.
 const CATEGORIES: [(&str, &[&str]); 13] = [
@@ -97,6 +97,7 @@ pub(super) fn check(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
     }
     for (_, any) in map(message, "typed_per_filter_config") {
         for_routes(&text(&any, "type_url"), refusals);
+        bucketless(&any, refusals);
     }
     let descriptor = message.descriptor();
     let owner = descriptor.full_name();
@@ -209,6 +210,23 @@ fn for_routes(type_url: &str, refusals: &mut Refusals<'_>) {
         let text = format!("`{name}` configures no HTTP filter for a route");
         let hint = "the filter's page names the message for routes, if there is one";
         refusals.refuse("typed_per_filter_config", "wrong-extension", text, hint);
+    }
+}
+
+/// A route's own rate limit has a bucket, even where the filter has one.
+fn bucketless(any: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    const LIMIT: &str = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
+    let Some(mut config) = opened(refusals.schema, any) else { return };
+    if config.descriptor().full_name() == "envoy.config.route.v3.FilterConfig" {
+        let wrapped = unpacked(refusals.schema, &config, "config");
+        match wrapped {
+            Some(wrapped) if field(&config, "disabled").is_none() => config = wrapped,
+            _ => return,
+        }
+    }
+    if config.descriptor().full_name() == LIMIT && field(&config, "token_bucket").is_none() {
+        let text = "a LocalRateLimit for a route needs a `token_bucket`";
+        refusals.refuse("typed_per_filter_config", "validation", text, "give one");
     }
 }
 

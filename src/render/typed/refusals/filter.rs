@@ -287,7 +287,8 @@ fn key_set(provider: &DynamicMessage, refusals: &mut Refusals<'_>) {
 
 /// Whether a key has the parts of its kind.
 fn is_key(key: &serde_json::Value) -> bool {
-    let has = |name: &str| key.get(name).and_then(serde_json::Value::as_str).is_some();
+    let has =
+        |name: &str| key.get(name).and_then(serde_json::Value::as_str).is_some_and(is_base64url);
     match key.get("kty").and_then(serde_json::Value::as_str) {
         Some("RSA") => has("n") && has("e"),
         Some("EC") => has("x") && has("y"),
@@ -295,6 +296,14 @@ fn is_key(key: &serde_json::Value) -> bool {
         Some("OKP") => has("x"),
         _ => false,
     }
+}
+
+/// Whether Envoy reads `text` as base64 of URLs, padded or not.
+fn is_base64url(text: &str) -> bool {
+    let mut bare = text.trim_end_matches(['=', '.']).bytes();
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    // Whoever counts bits finds none for a single character at the end.
+    bare.len() % 4 != 1 && bare.all(fits) || text.contains(|c: char| c.is_ascii_whitespace())
 }
 
 fn bucket(message: &DynamicMessage, name: &'static str, refusals: &mut Refusals<'_>) {

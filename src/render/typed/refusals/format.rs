@@ -12,11 +12,43 @@ use super::Refusals;
 use crate::render::yaml::shorten;
 use crate::schema::fields::{field, inner, list, text};
 
+/// Commands of more than a name whose result is not cut.
+const NO_LENGTH: [&str; 14] = [
+    "CLUSTER_METADATA",
+    "COMMON_DURATION",
+    "DOWNSTREAM_PEER_CERT_V_END",
+    "DOWNSTREAM_PEER_CERT_V_START",
+    "EMIT_TIME",
+    "EMIT_TIME_LOCAL",
+    "GRPC_STATUS",
+    "REQUESTED_SERVER_NAME",
+    "RESPONSE_CODE_DETAILS",
+    "START_TIME",
+    "START_TIME_LOCAL",
+    "UPSTREAM_METADATA",
+    "UPSTREAM_PEER_CERT_V_END",
+    "UPSTREAM_PEER_CERT_V_START",
+];
+
+/// Whose metadata METADATA shows.
+const HOLDERS: [&str; 7] = [
+    "DYNAMIC",
+    "CLUSTER",
+    "ROUTE",
+    "UPSTREAM_HOST",
+    "LISTENER",
+    "LISTENER_FILTER_CHAIN",
+    "VIRTUAL_HOST",
+];
+
 /// Name and use of each command, one in a line.
 const COMMANDS: &str = include_str!("commands.txt");
 
 /// A header's value is a format.
 pub(super) fn header(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    if refusals.to_service && !refusals.newer_than("1.38.0") {
+        return;
+    }
     let Some(header) = inner(message, "header") else { return };
     refuse(&text(&header, "value"), "header", true, refusals);
 }
@@ -44,6 +76,32 @@ pub(super) fn file(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
     }
 }
 
+/// The body and the attributes of what is logged for OpenTelemetry.
+pub(super) fn telemetry(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    let closed = list(message, "formatters").is_empty();
+    for name in ["body", "attributes"] {
+        if let Some(value) = inner(message, name) {
+            texts_of(&value, &mut |text| refuse(text, name, closed, refusals));
+            if let Some(kind) = unlogged(&value) {
+                let text =
+                    format!("`{kind}` can't be logged: Envoy takes texts, lists and lists of keys");
+                refusals.refuse(name, "validation", text, "write it as `string_value`");
+            }
+        }
+    }
+}
+
+/// The sort of a value that is neither a text nor made of texts.
+fn unlogged(message: &DynamicMessage) -> Option<&'static str> {
+    const KINDS: [&str; 4] = ["bool_value", "int_value", "double_value", "bytes_value"];
+    let own = KINDS.into_iter().find(|kind| field(message, kind).is_some());
+    let parts = ["kvlist_value", "array_value", "value"];
+    own.or_else(|| {
+        parts.iter().filter_map(|part| inner(message, part)).find_map(|one| unlogged(&one))
+    })
+    .or_else(|| list(message, "values").iter().find_map(unlogged))
+}
+
 /// The names of spans.
 pub(super) fn tracing(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
     let Some(tracing) = inner(message, "tracing") else { return };
@@ -63,7 +121,9 @@ pub(super) fn refuse(format: &str, field: &'static str, closed: bool, refusals: 
     }
     let releases = refusals.schema.releases();
     let newer = refusals.targets.iter().find_map(|(release, version)| {
-        let name = names(format).into_iter().find(|name| !releases.knows_name(release, name))?;
+        let commands = commands(format);
+        let mut names = commands.iter().map(|command| command.name);
+        let name = names.find(|name| !releases.knows_name(release, name))?;
         Some((version.to_owned(), name.to_owned()))
     });
     if let Some((version, name)) = newer {
@@ -71,17 +131,26 @@ pub(super) fn refuse(format: &str, field: &'static str, closed: bool, refusals: 
         let text = format!("Envoy {version} does not know the command {name} of formats");
         refusals.refuse(field, "newer-than-envoy", text, &hint.unwrap_or_default());
     }
+    let lately = commands(format).into_iter().find(|command| match command.name {
+        "DYNAMIC_METADATA" => command.length,
+        "METADATA" => command.argument.is_some_and(|of| of.starts_with("LISTENER_FILTER_CHAIN")),
+        _ => false,
+    });
+    if let Some((command, older)) = lately.zip(refusals.older_than("1.37.0")) {
+        let text = format!("Envoy {older} does not take {} so", command.name);
+        refusals.refuse(field, "newer-than-envoy", text, "Envoy 1.37.0 does");
+    }
 }
 
-/// The names of the commands in a format.
-fn names(format: &str) -> Vec<&str> {
+/// The commands in a format.
+fn commands(format: &str) -> Vec<Command<'_>> {
     let mut found = Vec::new();
     let mut rest = format;
     while let Some(at) = rest.find('%') {
         rest = &rest[at + 1..];
         if let Some(command) = command(rest) {
-            found.push(command.name);
             rest = command.behind;
+            found.push(command);
         } else {
             rest = rest.strip_prefix('%').unwrap_or(rest);
         }
@@ -89,9 +158,21 @@ fn names(format: &str) -> Vec<&str> {
     found
 }
 
-/// Every text of a `google.protobuf.Struct`.
+/// The fields below which texts stand, of a `Struct` and of OpenTelemetry's values.
+const TEXTS: [&str; 8] = [
+    "fields",
+    "struct_value",
+    "list_value",
+    "values",
+    "string_value",
+    "kvlist_value",
+    "array_value",
+    "value",
+];
+
+/// Every text of a `google.protobuf.Struct`, or of a value for OpenTelemetry.
 fn texts_of(message: &DynamicMessage, visit: &mut dyn FnMut(&str)) {
-    for name in ["fields", "struct_value", "list_value", "values", "string_value"] {
+    for name in TEXTS {
         match field(message, name).as_deref() {
             Some(Value::String(text)) => visit(text),
             Some(Value::Message(inner)) => texts_of(inner, visit),
@@ -170,6 +251,9 @@ fn known(command: &Command<'_>) -> Result<(), String> {
         (None, _) => Err(format!("Envoy has no command {name}")),
         (Some("bare"), Some(_)) => Err(format!("{name} takes no argument")),
         (Some("bare"), None) if command.length => Err(format!("{name} takes no length")),
+        (Some(_), _) if command.length && NO_LENGTH.contains(&name) => {
+            Err(format!("{name} takes no length"))
+        }
         (Some("with"), None | Some("")) => Err(format!("{name} needs an argument")),
         (_, Some(argument)) => fits(name, argument),
         _ => Ok(()),
@@ -201,6 +285,8 @@ fn fits(name: &str, argument: &str) -> Result<(), String> {
             let form = parts.get(1).is_none_or(|one| ["PLAIN", "TYPED", "FIELD"].contains(one));
             !parts[0].is_empty() && form
         }
+        "METADATA" => HOLDERS.contains(&parts[0]),
+        "COALESCE" => return operators(argument),
         "COMMON_DURATION" => parts.len() == 3 && ["ms", "us", "ns"].contains(&parts[2]),
         "START_TIME" | "START_TIME_LOCAL" | "EMIT_TIME" | "EMIT_TIME_LOCAL" => {
             !argument.contains('\n')
@@ -211,6 +297,19 @@ fn fits(name: &str, argument: &str) -> Result<(), String> {
         true => Ok(()),
         false => Err(format!("{name} does not take `{argument}`")),
     }
+}
+
+/// What a COALESCE tries in turn: commands by their name, or with a parameter.
+fn operators(argument: &str) -> Result<(), String> {
+    use serde_json::Value;
+    let json = serde_json::from_str::<Value>(argument).ok();
+    let operators = json.as_ref().and_then(|json| json.get("operators")?.as_array());
+    let operators = operators.ok_or("COALESCE needs JSON with a list `operators`")?;
+    operators.iter().try_for_each(|operator| {
+        let part = |name: &str| operator.get(name).and_then(Value::as_str);
+        let name = operator.as_str().or_else(|| part("command")).unwrap_or_default();
+        known(&Command { name, argument: part("param"), length: false, behind: "" })
+    })
 }
 
 /// A header's name, which may begin with a colon.
@@ -244,6 +343,15 @@ mod tests {
             ("%PROTOCOL:5%", Err("PROTOCOL takes no length")),
             ("%PATH(WQ:NP)%", Err("PATH does not take `WQ:NP`")),
             ("%PATH(NQ:ORIG)%", Ok(())),
+            ("%METADATA(VIRTUAL_HOST:a:b):5%", Ok(())),
+            ("%METADATA(NOPE:a:b)%", Err("METADATA does not take `NOPE:a:b`")),
+            ("%START_TIME(%s):5%", Err("START_TIME takes no length")),
+            (
+                "%COALESCE({\"operators\":[\"PROTOCOL\",{\"command\":\"REQ\",\"param\":\"a\"}]})%",
+                Ok(()),
+            ),
+            ("%COALESCE({\"operators\":[\"REQ(a)\"]})%", Err("Envoy has no command REQ(a)")),
+            ("%COALESCE({})%", Err("COALESCE needs JSON with a list `operators`")),
             ("%FILTER_STATE(a:NOPE)%", Err("FILTER_STATE does not take `a:NOPE`")),
         ] {
             assert_eq!(read(format, true), expected.map_err(str::to_owned), "{format}");

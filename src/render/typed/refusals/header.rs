@@ -35,7 +35,9 @@ const PACKAGES: [&str; 8] = [
 /// Checks what a message adds and removes.
 pub(super) fn check(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
     let descriptor = message.descriptor();
-    if !PACKAGES.contains(&descriptor.package_name()) {
+    // What is told of requests to a collector is sent as it stands.
+    let to_service = descriptor.full_name() == "envoy.config.core.v3.HttpService";
+    if to_service || !PACKAGES.contains(&descriptor.package_name()) {
         return;
     }
     for name in ADDED {

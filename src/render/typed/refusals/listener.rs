@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use prost_reflect::{DynamicMessage, ReflectMessage};
 
-use super::{Refusals, extension, filter};
+use super::{Refusals, endpoint, extension, filter};
 use crate::schema::fields::{field, inner, list, number, text, texts, unpacked, variant};
 
 pub(super) fn check(listener: &DynamicMessage, refusals: &mut Refusals<'_>) {
@@ -50,6 +50,10 @@ pub(super) fn check(listener: &DynamicMessage, refusals: &mut Refusals<'_>) {
 fn places(listener: &DynamicMessage, udp: bool, refusals: &mut Refusals<'_>) {
     let first = inner(listener, "address");
     let more = list(listener, "additional_addresses");
+    if more.iter().any(|one| field(one, "address").is_none()) {
+        let text = "an item of `additional_addresses` has no `address`";
+        refusals.refuse("additional_addresses", "no-address", text, "give one, or remove it");
+    }
     let more: Vec<_> = more.iter().filter_map(|one| inner(one, "address")).collect();
     for address in first.iter().chain(&more) {
         if field(address, "envoy_internal_address").is_some() {
@@ -58,8 +62,9 @@ fn places(listener: &DynamicMessage, udp: bool, refusals: &mut Refusals<'_>) {
             refusals.refuse("address", "bad-address", text, hint);
         }
         let Some(socket) = inner(address, "socket_address") else { continue };
+        endpoint::compatible(&socket, refusals);
         let host = text(&socket, "address");
-        if text(&socket, "resolver_name").is_empty() && host.parse::<IpAddr>().is_err() {
+        if text(&socket, "resolver_name").is_empty() && !endpoint::is_address(&host) {
             let text = format!("`{host}` is no IP address, and listeners don't resolve names");
             refusals.refuse("address", "bad-address", text, "give an IP address, as 0.0.0.0");
         }

@@ -28,7 +28,7 @@ const EITHER: [(&str, &str, &str); 17] = [
 ];
 
 /// Message, and fields of which at least one must be set.
-const ONE_OF: [(&str, &[&str]); 9] = [
+const ONE_OF: [(&str, &[&str]); 10] = [
     (H2M_RULE, &["on_header_present", "on_header_missing"]),
     ("envoy.extensions.filters.http.json_to_metadata.v3.JsonToMetadata.Rule", &JSON_ACTIONS),
     ("envoy.extensions.filters.http.ip_tagging.v3.IPTagging", &["ip_tags", "ip_tags_datasource"]),
@@ -37,6 +37,7 @@ const ONE_OF: [(&str, &[&str]); 9] = [
     (MIN_RTT, &["interval", "fixed_value"]),
     ("envoy.config.route.v3.VirtualCluster", &["headers"]),
     ("envoy.config.route.v3.FilterConfig", &["config", "disabled"]),
+    ("envoy.extensions.filters.network.redis_proxy.v3.RedisProxy", &["prefix_routes"]),
     ("envoy.extensions.filters.network.redis_proxy.v3.RedisProxy.PrefixRoutes", &REDIS_ROUTES),
 ];
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use prost_reflect::{DynamicMessage, ReflectMessage};
 
-use super::{Refusals, extension, format, nanos};
-use crate::schema::fields::{field, inner, list, number, text, texts, unpacked};
+use super::{Refusals, extension, format, nanos, tree};
+use crate::schema::fields::{field, inner, list, number, text, texts, unpacked, variant};
 
 /// Checks a message of the route package.
 pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusals<'_>) {
@@ -24,9 +24,11 @@ pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusal
         "WeightedCluster" => weights(message, refusals),
         "RouteConfiguration" => {
             specifiers(message, refusals);
+            discovered(message, refusals);
             bodies(message, refusals);
         }
         "InternalRedirectPolicy" => redirects(message, refusals),
+        "VirtualHost" => tree::check(message, refusals),
         "RouteMatch" => template(message, None, refusals),
         "Route" => {
             if let Some(action) = inner(message, "route") {
@@ -50,7 +52,9 @@ pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusal
                 refusals.refuse("max_interval", "validation", text, "raise it");
             }
         }
-        "RateLimit.Action" if field(message, "dynamic_metadata").is_some() => {
+        "RateLimit.Action"
+            if field(message, "dynamic_metadata").is_some() && refusals.newer_than("1.39.0") =>
+        {
             let text = "`dynamic_metadata` is no longer allowed";
             refusals.refuse("dynamic_metadata", "validation", text, "use `metadata`");
         }
@@ -78,6 +82,20 @@ fn specifiers(config: &DynamicMessage, refusals: &mut Refusals<'_>) {
         let text = format!("a route names the plugin `{missing}`, which is not defined");
         let hint = "define it in `cluster_specifier_plugins`";
         refusals.refuse("virtual_hosts", "missing-plugin", text, hint);
+    }
+}
+
+/// Hosts on demand came by one protocol alone at first.
+fn discovered(config: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    let Some(vhds) = inner(config, "vhds") else { return };
+    let api = inner(&vhds, "config_source")
+        .and_then(|source| inner(&source, "api_config_source"))
+        .and_then(|api| variant(&api, "api_type"));
+    if api.as_deref() != Some("DELTA_GRPC")
+        && let Some(older) = refusals.older_than("1.37.0")
+    {
+        let text = format!("Envoy {older} asks for `vhds` by `api_type: DELTA_GRPC` alone");
+        refusals.refuse("vhds", "newer-than-envoy", text, "give an api_config_source");
     }
 }
 
@@ -139,6 +157,11 @@ fn template(
         let text = format!("`{rewrite}` needs a `path_match_policy` that has its variables");
         refusals.refuse("route", "bad-template", text, "name them in `path_template`");
     }
+}
+
+/// Whether `template` is one of a path.
+pub(super) fn is_template(template: &str) -> bool {
+    variables(template).is_some()
 }
 
 /// The names in braces; `None` where a brace is not closed.

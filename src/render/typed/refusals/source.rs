@@ -2,8 +2,8 @@
 
 use prost_reflect::DynamicMessage;
 
-use super::Refusals;
-use crate::schema::fields::{field, inner, list, text, texts, variant};
+use super::{Refusals, route};
+use crate::schema::fields::{field, inner, list, text, texts, unpacked, variant};
 
 /// The type of an API that was never meant to be left out.
 const NO_TYPE: &str = "DEPRECATED_AND_UNAVAILABLE_DO_NOT_USE";
@@ -26,6 +26,13 @@ pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusal
                 let text = "`http_service` can't stand beside `grpc_service`";
                 refusals.refuse("http_service", "oneof", text, "keep one of them");
             }
+            let any = ["grpc_service", "http_service", "exporter"];
+            if any.iter().all(|name| field(message, name).is_none())
+                && refusals.newer_than("1.40.0")
+            {
+                let text = "a tracer needs `grpc_service` or `http_service`";
+                refusals.refuse("grpc_service", "oneof", text, "Envoys from 1.40 ask for it");
+            }
         }
         "envoy.type.matcher.v3.StringMatcher"
             if field(message, "ignore_case").is_some()
@@ -34,13 +41,15 @@ pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusal
             let text = "`ignore_case` has no effect on an expression";
             refusals.refuse("ignore_case", "validation", text, "write (?i) into the expression");
         }
-        "envoy.config.rbac.v3.Permission" => ports(message, refusals),
-        "opentelemetry.proto.common.v1.AnyValue" => {
-            let kinds = ["bool_value", "int_value", "double_value", "bytes_value"];
-            if let Some(kind) = kinds.into_iter().find(|kind| field(message, kind).is_some()) {
-                let text =
-                    format!("`{kind}` can't be logged: Envoy takes texts, lists and lists of keys");
-                refusals.refuse(kind, "validation", text, "write it as `string_value`");
+        "envoy.config.rbac.v3.Permission" => {
+            ports(message, refusals);
+            let schema = refusals.schema;
+            let template = inner(message, "uri_template")
+                .and_then(|one| unpacked(schema, &one, "typed_config"))
+                .map(|config| text(&config, "path_template"));
+            if let Some(path) = template.filter(|path| !route::is_template(path)) {
+                let text = format!("`{path}` is no template of a path");
+                refusals.refuse("uri_template", "bad-template", text, "write /a/{name}/*");
             }
         }
         "envoy.extensions.filters.http.jwt_authn.v3.RemoteJwks" => {

@@ -80,6 +80,7 @@ pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusal
             let long = names.iter().flat_map(|names| names.split(',')).any(|name| name.len() > 255);
             if let Some(context) = inner(message, "validation_context") {
                 trust(&context, refusals);
+                validator(&context, refusals);
             }
             if long {
                 let text = "a name in `alpn_protocols` is longer than 255 bytes";
@@ -134,6 +135,16 @@ fn trust(context: &DynamicMessage, refusals: &mut Refusals<'_>) {
     }
 }
 
+/// Who checks certificates instead of Envoy is found by name.
+fn validator(context: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    let custom = inner(context, "custom_validator_config").map(|custom| text(&custom, "name"));
+    if let Some(name) = custom.filter(|name| !name.starts_with("envoy.tls.cert_validator.")) {
+        let text = format!("Envoy has no certificate validator `{name}`");
+        let hint = "name it envoy.tls.cert_validator.spiffe, or another that Envoy has";
+        refusals.refuse("validation_context", "wrong-extension", text, hint);
+    }
+}
+
 /// Certificates that are written in place.
 fn bundle(message: &DynamicMessage, name: &'static str, refusals: &mut Refusals<'_>) {
     let Some(source) = inner(message, name) else { return };
@@ -145,12 +156,13 @@ fn bundle(message: &DynamicMessage, name: &'static str, refusals: &mut Refusals<
 
 /// Names that BoringSSL does not know: those of TLS 1.3 are not chosen by name.
 fn algorithms(params: &DynamicMessage, refusals: &mut Refusals<'_>) {
-    const CURVES: [&str; 12] = [
+    const CURVES: [&str; 13] = [
         "P-224",
         "P-256",
         "P-384",
         "P-521",
         "X25519",
+        "x25519",
         "prime256v1",
         "secp224r1",
         "secp384r1",
@@ -185,7 +197,7 @@ fn algorithms(params: &DynamicMessage, refusals: &mut Refusals<'_>) {
             "signature_algorithms",
             named("signature_algorithms")
                 .into_iter()
-                .find(|name| !SCHEMES.contains(&&**name) && name != "ed25519"),
+                .find(|name| !SCHEMES.contains(&&**name) && name != "ed25519" && !is_scheme(name)),
         ),
     ];
     for (field, name) in wrong {
@@ -196,14 +208,23 @@ fn algorithms(params: &DynamicMessage, refusals: &mut Refusals<'_>) {
     }
 }
 
+/// Whether a signature is named by its key and its hash.
+fn is_scheme(name: &str) -> bool {
+    name.split_once('+').is_some_and(|(key, hash)| {
+        ["RSA", "RSA-PSS", "PSS", "ECDSA"].contains(&key)
+            && ["SHA1", "SHA256", "SHA384", "SHA512"].contains(&hash)
+    })
+}
+
 /// Whether a suite, or a group of suites, may have that name: by its parts, as
 /// groups combine them.
 fn is_cipher(name: &str) -> bool {
     const GROUPS: [&str; 8] =
         ["ALL", "DEFAULT", "HIGH", "FIPS", "SSLv3", "TLSv1", "TLSv1.2", "@STRENGTH"];
-    const PARTS: [&str; 20] = [
+    const PARTS: [&str; 22] = [
         "ECDHE", "ECDSA", "RSA", "PSK", "AES128", "AES256", "AES", "GCM", "CBC", "SHA", "SHA1",
         "SHA256", "SHA384", "CHACHA20", "POLY1305", "AESGCM", "3DES", "DES", "CBC3", "DHE",
+        "EECDH", "ECDH",
     ];
     let name = name.trim_start_matches(['!', '+', '-']);
     if let Some(standard) = name.strip_prefix("TLS_") {
@@ -212,7 +233,7 @@ fn is_cipher(name: &str) -> bool {
     GROUPS.contains(&name)
         || name.split(['-', '+']).all(|part| {
             PARTS.contains(&part)
-                || ["kRSA", "kECDHE", "kPSK", "aRSA", "aECDSA", "aPSK"].contains(&part)
+                || ["kRSA", "kECDHE", "kEECDH", "kPSK", "aRSA", "aECDSA", "aPSK"].contains(&part)
         })
 }
 
@@ -227,7 +248,7 @@ pub(super) fn secret(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
 }
 
 /// What a data source holds itself; `None` where it only says where.
-fn inline(source: &DynamicMessage) -> Option<Vec<u8>> {
+pub(super) fn inline(source: &DynamicMessage) -> Option<Vec<u8>> {
     let text = field(source, "inline_string");
     let bytes = field(source, "inline_bytes");
     match (text.as_deref(), bytes.as_deref()) {

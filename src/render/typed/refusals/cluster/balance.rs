@@ -86,9 +86,7 @@ fn subsets(cluster: &DynamicMessage, provided: bool, refusals: &mut Refusals<'_>
 /// Checks a policy's own message.
 pub(in super::super) fn policy(name: &str, message: &DynamicMessage, refusals: &mut Refusals<'_>) {
     match name.strip_prefix(POLICIES).unwrap_or(name) {
-        "maglev.v3.Maglev" | "envoy.config.cluster.v3.Cluster.MaglevLbConfig" => {
-            maglev(message, refusals);
-        }
+        "maglev.v3.Maglev" => maglev(message, "table_size", refusals),
         "ring_hash.v3.RingHash" => {
             let size = |name: &str| {
                 inner(message, name).and_then(|size| size.get_field_by_name("value")?.as_u64())
@@ -107,14 +105,15 @@ pub(in super::super) fn policy(name: &str, message: &DynamicMessage, refusals: &
     }
 }
 
-fn maglev(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
+/// A table has a prime number of places; refused in the field `place`.
+pub(super) fn maglev(message: &DynamicMessage, place: &'static str, refusals: &mut Refusals<'_>) {
     let size = inner(message, "table_size");
     let Some(size) = size.and_then(|size| size.get_field_by_name("value")?.as_u64()) else {
         return;
     };
     if size <= MAGLEV_MAX && !is_prime(size) {
         let text = format!("`table_size` must be a prime number, is {size}");
-        refusals.refuse("table_size", "validation", text, "the default is 65537");
+        refusals.refuse(place, "validation", text, "the default is 65537");
     }
 }
 
