@@ -201,7 +201,7 @@ impl Envoy {
             let body = held.body();
             ROUTES.iter().find(|route| body.windows(2).any(|two| two == route.as_bytes()))
         };
-        LISTENERS.iter().filter_map(|name| of(name)).map(|name| (*name).to_owned()).collect()
+        LISTENERS.iter().filter_map(of).map(|name| (*name).to_owned()).collect()
     }
 
     fn drained(&mut self) {

@@ -164,7 +164,7 @@ fn asked(random: &mut Random, kind: Kind) -> Vec<&'static str> {
 
 fn ask(random: &mut Random, kind: Kind) -> &'static str {
     let all = [names(kind), more(kind)].concat();
-    random.pick(&all)
+    random.pick::<&str>(&all)
 }
 
 fn change(random: &mut Random, kinds: &[Kind], world: &mut World) {
