@@ -141,6 +141,12 @@ impl Channel {
                 change
             }
         };
+        if change.everything {
+            // What comes to a client that asks for everything by now, it keeps,
+            // even if it was asked for by name and left again meanwhile.
+            let under_way = self.flight.iter().flat_map(Flight::names);
+            under_way.for_each(|name| self.holding.owe(name));
+        }
         // A wildcard is answered even if there is nothing: the client waits.
         self.due |= change.everything;
         let begins = change.everything && self.is_legacy_hosts();

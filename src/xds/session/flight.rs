@@ -84,7 +84,12 @@ impl Flight {
         self.parts.is_empty()
     }
 
-    /// Whether `name` is in it.
+    /// The names of the resources in it that were not answered.
+    pub(super) fn names(&self) -> impl Iterator<Item = &ResourceName> {
+        self.parts.iter().flat_map(|part| part.resources.iter()).map(|one| &one.name)
+    }
+
+    /// Whether a resource of that name is under way.
     pub(super) fn carries(&self, name: &ResourceName) -> bool {
         self.parts.iter().flat_map(|part| &part.resources).any(|one| one.name == *name)
     }

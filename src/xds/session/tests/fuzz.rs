@@ -6,9 +6,13 @@
 //! returns. What is not tried is said in `steps` and `order`. States of the world
 //! are not tried at random here, only in `order`: an empty one that is refused
 //! comes again (an empty Endpoints response, `CONVOY_SEED=10838683486708618396`).
+//! Known to fail, and not understood yet: in the order over SotW
+//! `CONVOY_SEED=281` (a route named again while an older publication is still
+//! being answered).
 //! A failing conversation is made as short as it gets and printed with its
 //! seed; `CONVOY_SEED` runs that one first. `CONVOY_ROUNDS` says how many
-//! conversations there are, `CONVOY_LONG` makes them many.
+//! conversations there are, `CONVOY_LONG` makes them many, and other ones with
+//! every run.
 
 mod client;
 mod order;
@@ -64,8 +68,10 @@ fn rounds<T: Clone + std::fmt::Debug>(
     make: impl Fn(&mut Random) -> Vec<T>,
     play: impl Fn(&[T]) -> Result<(), String>,
 ) {
-    let first = env("CONVOY_SEED").unwrap_or_else(|| RandomState::new().hash_one(what));
     let long = std::env::var_os("CONVOY_LONG").is_some();
+    // The short form says the same every time; the long one looks for news.
+    let any = if long { RandomState::new().hash_one(what) } else { 10_000 };
+    let first = env("CONVOY_SEED").unwrap_or(any);
     let count = env("CONVOY_ROUNDS").unwrap_or(ROUNDS[usize::from(long)]);
     eprintln!("{what}: CONVOY_SEED={first}, {count} rounds");
     for round in 0..count {
@@ -120,6 +126,23 @@ fn delta_conversations_hold() {
 fn regression(protocol: Protocol, steps: &[Step]) {
     let talk: Vec<_> = steps.iter().cloned().map(Talk::Step).collect();
     play(protocol, &talk).unwrap();
+}
+
+/// Found with seed 2896774071979306121: a name was left while it was under way,
+/// and everything asked for before it was answered; that it is gone was never said.
+#[test]
+fn what_is_under_way_when_everything_is_asked_for_is_said_to_be_gone() {
+    let route = |name| Item { version: 1, ..Item::new(Kind::Routes, name) };
+    regression(
+        Protocol::Delta,
+        &[
+            Step::Subscribe(Kind::Routes, vec!["r0"]),
+            Step::Publish(vec![route("r0"), route("r1")]),
+            Step::Unsubscribe(Kind::Routes, vec!["r0"]),
+            Step::Subscribe(Kind::Routes, vec!["*"]),
+            Step::Publish(vec![route("r1")]),
+        ],
+    );
 }
 
 /// Found with seed 16311577881982249029: the word that a host does not exist
