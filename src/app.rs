@@ -182,7 +182,7 @@ impl App {
             Arc::new(move |repo| nudged.nudge(repo)),
             &tasks,
         );
-        let guard = nodes::guard(config, secrets.tls.clone(), &govern, &tasks);
+        let guard = nodes::guard(config, secrets.tls.clone(), &govern);
         let ready = Arc::new(AtomicBool::new(false));
         let parts = Routes {
             govern,

@@ -20,6 +20,7 @@
 mod documents;
 mod draft;
 mod error;
+mod followers;
 mod names;
 mod people;
 mod projects;
@@ -130,6 +131,12 @@ impl Govern {
     /// Follows the registry.
     pub fn watch(&self) -> tokio::sync::watch::Receiver<Arc<Registry>> {
         self.inner.watch()
+    }
+
+    /// Tells `tell` of the registry now, and of each change before the write
+    /// that made it is acknowledged; it must not take long.
+    pub fn follow(&self, tell: impl Fn(&Registry) + Send + 'static) {
+        self.inner.followers.add(|| self.inner.registry(), Box::new(tell));
     }
 
     /// Who a token's secret belongs to, if it is valid now. Takes the same

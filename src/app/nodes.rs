@@ -8,28 +8,24 @@ use tokio::sync::watch;
 use crate::access::{NamePattern, NodeScope};
 use crate::config::{Config, Role};
 use crate::govern::{Govern, Registry, TokenDocument};
-use crate::tasks::Tasks;
 use crate::xds::{Credential, Credentials, Guard, Tls};
 
-/// Who may open streams; follows the documents for as long as the program runs.
-pub(super) fn guard(config: &Config, tls: Option<Tls>, govern: &Govern, tasks: &Tasks) -> Guard {
+/// Who may open streams. Follows the documents: a token that was issued is
+/// good, and one that was revoked is not, by the time that this is acknowledged.
+pub(super) fn guard(config: &Config, tls: Option<Tls>, govern: &Govern) -> Guard {
     let base = configured(config);
-    let mut changes = govern.watch();
-    let now = with_issued(&base, &changes.borrow_and_update());
-    let known = watch::Sender::new(Arc::new(now));
+    let known = watch::Sender::new(Arc::new(Credentials::default()));
     let guard = Guard::new(known.subscribe());
-    tasks.spawn("node credentials", async move {
-        while changes.changed().await.is_ok() {
-            let next = with_issued(&base, &changes.borrow_and_update());
-            // Most changes of documents are about something else.
-            known.send_if_modified(|known| {
-                let news = **known != next;
-                if news {
-                    *known = Arc::new(next);
-                }
-                news
-            });
-        }
+    govern.follow(move |registry| {
+        let next = with_issued(&base, registry);
+        // Most changes of documents are about something else.
+        known.send_if_modified(|known| {
+            let news = **known != next;
+            if news {
+                *known = Arc::new(next);
+            }
+            news
+        });
     });
     match tls {
         Some(tls) => guard.over(tls),

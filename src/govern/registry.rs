@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
 
+use super::followers::Followers;
 use super::{
     CredentialDocument, GovernError, GovernSettings, MirrorDocument, PersonDocument,
     ProjectDocument, RepositoryDocument, TeamDocument, TokenDocument,
@@ -187,6 +188,7 @@ pub(super) struct Inner {
     /// the others.
     pub(super) turn: Semaphore,
     current: watch::Sender<Arc<Registry>>,
+    pub(super) followers: Followers,
 }
 
 impl Inner {
@@ -211,6 +213,7 @@ impl Inner {
             room,
             turn: Semaphore::new(1),
             current: watch::Sender::new(Arc::new(registry)),
+            followers: Followers::default(),
         })
     }
 
@@ -235,6 +238,7 @@ impl Inner {
             next.settle(&self.settings);
             *current = Arc::new(next);
         });
+        self.followers.tell(|| self.registry());
         taken
     }
 }

@@ -1,5 +1,7 @@
 //! Governing over a real store.
 
+use std::sync::Mutex;
+
 use super::*;
 use crate::access::{Reach, RepositoryPolicy};
 use crate::model::{Actor, FilePath, Via};
@@ -214,6 +216,22 @@ async fn a_write_is_finished_when_its_caller_goes_away() {
     let audit = store.audit().entries(&AuditQuery { limit: 100, ..AuditQuery::default() });
     let last = audit.unwrap().pop().unwrap();
     assert_eq!((last.origin.name.as_str(), last.repo), ("ann", RepoName::state()));
+}
+
+#[tokio::test]
+async fn who_follows_knows_of_a_write_before_it_is_acknowledged() {
+    let Home { govern, dir: _dir, .. } = home().await;
+    let (by, told) = (ann(), Arc::new(Mutex::new(Vec::new())));
+    let seen = told.clone();
+    govern.follow(move |registry| {
+        let good = registry.tokens.values().filter(|token| token.revoked.is_none());
+        seen.lock().unwrap().push(good.count());
+    });
+    assert_eq!(*told.lock().unwrap(), [0], "of what there is, at once");
+    govern.issue_token(&by, service("ci")).await.unwrap();
+    assert_eq!(told.lock().unwrap().last(), Some(&1));
+    govern.set_token_active(&by, "ci", false).await.unwrap();
+    assert_eq!(told.lock().unwrap().last(), Some(&0));
 }
 
 #[tokio::test]
