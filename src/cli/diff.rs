@@ -15,6 +15,9 @@ use crate::reconcile::Assessment;
 use crate::schema::Schema;
 use crate::snapshot::{self, Snapshot};
 
+/// How many fields of one resource are told.
+const FIELDS_SHOWN_MAX: usize = 20;
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// What is there: a stage, a bundle (also r<N>, a commit, latest), or a folder
@@ -130,6 +133,8 @@ fn folders(
         for one in snapshot::diff(&schema, old.as_deref(), new.as_deref()) {
             let mut value = serde_json::to_value(&one).unwrap_or_default();
             value["group"] = json!(group.as_str());
+            value["sentences"] = json!(one.sentences(FIELDS_SHOWN_MAX));
+            value["impact"] = json!(one.impact.to_string());
             resources.push(value);
         }
     }
@@ -146,11 +151,15 @@ fn made(assessment: &Assessment, stage: &Stage, group: &NodeGroup) -> Option<Arc
 fn lines(one: &Value) -> String {
     let text = |key: &str| one[key].as_str().unwrap_or("").to_owned();
     let kind = text("type_url").rsplit('.').next().unwrap_or("").to_owned();
+    let sentences = one["sentences"].as_array().into_iter().flatten();
+    let sentences = sentences.filter_map(Value::as_str).map(|line| format!("  {line}\n"));
     format!(
-        "{} {kind} {} (group {})\n{}",
+        "{} {kind} {} (group {}): {}\n{}{}",
         text("change"),
         text("name"),
         text("group"),
+        text("impact"),
+        sentences.collect::<String>(),
         text("text")
     )
 }

@@ -17,6 +17,8 @@ use crate::snapshot::{self, ResourceChange, ResourceDiff, Snapshot};
 
 /// More differing resources than these are counted, not shown.
 const CHANGES_SHOWN_MAX: usize = 500;
+/// How many fields of one resource are told.
+const FIELDS_SHOWN_MAX: usize = 20;
 /// A longer diff of one resource is cut.
 const TEXT_BYTES_MAX: usize = 64 << 10;
 
@@ -45,6 +47,8 @@ pub(crate) struct Side {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct GroupChanges {
     pub(crate) group: NodeGroup,
+    /// How many nodes that are connected now are served this.
+    pub(crate) nodes: usize,
     pub(crate) changes: Vec<Change>,
 }
 
@@ -55,6 +59,12 @@ pub(crate) struct Change {
     pub(crate) kind: String,
     pub(crate) name: String,
     pub(crate) change: ResourceChange,
+    /// What changes, a line for each field: `cluster a: connect_timeout: 1s → 3s`.
+    pub(crate) sentences: Vec<String>,
+    /// What an Envoy that takes it does.
+    pub(crate) impact: String,
+    /// Whether connections are lost or requests may fail.
+    pub(crate) disturbs: bool,
     pub(crate) text: String,
     /// Where it is written on the newer side, or on the older if it goes.
     pub(crate) place: Option<Place>,
@@ -124,11 +134,22 @@ pub(crate) async fn compare(site: &Site, from: Side, to: Side) -> Result<Compari
         return Err(Fault::busy("convoy is stopping"));
     };
     let schema = site.web.renderer.schema().clone();
+    let key =
+        |bundle: &Arc<Bundle>| bundle.snapshots.values().next().map(|one| one.key.repo.clone());
+    let repo = [&newer, &older].into_iter().flatten().find_map(key);
+    let nodes = repo.map(|repo| connected(site, &repo, &to.stage)).unwrap_or_default();
     let work = move || {
         let _permit = permit;
-        differences(&schema, (from, older.as_deref()), (to, newer.as_deref()))
+        differences(&schema, (from, older.as_deref()), (to, newer.as_deref()), &nodes)
     };
     tokio::task::spawn_blocking(work).await.map_err(|error| Fault::internal(&error))
+}
+
+/// How many nodes of a stage are connected, by group.
+fn connected(site: &Site, repo: &RepoName, stage: &Stage) -> BTreeMap<NodeGroup, usize> {
+    let tally = site.web.hub.tally().into_iter();
+    let of_stage = tally.filter(|(key, _)| key.repo == *repo && key.stage == *stage);
+    of_stage.map(|(key, tally)| (key.group, tally.nodes)).collect()
 }
 
 async fn content(site: &Site, side: &Side) -> Result<Option<Arc<Bundle>>, Fault> {
@@ -142,6 +163,7 @@ fn differences(
     schema: &Schema,
     (from, older): (Side, Option<&Bundle>),
     (to, newer): (Side, Option<&Bundle>),
+    nodes: &BTreeMap<NodeGroup, usize>,
 ) -> Comparison {
     let (old, new) = (by_group(older, &from.stage), by_group(newer, &to.stage));
     let names: BTreeSet<_> = old.keys().chain(new.keys()).copied().collect();
@@ -162,7 +184,8 @@ fn differences(
             changes.push(change(schema, diff, old, new, place));
         }
         if !changes.is_empty() {
-            comparison.groups.push(GroupChanges { group: group.clone(), changes });
+            let nodes = nodes.get(group).copied().unwrap_or(0);
+            comparison.groups.push(GroupChanges { group: group.clone(), nodes, changes });
         }
     }
     comparison
@@ -209,9 +232,25 @@ fn change(
         type_url: diff.type_url.to_string(),
         name: diff.name.to_string(),
         change: diff.change,
+        sentences: diff.sentences(FIELDS_SHOWN_MAX).into_iter().map(hidden).collect(),
+        impact: diff.impact.to_string(),
+        disturbs: diff.impact.disturbs(),
         text: cut(text),
         place,
     }
+}
+
+/// Without the hashes of secrets: short ones could be guessed by them.
+fn hidden(sentence: String) -> String {
+    let mut rest = sentence.as_str();
+    let mut shown = String::new();
+    while let Some((before, after)) = rest.split_once("[redacted sha256:") {
+        shown.push_str(before);
+        shown.push_str("[hidden]");
+        rest = after.split_once(']').map_or("", |(_, after)| after);
+    }
+    shown.push_str(rest);
+    shown
 }
 
 /// The diff as it was made, or, where a side hides something, of the masked
@@ -286,6 +325,13 @@ mod tests {
     fn an_unknown_side_is_named() {
         let fault = check("beta", "nowhere", None).expect_err("a fault");
         assert!(fault.message.contains("`nowhere`") && fault.status.as_u16() == 404);
+    }
+
+    #[test]
+    fn hashes_of_secrets_do_not_reach_the_sentences() {
+        let told = "secret a: key: [redacted sha256:0a1b2c3d] → [redacted sha256:ffffffff]";
+        assert_eq!(hidden(told.into()), "secret a: key: [hidden] → [hidden]");
+        assert_eq!(hidden("secret a is new".into()), "secret a is new");
     }
 
     #[test]

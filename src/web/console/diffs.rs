@@ -47,6 +47,7 @@ struct Shown {
 #[derive(Serialize)]
 struct ShownGroup {
     group: String,
+    nodes: usize,
     changes: Vec<ShownChange>,
 }
 
@@ -101,6 +102,7 @@ impl Shown {
         let shown = |change: compare::Change| ShownChange { lines: lines(&change.text), change };
         let groups_shown = groups.into_iter().map(|group| ShownGroup {
             group: group.group.to_string(),
+            nodes: group.nodes,
             changes: group.changes.into_iter().map(shown).collect(),
         });
         Self { groups_shown: groups_shown.collect(), comparison }
@@ -141,6 +143,9 @@ mod tests {
             kind: "Cluster".into(),
             name: "pay<ments".into(),
             change: ResourceChange::Changed,
+            sentences: vec!["cluster pay<ments: timeout: 1s → 3s".into()],
+            impact: "makes the cluster anew".into(),
+            disturbs: true,
             text: "-timeout: 1s\n+timeout: 3s\n".into(),
             place: None,
         };
@@ -154,6 +159,7 @@ mod tests {
             cut: false,
             groups: vec![compare::GroupChanges {
                 group: NodeGroup::default(),
+                nodes: 3,
                 changes: vec![change],
             }],
         });
@@ -169,6 +175,8 @@ mod tests {
                 comparison: Some(comparison),
             },
         );
-        assert!(html.contains("pay&lt;ments") && html.contains("+timeout: 3s"), "{html}");
+        for part in ["pay&lt;ments: timeout: 1s → 3s", "+timeout: 3s", "3 nodes", "anew"] {
+            assert!(html.contains(part), "{part} is not in\n{html}");
+        }
     }
 }
