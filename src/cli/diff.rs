@@ -20,7 +20,7 @@ const FIELDS_SHOWN_MAX: usize = 20;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// What is there: a stage, a bundle (also r<N>, a commit, latest), or a folder
+    /// What is there: a stage, served:STAGE, a bundle (also r<N>, a commit, latest), or a folder
     from: String,
     /// What would come, as above
     to: String,
@@ -44,7 +44,8 @@ pub(super) async fn run(args: &Args, output: &Output) -> Result<(), Failure> {
         false => remote(args).await?,
     };
     let resources = result["resources"].as_array().cloned().unwrap_or_default();
-    output.result(&result, || resources.iter().map(lines).collect());
+    let files = result["source"]["files"].as_array().cloned().unwrap_or_default();
+    output.result(&result, || resources.iter().map(lines).chain(files.iter().map(file)).collect());
     match resources.is_empty() {
         true => {
             output.message("nothing differs");
@@ -70,7 +71,8 @@ async fn remote(args: &Args) -> Result<Value, Failure> {
             resources.push(change);
         }
     }
-    Ok(json!({ "from": answer["from"], "to": answer["to"], "resources": resources }))
+    let (from, to, source) = (&answer["from"], &answer["to"], &answer["source"]);
+    Ok(json!({ "from": from, "to": to, "resources": resources, "source": source }))
 }
 
 /// Exit code 1 means that something differs, and nothing else.
@@ -146,6 +148,11 @@ fn made(assessment: &Assessment, stage: &Stage, group: &NodeGroup) -> Option<Arc
     let repo = RepoName::new("local/folder").ok()?;
     let key = SnapshotKey { repo, stage: stage.clone(), group: group.clone() };
     Some(Arc::new(snapshot::build(key, resources)))
+}
+
+fn file(one: &Value) -> String {
+    let text = one["text"].as_str().unwrap_or("not text, or too large to show\n");
+    format!("source {}\n{text}", one["path"].as_str().unwrap_or(""))
 }
 
 fn lines(one: &Value) -> String {

@@ -42,6 +42,14 @@ struct Shown {
     #[serde(flatten)]
     comparison: Comparison,
     groups_shown: Vec<ShownGroup>,
+    files_shown: Vec<ShownFile>,
+}
+
+#[derive(Serialize)]
+struct ShownFile {
+    path: String,
+    /// `None` where it is no text, or too large.
+    lines: Option<Vec<DiffLine>>,
 }
 
 #[derive(Serialize)]
@@ -81,7 +89,7 @@ pub(super) async fn show(
             let stage = Some(query.stage.as_str()).filter(|stage| !stage.is_empty());
             let stage = stage.map(Stage::new).transpose()?;
             let (from, to) = compare::sides(&view, &repo, from, to, stage.as_ref())?;
-            Some(Shown::of(compare::compare(&site, from, to).await?))
+            Some(Shown::of(compare::compare(&site, &repo, from, to).await?))
         }
     };
     let page = DiffPage {
@@ -105,7 +113,16 @@ impl Shown {
             nodes: group.nodes,
             changes: group.changes.into_iter().map(shown).collect(),
         });
-        Self { groups_shown: groups_shown.collect(), comparison }
+        let files = comparison.source.iter_mut().flat_map(|one| std::mem::take(&mut one.files));
+        let files_shown = files.map(|file| ShownFile {
+            path: file.path.to_string(),
+            lines: file.text.as_deref().map(lines),
+        });
+        Self {
+            groups_shown: groups_shown.collect(),
+            files_shown: files_shown.collect(),
+            comparison,
+        }
     }
 }
 
@@ -137,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_difference_is_shown_per_resource() {
-        let side = || compare::Side { stage: stage("beta"), bundle: None };
+        let side = || compare::Side { stage: stage("beta"), bundle: None, as_served: false };
         let change = compare::Change {
             type_url: "t".into(),
             kind: "Cluster".into(),
@@ -157,6 +174,7 @@ mod tests {
             changed: 1,
             removed,
             cut: false,
+            source: None,
             groups: vec![compare::GroupChanges {
                 group: NodeGroup::default(),
                 nodes: 3,
