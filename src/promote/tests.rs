@@ -5,6 +5,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+mod faults;
+mod gates;
+mod keeping;
+mod model;
+mod old;
+mod steps;
+mod walk;
 
 use super::*;
 use crate::model::{
