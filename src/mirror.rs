@@ -28,6 +28,7 @@ mod key;
 mod push;
 mod quarantine;
 mod serve;
+mod source;
 mod tip;
 mod transport;
 mod tree;
@@ -40,14 +41,15 @@ use std::time::Duration;
 use crate::model::{CommitId, Effect, Secret};
 
 pub use allow::{Allow, AllowError};
-pub use app_token::{App, AppTokens};
-pub use fetch::{fetch, fetch_tip, head};
+pub use app_token::{App, AppScope, AppTokens};
+pub use fetch::{fetch, fetch_reference, fetch_tip, head};
 pub use foreign::{Foreign, ForeignCommit};
 pub use graft::{Graft, fresh, graft};
 pub use key::{KeyFolder, ssh_key};
 pub use push::{Expect, push};
 pub use quarantine::{Quarantine, sweep};
 pub use serve::{Answer, Ask, GitServer, ServeError};
+pub use source::Source;
 pub use tree::{Listing, Objects, TreeFile};
 
 /// A Git remote and the branch of it that a repository follows.

@@ -27,6 +27,7 @@ mod handle;
 mod owner;
 mod record;
 mod resolve;
+mod review;
 mod runs;
 mod stored;
 mod sync;
@@ -40,6 +41,7 @@ pub use culprit::{Change, Culprit};
 pub use handle::{Command, Handle, Receipt};
 pub use owner::{Parts, start};
 pub use resolve::find_bundle;
+pub use review::{ReviewFailure, Reviewing, review};
 pub use sync::Repository;
 pub use view::{Fleet, MirrorState, MirrorView, View};
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::config::secrets::read;
-use crate::config::{Config, ConfigError, LimitsConfig, UpstreamConfig, XdsTlsConfig};
+use crate::config::{
+    Config, ConfigError, GithubAccount, LimitsConfig, UpstreamConfig, XdsTlsConfig,
+};
 use crate::mirror::{Allow, Credentials, Limits, SshKey, Upstream};
 use crate::mirroring::Remotes;
 use crate::model::{RepoName, Secret};
@@ -16,6 +18,8 @@ pub struct Secrets {
     pub upstreams: BTreeMap<RepoName, Upstream>,
     /// Each hook's secrets.
     pub webhooks: BTreeMap<RepoName, Vec<Secret>>,
+    /// Each repository's account on GitHub.
+    pub github: BTreeMap<RepoName, GithubSecret>,
     /// Ours at the identity provider.
     pub oidc: Option<Secret>,
     /// Slack's.
@@ -25,6 +29,10 @@ pub struct Secrets {
     /// What mirrors may reach; no secret, but checked with them.
     pub mirrors: Remotes,
 }
+
+/// What proves who we are on GitHub: a token, or an App's private key.
+#[derive(Debug, Clone)]
+pub struct GithubSecret(pub Secret);
 
 /// Slack's secrets.
 #[derive(Debug, Clone)]
@@ -50,6 +58,14 @@ impl Secrets {
                 let read: Result<_, _> = hook.secret_files.iter().map(|path| read(path)).collect();
                 secrets.webhooks.insert(repository.name.clone(), read?);
             }
+        }
+        for repository in &config.repositories {
+            let Some(github) = &repository.github else { continue };
+            let file = match &github.account {
+                GithubAccount::Token { file } => file,
+                GithubAccount::App { key_file, .. } => key_file,
+            };
+            secrets.github.insert(repository.name.clone(), GithubSecret(read(file)?));
         }
         let oidc = config.oidc.as_ref();
         secrets.oidc = oidc.map(|oidc| read(&oidc.client_secret_file)).transpose()?;

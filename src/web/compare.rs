@@ -5,11 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
-use similar::TextDiff;
 
 use super::Site;
 use super::error::Fault;
-use super::mask::{Masked, masked_any};
 use crate::model::{BundleId, NodeGroup, Place, RepoName, Stage};
 use crate::reconcile::{Bundle, View, find_bundle};
 use crate::schema::Schema;
@@ -198,11 +196,7 @@ fn change(
     new: Option<&Snapshot>,
     place: Option<Place>,
 ) -> Change {
-    let side = |snapshot: Option<&Snapshot>| {
-        let served = snapshot?.types.get(&diff.type_url)?.resources.get(&diff.name)?;
-        masked_any(schema, &served.any)
-    };
-    let text = text_of(&diff, side(old), side(new));
+    let text = snapshot::masked_diff(schema, &diff, old, new);
     let message = diff.type_url.message();
     Change {
         kind: message.rsplit('.').next().unwrap_or(message).into(),
@@ -212,21 +206,6 @@ fn change(
         text: cut(text),
         place,
     }
-}
-
-/// The diff as it was made, or, where a side hides something, of the masked
-/// texts.
-fn text_of(diff: &ResourceDiff, old: Option<Masked>, new: Option<Masked>) -> String {
-    let hides = [&old, &new].into_iter().flatten().any(|side| side.hidden);
-    if !hides {
-        return diff.text.clone();
-    }
-    let yaml = |side: Option<Masked>| side.map(|side| side.yaml).unwrap_or_default();
-    let (old, new) = (yaml(old), yaml(new));
-    if old == new {
-        return " only hidden values differ\n".into();
-    }
-    TextDiff::from_lines(&old, &new).unified_diff().context_radius(3).to_string()
 }
 
 fn cut(mut text: String) -> String {
@@ -241,7 +220,6 @@ fn cut(mut text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ResourceKind, ResourceName};
     use crate::web::board::tests::{repo, stage, view};
 
     fn check(from: &str, to: &str, at: Option<&str>) -> Result<[(String, Option<u64>); 2], Fault> {
@@ -286,20 +264,5 @@ mod tests {
     fn an_unknown_side_is_named() {
         let fault = check("beta", "nowhere", None).expect_err("a fault");
         assert!(fault.message.contains("`nowhere`") && fault.status.as_u16() == 404);
-    }
-
-    #[test]
-    fn secrets_do_not_reach_the_diff() {
-        let diff = ResourceDiff {
-            type_url: ResourceKind::Secrets.type_url(),
-            name: ResourceName("key".into()),
-            change: ResourceChange::Changed,
-            text: "-inline_string: hunter1\n+inline_string: hunter2\n".into(),
-        };
-        let side = |yaml: &str| Some(Masked { yaml: yaml.into(), hidden: true });
-        let same = text_of(&diff, side("key: [hidden]\n"), side("key: [hidden]\n"));
-        assert_eq!(same, " only hidden values differ\n");
-        let new = text_of(&diff, None, side("key: [hidden]\n"));
-        assert!(new.contains("+key: [hidden]") && !new.contains("hunter"), "{new}");
     }
 }
