@@ -201,15 +201,16 @@ impl Hosting {
     /// GitHub has not answered yet; it is made once it does.
     pub async fn opened(&self, repo: &RepoName, branch: &str) -> Option<Opened> {
         let shared = self.shared.as_ref()?;
-        self.tell(repo, Nudge::Intents);
         let mut news = shared.intents.watch();
+        let failures = *news.borrow_and_update();
+        self.tell(repo, Nudge::Intents);
         let opened = async {
             loop {
                 let intent = shared.intents.get(repo, branch)?;
                 if let Some((number, url)) = intent.number.zip(intent.url) {
                     return Some(Opened { number, url });
                 }
-                if intent.refused.is_some() {
+                if intent.refused.is_some() || *news.borrow_and_update() != failures {
                     return None;
                 }
                 news.changed().await.ok()?;

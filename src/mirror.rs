@@ -16,6 +16,7 @@
 //! ```
 
 mod allow;
+mod app_login;
 mod app_token;
 mod bounds;
 mod commit;
@@ -41,6 +42,7 @@ use std::time::Duration;
 use crate::model::{CommitId, Effect, Secret};
 
 pub use allow::{Allow, AllowError};
+pub use app_login::AppLogin;
 pub use app_token::{App, AppScope, AppTokens};
 pub use fetch::{fetch, fetch_reference, fetch_tip, head};
 pub use foreign::{Foreign, ForeignCommit};
@@ -61,6 +63,8 @@ pub struct Upstream {
     pub branch: String,
     /// For `https://`: sent as basic authentication, never in a URL or argv.
     pub credentials: Option<Credentials>,
+    /// For `https://`: a GitHub App whose tokens are used in their place.
+    pub app: Option<AppLogin>,
     /// For `https://`: certificates (PEM) to trust besides the system's.
     pub ca_file: Option<PathBuf>,
     /// For `ssh://`: the key to use. Without it, what the user who runs
@@ -171,6 +175,7 @@ impl Upstream {
             url: url.into(),
             branch: branch.into(),
             credentials: None,
+            app: None,
             ca_file: None,
             ssh: None,
             pin: None,
@@ -227,7 +232,7 @@ pub async fn propose(
             .map_err(|error| {
                 MirrorError::failed("the proposal's commit was not written", error)
             })??;
-    let pushed = push::push(upstream, folder.path(), &branch, commit, Expect::Absent).await;
+    let pushed = push(upstream, folder.path(), &branch, commit, Expect::Absent).await;
     match pushed {
         Ok(()) => Ok(commit),
         Err(MirrorError::Moved { url, branch }) => {

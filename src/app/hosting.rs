@@ -9,11 +9,11 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::Secrets;
-use super::secrets::GithubSecret;
+use super::secrets::{GithubSecret, app_login};
 use crate::config::{Config, GithubAccount, GithubConfig, Report};
 use crate::githost::{self, Credential, GitHub, Pages, Pull, Reports, Review, TokenFile};
 use crate::hosting::{self, AppCredential, Hosting, ReviewError, Reviewer, Watched};
-use crate::mirror::{App, AppScope, AppTokens, Upstream};
+use crate::mirror::{AppTokens, Upstream};
 use crate::model::RepoName;
 use crate::reconcile::{self, Handle, Reviewing};
 use crate::tasks::Tasks;
@@ -27,13 +27,12 @@ pub(super) fn start(
     reviewing: Reviewing,
     tasks: &Tasks,
 ) -> anyhow::Result<Hosting> {
-    let (tokens, mut watched) = (AppTokens::default(), Vec::new());
+    let mut watched = Vec::new();
     for repository in &config.repositories {
         let named = repository.github.as_ref().zip(repository.upstream.as_ref());
         let Some((github, upstream)) = named else { continue };
         let Some(secret) = secrets.github.get(&repository.name) else { continue };
-        let client = client(github, secret, &tokens)
-            .map_err(anyhow::Error::msg)
+        let client = client(github, secret, &secrets.tokens)
             .with_context(|| format!("{}: `github` can't be used", github.place))?;
         watched.push(Watched {
             repo: repository.name.clone(),
@@ -59,43 +58,33 @@ fn client(
     config: &GithubConfig,
     secret: &GithubSecret,
     tokens: &AppTokens,
-) -> Result<GitHub, String> {
-    let ca_file = config.ca_file.clone();
-    let credential: Arc<dyn Credential> = match &config.account {
-        GithubAccount::Token { file } => Arc::new(TokenFile::new(file, secret.0.clone())),
-        GithubAccount::App { id, installation, .. } => {
-            let app = App {
-                id: id.clone(),
-                installation: installation.clone(),
-                api_url: config.api_url.clone(),
-                key: secret.0.clone(),
-                scope: Some(scope(config)),
-            };
-            Arc::new(AppCredential::new(app, tokens.clone(), ca_file.clone())?)
-        }
+) -> anyhow::Result<GitHub> {
+    let login = app_login(config, &secret.0, tokens, permissions(config))?;
+    let credential: Arc<dyn Credential> = match (&config.account, login) {
+        (GithubAccount::Token { file }, _) => Arc::new(TokenFile::new(file, secret.0.clone())),
+        (GithubAccount::App { .. }, Some(login)) => Arc::new(AppCredential(login)),
+        (GithubAccount::App { .. }, None) => anyhow::bail!("the App has no login"),
     };
-    GitHub::new(githost::Settings {
+    let settings = githost::Settings {
         api_url: config.api_url.clone(),
         full_name: config.full_name.clone(),
-        ca_file,
+        ca_file: config.ca_file.clone(),
         credential,
-    })
+    };
+    GitHub::new(settings).map_err(anyhow::Error::msg)
 }
 
-/// One repository, and no more than what is written there. Pull requests are
-/// written for edits in any case.
-fn scope(config: &GithubConfig) -> AppScope {
-    let mut permissions =
-        vec![("metadata", "read"), ("contents", "read"), ("pull_requests", "write")];
+/// No more than what is written there. Pull requests are written for edits in
+/// any case.
+fn permissions(config: &GithubConfig) -> Vec<(&'static str, &'static str)> {
+    let always = [("metadata", "read"), ("contents", "read"), ("pull_requests", "write")];
     let written = [
         (Report::Statuses, ("statuses", "write")),
         (Report::Checks, ("checks", "write")),
         (Report::Deployments, ("deployments", "write")),
     ];
     let written = written.into_iter().filter(|(report, _)| config.reports.contains(report));
-    permissions.extend(written.map(|(_, permission)| permission));
-    let repository = config.full_name.split('/').next_back().unwrap_or("").to_owned();
-    AppScope { repository, permissions }
+    always.into_iter().chain(written.map(|(_, permission)| permission)).collect()
 }
 
 fn reports(config: &GithubConfig) -> Reports {

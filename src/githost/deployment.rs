@@ -118,25 +118,33 @@ impl GitHub {
         known: Option<u64>,
         wanted: &Deployment,
     ) -> Result<Option<u64>, HostError> {
-        let standing = match known {
-            Some(id) => Some(id),
-            None => self.find_deployment(wanted).await?,
-        };
-        let id = match standing {
+        if let Some(id) = known {
+            match self.follow(id, wanted).await {
+                // Somebody removed it.
+                Err(error) if error.is_gone() => {}
+                done => return done.map(|()| Some(id)),
+            }
+        }
+        let id = match self.find_deployment(wanted).await? {
             Some(id) => id,
             // What never began and was never spoken of needs no word.
             None if wanted.state == DeploymentState::Inactive => return Ok(None),
             None => self.post::<Standing>("/deployments", &wanted.create()).await?.id,
         };
+        self.follow(id, wanted).await.map(|()| Some(id))
+    }
+
+    /// Adds a status where the newest says something else.
+    async fn follow(&self, id: u64, wanted: &Deployment) -> Result<(), HostError> {
         let path = format!("/deployments/{id}/statuses");
         let newest: Vec<StandingStatus> = self.get(&format!("{path}?per_page=1")).await?;
         let says_it = newest.first().is_some_and(|status| {
             status.state == wanted.state && status.description.as_deref() == Some(&wanted.told())
         });
-        if !says_it {
-            self.post::<Value>(&path, &wanted.status()).await?;
+        if says_it {
+            return Ok(());
         }
-        Ok(Some(id))
+        self.post::<Value>(&path, &wanted.status()).await.map(drop)
     }
 
     async fn find_deployment(&self, wanted: &Deployment) -> Result<Option<u64>, HostError> {

@@ -10,7 +10,7 @@ use super::check::{Check, count};
 use super::deployment::{Deployment, DeploymentState};
 use super::status::{Status, StatusState};
 use crate::model::{BundleId, Cell, CommitId, Outcome, PromotionId, RepoName, Severity, Stage};
-use crate::promote::{BundleRecord, BundleStatus, Kind, Promotion, State, Status as Standing};
+use crate::promote::{BundleRecord, BundleStatus, Kind, Promotion, State};
 
 /// The newest bundles of a repository that are spoken of, beside those that a
 /// stage serves or a promotion waits with.
@@ -202,22 +202,25 @@ fn is_last(bundle: &BundleRecord, stage: &Stage) -> bool {
 /// How a promotion stands in GitHub's words; nothing of one that moves
 /// nothing. What changes by the second is not part of it.
 fn standing(promotion: &Promotion) -> Option<(DeploymentState, String)> {
-    let why = || {
-        let reason = promotion.ending.as_ref().map(|ending| ending.reason.as_str());
-        format!("{}: {}", promotion.status.word(), reason.unwrap_or_default())
+    // By the recorded word: a state that is new here is told of as it is named.
+    let word = serde_json::to_value(promotion.status).unwrap_or_default();
+    let state = match word.as_str().unwrap_or_default() {
+        "noop" => return None,
+        "gated" | "ready" => DeploymentState::Queued,
+        "succeeded" => DeploymentState::Success,
+        "failed" | "rolledback" => DeploymentState::Failure,
+        "stuck" => DeploymentState::Error,
+        _ if promotion.status.is_terminal() => DeploymentState::Inactive,
+        _ => DeploymentState::InProgress,
     };
-    Some(match promotion.status {
-        Standing::Noop => return None,
-        Standing::Gated => {
-            let closed = promotion.gates.iter().filter(|gate| !gate.open);
-            let words: Vec<_> = closed.map(|gate| gate.kind.word()).collect();
-            (DeploymentState::Queued, format!("waiting for {}", words.join(", ")))
+    let closed: Vec<_> =
+        promotion.gates.iter().filter(|gate| !gate.open).map(|gate| gate.kind.word()).collect();
+    let why = match (&promotion.ending, state) {
+        (Some(ending), _) => format!("{}: {}", promotion.status.word(), ending.reason),
+        (None, DeploymentState::Queued) if !closed.is_empty() => {
+            format!("waiting for {}", closed.join(", "))
         }
-        Standing::Applying => (DeploymentState::InProgress, "nodes are taking it".to_owned()),
-        Standing::Succeeded => (DeploymentState::Success, why()),
-        Standing::Failed => (DeploymentState::Failure, why()),
-        Standing::Rejected | Standing::Cancelled | Standing::Superseded => {
-            (DeploymentState::Inactive, why())
-        }
-    })
+        (None, _) => promotion.status.word().to_owned(),
+    };
+    Some((state, why))
 }

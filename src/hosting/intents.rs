@@ -100,7 +100,8 @@ type Key = (RepoName, String);
 pub(super) struct Intents {
     store: Store,
     all: Arc<Mutex<BTreeMap<Key, Intent>>>,
-    news: watch::Sender<()>,
+    /// Told of each change; counts the tries that failed.
+    news: watch::Sender<u64>,
 }
 
 impl Intents {
@@ -123,12 +124,17 @@ impl Intents {
             let intent: Intent = serde_json::from_slice(&bytes).map_err(damaged)?;
             all.insert((intent.repo.clone(), intent.branch.clone()), intent);
         }
-        Ok(Self { store, all: Arc::new(Mutex::new(all)), news: watch::Sender::new(()) })
+        Ok(Self { store, all: Arc::new(Mutex::new(all)), news: watch::Sender::new(0) })
     }
 
-    /// Told of each that changed.
-    pub(super) fn watch(&self) -> watch::Receiver<()> {
+    /// Told of each that changed, and how many tries have failed.
+    pub(super) fn watch(&self) -> watch::Receiver<u64> {
         self.news.subscribe()
+    }
+
+    /// A try failed; there will be another.
+    pub(super) fn failed(&self) {
+        self.news.send_modify(|failures| *failures += 1);
     }
 
     pub(super) fn get(&self, repo: &RepoName, branch: &str) -> Option<Intent> {
@@ -176,7 +182,7 @@ impl Intents {
         self.commit(intent, vec![Change::Remove(path_of(intent)?)], &message).await?;
         let key = (intent.repo.clone(), intent.branch.clone());
         self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
-        self.news.send_replace(());
+        self.news.send_modify(|_| ());
         Ok(())
     }
 
@@ -197,7 +203,7 @@ impl Intents {
         }
         all.insert((intent.repo.clone(), intent.branch.clone()), intent.clone());
         drop(all);
-        self.news.send_replace(());
+        self.news.send_modify(|_| ());
         Ok(())
     }
 

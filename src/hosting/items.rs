@@ -1,7 +1,7 @@
 //! The single things that shall be on GitHub, each with a name by which it is
 //! remembered.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::githost::{Check, Deployment, GitHub, HostError, Status, Wanted};
 use crate::model::{CommitId, ContentHash};
@@ -91,11 +91,16 @@ async fn is_there(
     Ok(seen.get(commit).is_some_and(|all| all.contains(status)))
 }
 
-/// Everything that shall be there: about people's pull requests first.
+/// Everything that shall be there: about people's pull requests first. What is
+/// said of a revision counts where a pull request's head is one by now.
 pub(super) fn items(wanted: Wanted, shown: impl Iterator<Item = Shown>) -> Vec<Item> {
     let Wanted { statuses, checks, deployments } = wanted;
+    let said: HashSet<CommitId> = statuses.iter().map(|(commit, _)| *commit).collect();
+    let checked: HashSet<CommitId> = checks.iter().map(|(commit, _)| *commit).collect();
     let mut all = Vec::new();
     for Shown { number, head, status, check, comment } in shown {
+        let status = status.filter(|_| !said.contains(&head));
+        let check = check.filter(|_| !checked.contains(&head));
         all.extend(status.map(|status| Item::Status(head, status)));
         all.extend(check.map(|check| Item::Check(head, check)));
         all.extend(comment.map(|body| Item::Comment { number, body }));
@@ -103,5 +108,39 @@ pub(super) fn items(wanted: Wanted, shown: impl Iterator<Item = Shown>) -> Vec<I
     all.extend(deployments.into_iter().map(Item::Deployment));
     all.extend(statuses.into_iter().map(|(commit, status)| Item::Status(commit, status)));
     all.extend(checks.into_iter().map(|(commit, check)| Item::Check(commit, check)));
+    // Two of one name would be written in turn for ever: two pull requests of
+    // one head, one commit that is two revisions.
+    let mut names = HashSet::new();
+    all.retain(|item| names.insert(item.key()));
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::githost::StatusState;
+
+    fn status(text: &str) -> Status {
+        Status::new("convoy/render", StatusState::Success, text, "https://x".into())
+    }
+
+    fn shown(number: u64, head: u8, text: &str) -> Shown {
+        let status = Some(status(text));
+        Shown { number, head: CommitId([head; 20]), status, check: None, comment: None }
+    }
+
+    #[test]
+    fn what_is_said_of_one_commit_is_said_once_and_the_revision_counts() {
+        let statuses = vec![(CommitId([1; 20]), status("revision"))];
+        let wanted = Wanted { statuses, ..Wanted::default() };
+        let shown = [shown(7, 1, "pull 7"), shown(8, 2, "pull 8"), shown(9, 2, "pull 9")];
+        let told: Vec<_> = items(wanted, shown.into_iter())
+            .into_iter()
+            .filter_map(|item| match item {
+                Item::Status(_, status) => status.description,
+                _ => None,
+            })
+            .collect();
+        assert_eq!(told, ["pull 8", "revision"]);
+    }
 }

@@ -130,7 +130,12 @@ impl Keeper {
     fn nudged(&mut self, at: &mut Progress, nudge: Nudge) {
         match nudge {
             Nudge::Pulls => at.look = Instant::now(),
-            Nudge::Intents => at.refused.retain(|key, _| !key.starts_with("intent/")),
+            // Somebody waits: it is tried at once, unless GitHub itself said
+            // when; the client keeps to that.
+            Nudge::Intents => {
+                at.not_before = None;
+                at.refused.retain(|key, _| !key.starts_with("intent/"));
+            }
             Nudge::Again(commit) => {
                 let named = format!("/{commit}/");
                 self.memory.forget(|key| key.contains(&named));
@@ -146,6 +151,7 @@ impl Keeper {
         let jitter = f64::from(clock::now().subsec_millisecond()) / 1000.0;
         let wait = BACKOFF.wait(at.failures, jitter).max(error.wait().unwrap_or_default());
         at.not_before = Some(Instant::now() + wait);
+        self.intents.failed();
         tracing::warn!(repo = %self.watched.repo, error = %error, wait_s = wait.as_secs(),
             "GitHub was not told; it is once it answers");
     }
@@ -154,10 +160,7 @@ impl Keeper {
     async fn round(&mut self, at: &mut Progress) -> Result<(), HostError> {
         self.open_intents(at).await?;
         if at.look <= Instant::now() {
-            let Watched { github, branch, pulls_max, poll, .. } = &self.watched;
-            let open = github.open_pulls(branch, *pulls_max).await?;
-            at.look = Instant::now() + *poll;
-            at.pulls.replace(open);
+            self.look(at).await?;
         }
         self.write(at).await?;
         loop {
@@ -167,6 +170,28 @@ impl Keeper {
             self.write(at).await?;
         }
         self.tidy(at);
+        Ok(())
+    }
+
+    /// Looks which pull requests wait. That we may not see them holds up
+    /// nothing else.
+    async fn look(&self, at: &mut Progress) -> Result<(), HostError> {
+        let Watched { repo, github, branch, pulls_max, poll, .. } = &self.watched;
+        at.look = Instant::now() + *poll;
+        if *pulls_max == 0 {
+            return Ok(());
+        }
+        match github.open_pulls(branch, *pulls_max).await {
+            Ok(open) => at.pulls.replace(open),
+            Err(error) if error.is_transient() => {
+                at.look = Instant::now();
+                return Err(error);
+            }
+            Err(error) => {
+                at.look += BACKOFF.longest;
+                tracing::warn!(repo = %repo, error = %error, "pull requests can't be looked at");
+            }
+        }
         Ok(())
     }
 
@@ -263,6 +288,7 @@ impl Keeper {
                 Err(error) if error.is_transient() => return Err(error),
                 Err(error) => {
                     let wait = at.refuse(key);
+                    self.intents.failed();
                     tracing::warn!(repo = %intent.repo, branch = intent.branch, error = %error,
                         wait_s = wait.as_secs(), "an edit is no pull request yet");
                 }

@@ -113,7 +113,16 @@ async fn in_time<T: Send + 'static>(
     job: Job,
     work: impl FnOnce(Job) -> Result<T, MirrorError> + Send + 'static,
 ) -> Result<T, MirrorError> {
-    job.upstream.check()?;
+    let asked = job.upstream.clone();
+    asked.check()?;
+    let job = Job { upstream: asked.logged_in().await?, ..job };
+    asked.note(watched(job, work).await)
+}
+
+async fn watched<T: Send + 'static>(
+    job: Job,
+    work: impl FnOnce(Job) -> Result<T, MirrorError> + Send + 'static,
+) -> Result<T, MirrorError> {
     let (bounds, url) = (Arc::clone(&job.bounds), job.upstream.url.clone());
     let time_max = job.upstream.limits.time_max;
     let _stop = StopOnDrop(Arc::clone(&bounds));
