@@ -10,7 +10,7 @@ use super::check::count;
 use super::status::{Status, StatusState};
 use super::text;
 use crate::model::{CommitId, Finding, NodeGroup, Place, Problem, Revision, Severity, Stage};
-use crate::snapshot::ResourceChange;
+use crate::snapshot::{Impact, ResourceChange};
 
 /// Mistakes and warnings that are listed; the rest is counted.
 const LISTED_MAX: usize = 30;
@@ -65,6 +65,10 @@ pub struct Difference {
     pub name: String,
     /// How.
     pub change: ResourceChange,
+    /// What differs, in a few words for each field.
+    pub sentences: Vec<String>,
+    /// What an Envoy that takes it does.
+    pub impact: Impact,
     /// A unified diff of its YAML, secrets hidden.
     pub text: String,
     /// Where it is written.
@@ -232,8 +236,18 @@ impl Difference {
         // Within <summary> Markdown is not read, but HTML is.
         let title = title.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
         let title = title.replace('@', "@\u{2060}").replace('#', "#\u{2060}");
+        let disturbs = if self.impact.disturbs() { "⚠️ " } else { "" };
+        let mut body = format!("<details><summary>{disturbs}{title}</summary>\n\n");
+        for sentence in &self.sentences {
+            let _ = writeln!(body, "- {}", text::markdown(&text::line(sentence, 300)));
+        }
+        if self.impact.disturbs() {
+            let impact = text::line(&self.impact.to_string(), 300);
+            let _ = writeln!(body, "- ⚠️ an Envoy that takes it: {}", text::markdown(&impact));
+        }
         let diff = text::block("diff", &text::clip(&self.text, TEXT_MAX));
-        format!("<details><summary>{title}</summary>\n\n{diff}\n</details>\n")
+        let _ = writeln!(body, "\n{diff}\n</details>");
+        body
     }
 }
 
@@ -271,6 +285,8 @@ mod tests {
                 kind: "Cluster".into(),
                 name: name.into(),
                 change: ResourceChange::Changed,
+                sentences: vec![format!("cluster {name}: it differs")],
+                impact: Impact::RecreatesCluster,
                 text: text.into(),
                 place: None,
             }],
@@ -296,6 +312,7 @@ mod tests {
         let body = review(stages.to_vec()).comment();
         assert_eq!(body.matches("+connect_timeout: 3s").count(), 1, "{body}");
         assert!(body.contains("Cluster payments: changed in beta, release"), "{body}");
+        assert!(body.contains("makes the cluster anew"), "{body}");
         assert!(body.contains("changes 2 stages") && body.contains("revision 7"), "{body}");
     }
 

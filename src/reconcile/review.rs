@@ -18,6 +18,8 @@ use crate::store::{Store, StoreError, TreeAt};
 
 /// More differing resources than these of one stage are counted, not shown.
 const SHOWN_MAX: usize = 100;
+/// Fields of one resource that are told in words.
+const SENTENCES_MAX: usize = 12;
 /// A longer difference of one resource is cut.
 const TEXT_CHARS_MAX: usize = 16 << 10;
 
@@ -192,7 +194,7 @@ fn stage_review(tools: &Reviewing, stage: &Stage, old: &Sides, new: &Sides) -> S
             if review.differences.len() < SHOWN_MAX {
                 let text = snapshot::masked_diff(schema, &diff, before, after);
                 let place = place(&diff, new).or_else(|| place(&diff, old));
-                review.differences.push(difference(group, diff, &text, place));
+                review.differences.push(difference(group, &diff, &text, place));
             }
         }
     }
@@ -205,7 +207,7 @@ fn place(diff: &ResourceDiff, side: &Sides) -> Option<Place> {
 
 fn difference(
     group: &NodeGroup,
-    diff: ResourceDiff,
+    diff: &ResourceDiff,
     text: &str,
     place: Option<Place>,
 ) -> Difference {
@@ -215,6 +217,8 @@ fn difference(
         kind: message.rsplit('.').next().unwrap_or(message).to_owned(),
         name: diff.name.to_string(),
         change: diff.change,
+        sentences: snapshot::masked_sentences(diff, SENTENCES_MAX),
+        impact: diff.impact.clone(),
         text: crate::githost::text::clip(text, TEXT_CHARS_MAX),
         place,
     }

@@ -69,7 +69,8 @@ async fn commit_within(
         status::denied(&Missing { who, right: Right::Write, place })
     };
     // Named paths first, so that a refusal tells nothing of what is there.
-    if let Some(path) = new.changes.iter().flat_map(Change::paths).find(|path| !reach.covers(path)) {
+    if let Some(path) = new.changes.iter().flat_map(Change::paths).find(|path| !reach.covers(path))
+    {
         return Err(refuse(path));
     }
     for _ in 0..TRIES_MAX {

@@ -66,6 +66,24 @@ pub fn masked_diff(
     text_of(diff, side(old), side(new))
 }
 
+/// What differs in a few words for each field, at most `max`, without the
+/// hashes of secrets: short ones could be guessed by them.
+pub fn masked_sentences(diff: &ResourceDiff, max: usize) -> Vec<String> {
+    diff.sentences(max).iter().map(|sentence| without_hashes(sentence)).collect()
+}
+
+fn without_hashes(sentence: &str) -> String {
+    let mut rest = sentence;
+    let mut shown = String::new();
+    while let Some((before, after)) = rest.split_once("[redacted sha256:") {
+        shown.push_str(before);
+        shown.push_str(MASK);
+        rest = after.split_once(']').map_or("", |(_, after)| after);
+    }
+    shown.push_str(rest);
+    shown
+}
+
 fn text_of(diff: &ResourceDiff, old: Option<Masked>, new: Option<Masked>) -> String {
     let hides = [&old, &new].into_iter().flatten().any(|side| side.hidden);
     if !hides {
@@ -160,7 +178,7 @@ fn hide_message(message: &mut DynamicMessage) -> bool {
 mod tests {
     use super::*;
     use crate::model::{ResourceKind, ResourceName};
-    use crate::snapshot::ResourceChange;
+    use crate::snapshot::{Impact, ResourceChange};
 
     #[test]
     fn secrets_do_not_reach_the_diff() {
@@ -169,11 +187,21 @@ mod tests {
             name: ResourceName("key".into()),
             change: ResourceChange::Changed,
             text: "-inline_string: hunter1\n+inline_string: hunter2\n".into(),
+            fields: Vec::new(),
+            more_fields: 0,
+            impact: Impact::InPlace,
         };
         let side = |yaml: &str| Some(Masked { yaml: yaml.into(), hidden: true });
         let same = text_of(&diff, side("key: [hidden]\n"), side("key: [hidden]\n"));
         assert_eq!(same, " only hidden values differ\n");
         let new = text_of(&diff, None, side("key: [hidden]\n"));
         assert!(new.contains("+key: [hidden]") && !new.contains("hunter"), "{new}");
+    }
+
+    #[test]
+    fn hashes_of_secrets_do_not_reach_the_sentences() {
+        let told = "secret a: key: [redacted sha256:0a1b2c3d] → [redacted sha256:ffffffff]";
+        assert_eq!(without_hashes(told), "secret a: key: [hidden] → [hidden]");
+        assert_eq!(without_hashes("secret a is new"), "secret a is new");
     }
 }
