@@ -224,3 +224,77 @@ fn standing(promotion: &Promotion) -> Option<(DeploymentState, String)> {
     };
     Some((state, why))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::samples;
+    use crate::promote::{Document, Ending, Status as Standing};
+
+    const ALL: Reports =
+        Reports { statuses: true, checks: true, comments: true, deployments: true };
+
+    fn ask(state: &State) -> Wanted {
+        wanted(state, &samples::repo(), &Pages::new("https://convoy.example.com/"), ALL)
+    }
+
+    #[test]
+    fn each_cell_has_a_status_of_its_own_that_leads_to_the_bundle() {
+        let mut state = State::default();
+        state.put(Document::Bundle(Box::new(samples::bundle("b-new", 12))));
+        let told: Vec<_> = ask(&state)
+            .statuses
+            .iter()
+            .map(|(_, one)| format!("{} {:?}", one.context, one.state))
+            .collect();
+        let expected = [
+            "convoy/render Success",
+            "convoy/smoke (beta, 1.36.4) Success",
+            "convoy/smoke (beta, 1.38.3) Success",
+            "convoy/smoke (canary, 1.36.4) Success",
+            "convoy/smoke (canary, 1.38.3) Failure",
+            "convoy/smoke (release, 1.36.4) Error",
+            "convoy/smoke (release, 1.38.3) Pending",
+        ];
+        assert_eq!(told, expected);
+        let page = ask(&state).statuses[0].1.target_url.clone();
+        assert_eq!(page.as_deref(), Some("https://convoy.example.com/bundles/b-new"));
+    }
+
+    #[test]
+    fn a_promotion_stands_as_github_calls_it_and_what_moves_nothing_is_not_told() {
+        let ended = |status| {
+            let mut one = samples::promotion(7, "canary");
+            one.status = status;
+            let (by, at) = (samples::person("kim"), samples::at(60));
+            one.ending = Some(Ending { by, at, reason: "because".into() });
+            one
+        };
+        for (status, expected) in [
+            (Standing::Gated, Some(DeploymentState::Queued)),
+            (Standing::Applying, Some(DeploymentState::InProgress)),
+            (Standing::Succeeded, Some(DeploymentState::Success)),
+            (Standing::Rejected, Some(DeploymentState::Inactive)),
+            (Standing::Cancelled, Some(DeploymentState::Inactive)),
+            (Standing::Superseded, Some(DeploymentState::Inactive)),
+            (Standing::Noop, None),
+        ] {
+            let found = ask(&samples::state(vec![ended(status)])).deployments;
+            assert_eq!(found.first().map(|one| one.state), expected, "{status:?}");
+        }
+        let waiting = ask(&samples::state(vec![samples::promotion(7, "canary")])).deployments;
+        assert_eq!(waiting[0].state_description, "waiting for smoke matrix, approvals");
+        assert!(!waiting[0].is_production && waiting[0].environment == "canary");
+    }
+
+    #[test]
+    fn however_long_the_history_is_little_is_spoken_of() {
+        let mut state = State::default();
+        for n in 0..300 {
+            state.put(Document::Bundle(Box::new(samples::bundle(&format!("b-{n}"), n))));
+        }
+        let found = ask(&state);
+        assert_eq!((found.checks.len(), found.statuses.len()), (20, 140));
+        assert_eq!(found.checks[0].0, CommitId([43; 20]));
+    }
+}
