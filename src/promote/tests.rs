@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-
 use super::*;
 use crate::model::{
     Actor, BundleId, Cell, CellResult, CommitId, CommitInfo, ContentHash, Manifest, Outcome,
