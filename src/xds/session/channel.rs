@@ -145,7 +145,7 @@ impl Channel {
             // What comes to a client that asks for everything by now, it keeps,
             // even if it was asked for by name and left again meanwhile.
             let under_way = self.flight.iter().flat_map(Flight::names);
-            under_way.for_each(|name| self.holding.owe(name));
+            under_way.for_each(|name| self.holding.owe_again(name));
         }
         // A wildcard is answered even if there is nothing: the client waits.
         self.due |= change.everything;
@@ -285,7 +285,13 @@ impl Channel {
         let told_gone = !hold_removals || lack.gone.is_empty();
         let is_new = |one: &Arc<Served>| !self.holding.holds(&one.name);
         let has_new = self.is_often() && lack.send.iter().any(is_new);
+        // A host that went is removed first and then said to be missing, as one
+        // message can't do both: requests wait for that word.
+        let asked = full_lack.gone.iter().filter(|name| self.holding.is_owed(name));
+        let hosts = self.kind == Some(ResourceKind::VirtualHosts) && told_gone;
+        let asked: Vec<_> = asked.filter(|_| hosts).cloned().collect();
         self.holding.sent(&full_lack, current.clone(), told_gone);
+        asked.iter().for_each(|name| self.holding.owe(name));
         if !needed {
             self.settle(current);
             return None;

@@ -61,8 +61,8 @@ impl Hold {
 enum Exception {
     /// It has this version.
     Has(Arc<str>),
-    /// It must be told, whatever it has.
-    Owed,
+    /// It must be told, whatever it has; whether that may be something.
+    Owed { held: bool },
     /// It has none, though `base` does.
     Lacks,
     /// It refused this version; what it has instead is its own affair.
@@ -104,22 +104,21 @@ impl Holding {
             // What it asked for by name before is owed to it still, and what it
             // has by name is told again, or that it is gone.
             let names = subscription.names.iter();
-            let held: Vec<_> = names.filter(|name| self.holds(name)).cloned().collect();
-            self.except.retain(|_, one| *one == Exception::Owed);
+            let held: Vec<_> = names.filter(|name| self.may_have(name)).cloned().collect();
+            self.except.retain(|_, one| matches!(one, Exception::Owed { .. }));
             (self.base, self.kept) = (None, BTreeMap::new());
-            held.iter().for_each(|name| self.owe(name));
+            held.iter().for_each(|name| self.owe_again(name));
         }
         if change.not_everything {
             self.except.retain(|name, _| subscription.covers(name));
             self.kept.retain(|name, _| subscription.covers(name));
         }
         for name in &change.dropped {
-            self.except.remove(name);
             if subscription.wildcard {
                 // The client may think it gone, so it must hear of it.
-                self.except.insert(name.clone(), Exception::Owed);
+                self.owe(name);
             } else {
-                self.kept.remove(name);
+                self.forget(name);
             }
         }
         change.added.iter().for_each(|name| self.owe(name));
@@ -127,7 +126,14 @@ impl Holding {
 
     /// Notes that `name` is to be sent even if its version is known.
     pub(super) fn owe(&mut self, name: &ResourceName) {
-        self.except.insert(name.clone(), Exception::Owed);
+        let held = self.may_have(name);
+        self.except.insert(name.clone(), Exception::Owed { held });
+    }
+
+    /// The same of a name that the client has, or will have with what is under
+    /// way: if it goes, that is a removal.
+    pub(super) fn owe_again(&mut self, name: &ResourceName) {
+        self.except.insert(name.clone(), Exception::Owed { held: true });
     }
 
     /// Notes that the client has no `name`, though it may be in what was
@@ -153,6 +159,20 @@ impl Holding {
     /// Whether the client may hold some version of `name`.
     pub(super) fn holds(&self, name: &ResourceName) -> bool {
         matches!(self.held(name), Held::Has(_) | Held::Refused(_) | Held::Lingers)
+    }
+
+    /// Whether the client may have something by `name`, owed or not.
+    pub(super) fn may_have(&self, name: &ResourceName) -> bool {
+        match self.held(name) {
+            Held::Owed { held } => held,
+            Held::Nothing => false,
+            Held::Has(_) | Held::Refused(_) | Held::Lingers => true,
+        }
+    }
+
+    /// Whether `name` is to be sent even if its version is known.
+    pub(super) fn is_owed(&self, name: &ResourceName) -> bool {
+        matches!(self.except.get(name), Some(Exception::Owed { .. }))
     }
 
     /// Whether the client holds just this of what it asks for.
@@ -235,7 +255,7 @@ impl Holding {
 
     /// Whether something must be told whatever the versions say.
     pub(super) fn owes(&self) -> bool {
-        self.except.values().any(|one| *one == Exception::Owed)
+        self.except.values().any(|one| matches!(one, Exception::Owed { .. }))
     }
 
     /// Whether the client refused something that still stands.
@@ -254,7 +274,7 @@ impl Holding {
         match self.except.get(name) {
             Some(Exception::Has(version)) => (Some(version.clone()), None),
             Some(Exception::Refused(version)) => (None, Some(version.clone())),
-            Some(Exception::Owed | Exception::Lacks | Exception::Lingers) => (None, None),
+            Some(Exception::Owed { .. } | Exception::Lacks | Exception::Lingers) => (None, None),
             None => (self.known(name).map(|served| served.version.clone()), None),
         }
     }
@@ -334,7 +354,7 @@ impl Holding {
                     refused.push(new.clone());
                 }
                 (Some(new), held) => {
-                    changed |= held != Held::Owed;
+                    changed |= !matches!(held, Held::Owed { .. });
                     send.push(new.clone());
                 }
                 (None, Held::Has(_) | Held::Refused(_)) if self.hold.holds(name) => {
@@ -343,7 +363,12 @@ impl Holding {
                 (None, Held::Has(_) | Held::Refused(_)) => lack.gone.push(name.clone()),
                 (None, Held::Lingers) if self.hold.holds(name) => {}
                 (None, Held::Lingers) => lingering.push(name.clone()),
-                (None, Held::Owed) => lack.unknown.push(name.clone()),
+                (None, Held::Owed { held: true }) if self.hold.holds(name) => {
+                    lack.unknown.push(name.clone());
+                    lack.held.push(name.clone());
+                }
+                (None, Held::Owed { held: true }) => lack.gone.push(name.clone()),
+                (None, Held::Owed { held: false }) => lack.unknown.push(name.clone()),
                 (None, Held::Nothing) => {}
             }
         }
@@ -367,13 +392,13 @@ impl Holding {
             self.kept.remove(name);
             self.except.remove(name);
         }
-        waiting.iter().chain(&lack.held).for_each(|name| self.keep(name));
         if !self.except.is_empty() || !self.kept.is_empty() {
             for name in lack.send.iter().map(|one| &one.name).chain(&lack.unknown) {
                 self.except.remove(name);
                 self.kept.remove(name);
             }
         }
+        waiting.iter().chain(&lack.held).for_each(|name| self.keep(name));
         // A version the client told of needs no note once `now` has it too.
         self.except.retain(|name, exception| match (exception, now.resources.get(name)) {
             (Exception::Has(version), Some(new)) => *new.version != **version,
@@ -417,7 +442,7 @@ impl Holding {
     fn held(&self, name: &ResourceName) -> Held<'_> {
         match self.except.get(name) {
             Some(Exception::Has(version)) => Held::Has(version),
-            Some(Exception::Owed) => Held::Owed,
+            Some(Exception::Owed { held }) => Held::Owed { held: *held },
             Some(Exception::Lacks) => Held::Nothing,
             Some(Exception::Lingers) => Held::Lingers,
             Some(Exception::Refused(version)) => Held::Refused(version),
@@ -457,7 +482,7 @@ fn sorted<'a>(names: impl Iterator<Item = &'a ResourceName>) -> Vec<&'a Resource
 enum Held<'a> {
     Has(&'a str),
     Refused(&'a str),
-    Owed,
+    Owed { held: bool },
     Nothing,
     Lingers,
 }

@@ -102,13 +102,18 @@ impl Reach {
             let now = self.targets(asked, current);
             names.extend(now.iter().cloned());
             let mut all: BTreeSet<_> = self.stands.remove(asked).unwrap_or_default();
-            all.retain(|name| lives(name) || holding.holds(name));
+            // Who waits for what went is told of what there is instead, or that
+            // there is nothing.
+            if all.iter().any(|name| !lives(name) && !now.contains(name) && holding.is_owed(name)) {
+                now.iter().for_each(|name| holding.owe(name));
+            }
+            all.retain(|name| lives(name) || holding.may_have(name));
             all.extend(now);
             names.extend(all.iter().cloned());
             stands.insert(asked.clone(), all);
         }
         self.stands = stands;
-        self.implied.retain(|name| !lives(name) && holding.holds(name));
+        self.implied.retain(|name| !lives(name) && holding.may_have(name));
         if self.is_legacy_hosts() {
             self.implied.extend(legacy.iter().cloned());
             names.extend(self.implied.iter().cloned());

@@ -122,6 +122,11 @@ fn delta_conversations_hold() {
     rounds("delta", steps::talk, |talk| play(Protocol::Delta, talk));
 }
 
+#[test]
+fn sotw_conversations_hold() {
+    rounds("sotw", steps::talk, |talk| play(Protocol::Sotw, talk));
+}
+
 /// A conversation that failed once, as its shortest form.
 fn regression(protocol: Protocol, steps: &[Step]) {
     let talk: Vec<_> = steps.iter().cloned().map(Talk::Step).collect();

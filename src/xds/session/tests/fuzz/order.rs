@@ -40,6 +40,7 @@ enum Step {
 
 fn steps(random: &mut Random) -> Vec<Step> {
     let mut one = |_| match random.below(16) {
+        0..3 if std::env::var("CONVOY_X").is_ok_and(|x| x.contains("rename")) => Step::Publish([(); 2].map(|()| (random.below(3), random.below(3)))),
         0..3 => Step::Change([(); 2].map(|()| (random.below(3), random.below(3)))),
         3..13 => Step::Answer(random.below(4)),
         13 => Step::Drained,
@@ -124,7 +125,7 @@ impl Envoy {
             Step::Wait(millis) if self.now + Duration::from_millis(*millis) > LONGEST => {}
             Step::Wait(millis) => self.wait(*millis),
             // A state of the world can't tell what it had before.
-            Step::Return if self.protocol == Protocol::Sotw => {}
+            Step::Return if self.protocol == Protocol::Sotw && !std::env::var("CONVOY_X").is_ok_and(|x| x.contains("sreturn")) => {}
             Step::Return => self.come_back(),
         }
     }
@@ -171,8 +172,14 @@ impl Envoy {
         side.asked = false;
         side.nonce.clone_from(&outgoing.nonce);
         side.version = outgoing.version.to_string();
-        let there: BTreeMap<_, _> =
-            outgoing.resources.iter().map(|one| (one.name.to_string(), one.clone())).collect();
+        // What it left meanwhile it takes no notice of.
+        let wanted = |name: &ResourceName| wildcard(kind) || side.names.contains(&*name.0);
+        let there: BTreeMap<_, _> = outgoing
+            .resources
+            .iter()
+            .filter(|one| wanted(&one.name))
+            .map(|one| (one.name.to_string(), one.clone()))
+            .collect();
         if outgoing.protocol == Protocol::Sotw && wildcard(kind) {
             side.has.retain(|name, _| there.contains_key(name));
         }
