@@ -156,12 +156,9 @@ impl Channel {
         if self.reach.is_some() {
             self.look_up(current, legacy);
             // Who asks by another name is told of the resource.
-            let reach = self.reach.as_ref();
-            let owed = change
-                .added
-                .iter()
-                .flat_map(|name| reach.into_iter().flat_map(|reach| reach.targets(name, current)));
-            owed.for_each(|name| self.holding.owe(&name));
+            if let Some(reach) = &mut self.reach {
+                reach.owe(&change.added, current, &mut self.holding);
+            }
         }
         if begins {
             // Envoy takes the first word about a route's hosts for the begin of

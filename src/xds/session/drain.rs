@@ -1,4 +1,4 @@
-//! Routes that a client still uses although nothing names them any more.
+//! Routes and listeners that a client still uses although it was told of others.
 //!
 //! When a listener gets another route configuration, Envoy lets the listener's
 //! connections go on with the old one for as long as it drains (10 minutes by
@@ -6,83 +6,43 @@
 //! route refers to must stay, or requests on old connections fail: the removal
 //! of the route, of its virtual hosts, of the clusters that they name, and of
 //! what those name in turn, waits until the client unsubscribes from the route.
-//! For no longer than [`DRAIN`], though: not every client unsubscribes.
+//! For no longer than 15 minutes, though: not every client unsubscribes.
 //!
 //! That needs both ends in sight: listeners (or scoped routes) that the stream
 //! was sent no longer name the route, and the stream asks for the route by
 //! name. A route that went while listeners name it is a plain removal.
 //!
 //! What an earlier stream sent is not known here. A client that comes back
-//! with such a route says that it has it; all removals wait for it then. That
-//! may as well be a client that never unsubscribes and a route that went long
-//! ago, so it is for [`RETURNED`] only.
+//! with such a route says that it has it; all removals wait for it then.
 //!
-//! Not covered, because nothing tells when the draining ends: clusters that a
-//! draining listener names itself, in a TCP proxy or in routes of its own.
+//! A listener that drains may also name clusters itself, in a TCP proxy or in
+//! routes of its own. Nothing tells when that ends, so what a replaced listener
+//! names stays for 15 minutes; only for Envoy, because nobody else drains.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+mod holds;
+mod leaving;
+
 use std::time::Duration;
 
 use super::Session;
-use super::channel::Channel;
-use super::holding::Hold;
-use super::order::{Role, role};
 use crate::model::{ResourceKind, ResourceName, TypeUrl};
-use crate::snapshot::{Served, mentioned};
 
-/// How long removals wait for a client to unsubscribe: until the parent of a
-/// hot restart, which Envoy lets live for 15 minutes, is gone in any case.
-pub(super) const DRAIN: Duration = Duration::from_secs(900);
-/// The same for a route that a client comes back with, which may be one that
-/// nobody drains: everything that is to go waits for it.
-const RETURNED: Duration = Duration::from_secs(60);
-/// How many routes of a stream are waited for; beyond, the oldest is let go.
-const LEAVING_MAX: usize = 256;
+pub(super) use self::leaving::Draining;
 
 type Place = (Option<ResourceKind>, TypeUrl);
-
-/// The routes that are on their way out.
-#[derive(Debug, Default)]
-pub(super) struct Draining {
-    /// Until when each is waited for.
-    leaving: BTreeMap<ResourceName, Duration>,
-    /// Whether something else than before may have to be held back.
-    stale: bool,
-}
-
-impl Draining {
-    /// When the first of them has been waited for long enough.
-    pub(super) fn due(&self) -> Option<Duration> {
-        self.leaving.values().min().copied()
-    }
-
-    /// Has everything looked at anew.
-    pub(super) fn unsettle(&mut self) {
-        self.stale = true;
-    }
-
-    fn add(&mut self, name: &ResourceName, until: Duration) {
-        self.leaving.entry(name.clone()).or_insert(until);
-        if self.leaving.len() > LEAVING_MAX {
-            let oldest = self.leaving.iter().min_by_key(|(_, until)| **until);
-            let oldest = oldest.map(|(name, _)| name.clone());
-            oldest.and_then(|name| self.leaving.remove(&name));
-        }
-        self.stale = true;
-    }
-}
 
 impl Session {
     /// Notes which routes are on their way out at `now`, and holds back the
     /// removals that wait for them.
     pub(super) fn drain(&mut self, now: Duration) {
-        self.note_leaving(now);
+        self.note_routes(now);
+        self.note_listeners(now);
         self.let_go(now);
         if !std::mem::take(&mut self.draining.stale) {
             return;
         }
         let mut holds = self.holds();
+        self.draining.holds = !holds.is_empty();
         for (place, channel) in &mut self.channels {
             channel.holding.hold = holds.remove(place).unwrap_or_default();
         }
@@ -100,12 +60,12 @@ impl Session {
         };
         let names = channel.subscription.names.iter().filter(gone);
         let names: Vec<_> = names.filter(|name| !self.is_named(name)).cloned().collect();
-        names.iter().for_each(|name| self.draining.add(name, now + RETURNED));
+        names.iter().for_each(|name| self.draining.add_route(name, now));
     }
 
     /// Finds routes that the listeners which are served now name no more,
     /// other than those that the client was sent last.
-    fn note_leaving(&mut self, now: Duration) {
+    fn note_routes(&mut self, now: Duration) {
         let Some(routes) = self.channels.get(&routes()) else { return };
         let asked = &routes.subscription.names;
         if asked.is_empty() {
@@ -117,17 +77,33 @@ impl Session {
             let Some(base) = base.filter(|base| !base.is(&current)) else { continue };
             let left = current.routes_left(base);
             let left = left.iter().filter(|name| asked.contains(*name));
-            left.for_each(|name| self.draining.add(name, now + DRAIN));
+            left.for_each(|name| self.draining.add_route(name, now));
         }
+    }
+
+    /// Notes the listeners that the client was sent last and that are served
+    /// in another version now, or no more.
+    fn note_listeners(&mut self, now: Duration) {
+        let kind = ResourceKind::Listeners;
+        let current = self.current(&kind.type_url());
+        let channel = self.channels.get(&(Some(kind), kind.type_url()));
+        let Some(channel) = channel.filter(|_| self.features.drains) else { return };
+        let Some(base) = channel.holding.base().filter(|base| !base.is(&current)) else { return };
+        let difference = current.since(base);
+        let names = difference.changed.iter().map(|one| &one.name).chain(&difference.gone);
+        let replaced = names.filter(|name| channel.subscription.covers(name));
+        let replaced = replaced.filter_map(|name| channel.holding.content(name)).cloned();
+        self.draining.add_listeners(replaced, now);
     }
 
     /// Forgets routes that the client left, that it was sent anew who names
     /// them, or that were waited for long enough.
     fn let_go(&mut self, now: Duration) {
-        if self.draining.leaving.is_empty() {
+        self.draining.let_listeners_go(now);
+        if self.draining.routes.is_empty() {
             return;
         }
-        let mut leaving = std::mem::take(&mut self.draining.leaving);
+        let mut leaving = std::mem::take(&mut self.draining.routes);
         let before = leaving.len();
         let asked = self.channels.get(&routes()).map(|routes| &routes.subscription.names);
         leaving.retain(|name, until| {
@@ -135,7 +111,7 @@ impl Session {
             asked && now < *until && !(self.is_named(name) && self.was_named(name))
         });
         self.draining.stale |= leaving.len() != before;
-        self.draining.leaving = leaving;
+        self.draining.routes = leaving;
     }
 
     /// Whether what is served names a route.
@@ -149,93 +125,10 @@ impl Session {
         let sent = |place| self.channels.get(&place).and_then(|users| users.holding.base());
         users().any(|(_, place)| sent(place).is_some_and(|one| one.routes_named().contains(route)))
     }
-
-    /// Which removals wait, by type.
-    fn holds(&self) -> BTreeMap<Place, Hold> {
-        let mut holds = BTreeMap::new();
-        let Some(channel) = self.channels.get(&routes()) else { return holds };
-        let served = self.current(&routes().1);
-        let leaving = self.draining.leaving.keys();
-        let gone = leaving.filter(|name| !served.resources.contains_key(*name));
-        let gone: BTreeSet<_> = gone.filter(|name| channel.holding.holds(name)).cloned().collect();
-        if gone.is_empty() {
-            return holds;
-        }
-        let hosts = self.hosts_of(&gone);
-        let contents = gone.iter().map(|name| channel.holding.content(name).cloned());
-        let contents: Option<Vec<_>> =
-            contents.chain(hosts.iter().map(|(_, one)| one.clone())).collect();
-        let suppliers = self.suppliers();
-        match contents {
-            Some(contents) => {
-                let all: Vec<_> = suppliers.iter().flat_map(|place| self.gone(place)).collect();
-                for one in named_by(contents, &all) {
-                    let hold = holds.entry(one.place.clone()).or_insert(Hold::Nothing);
-                    hold.add(&one.name);
-                }
-            }
-            None => holds.extend(suppliers.into_iter().map(|place| (place, Hold::Everything))),
-        }
-        let hosts = hosts.into_iter().map(|(name, _)| name).collect();
-        let kind = ResourceKind::VirtualHosts;
-        holds.insert((Some(kind), kind.type_url()), Hold::Names(hosts));
-        holds.insert(routes(), Hold::Names(gone));
-        holds
-    }
-
-    /// The virtual hosts of `routes` that are gone, and their contents.
-    fn hosts_of(
-        &self,
-        routes: &BTreeSet<ResourceName>,
-    ) -> Vec<(ResourceName, Option<Arc<Served>>)> {
-        let kind = ResourceKind::VirtualHosts;
-        let of_route = |one: &Gone| {
-            one.name.0.rsplit_once('/').is_some_and(|(route, _)| routes.contains(route))
-        };
-        let all = self.gone(&(Some(kind), kind.type_url())).into_iter().filter(of_route);
-        all.map(|one| (one.name, one.content)).collect()
-    }
-
-    fn suppliers(&self) -> Vec<Place> {
-        let all = self.channels.keys();
-        all.filter(|(kind, _)| role(*kind) == Role::Supplier).cloned().collect()
-    }
-
-    /// What the client has of a type and the snapshot has no more.
-    fn gone(&self, place: &Place) -> Vec<Gone> {
-        let Some(Channel { subscription, holding, .. }) = self.channels.get(place) else {
-            return Vec::new();
-        };
-        let names = holding.gone(subscription, &self.current(&place.1));
-        let content = |name: &ResourceName| holding.content(name).cloned();
-        let gone = |name| Gone { place: place.clone(), content: content(&name), name };
-        names.into_iter().map(gone).collect()
-    }
 }
 
-/// A resource that the client has and the snapshot has no more.
-struct Gone {
-    place: Place,
-    name: ResourceName,
-    /// Where it is known.
-    content: Option<Arc<Served>>,
-}
-
-/// Those of `all` that `contents` name, or that what they name names in turn.
-fn named_by(contents: Vec<Arc<Served>>, all: &[Gone]) -> Vec<&Gone> {
-    let mut unseen: BTreeMap<&str, Vec<&Gone>> = BTreeMap::new();
-    all.iter().for_each(|one| unseen.entry(&one.name.0).or_default().push(one));
-    let names: BTreeSet<&str> = unseen.keys().copied().collect();
-    let (mut work, mut found) = (contents, Vec::new());
-    while let Some(one) = work.pop() {
-        let mut named = mentioned(&one.body(), &names);
-        named.extend(one.endpoints.iter().filter_map(|name| names.get(&*name.0)));
-        for gone in named.into_iter().filter_map(|name| unseen.remove(name)).flatten() {
-            work.extend(gone.content.clone());
-            found.push(gone);
-        }
-    }
-    found
+fn virtual_hosts() -> Place {
+    (Some(ResourceKind::VirtualHosts), ResourceKind::VirtualHosts.type_url())
 }
 
 fn routes() -> Place {

@@ -412,12 +412,22 @@ impl Holding {
     /// Holds on to what the client has by `name`. What we know only by its
     /// word stays an exception.
     fn keep(&mut self, name: &ResourceName) {
-        if matches!(self.except.get(name), Some(Exception::Refused(_))) {
-            return;
-        }
-        if let Some(served) = self.known(name).cloned() {
-            self.kept.insert(name.clone(), served);
-            self.except.remove(name);
+        let noted = self.except.get(name);
+        let sent = match noted {
+            Some(Exception::Refused(_)) => return,
+            Some(Exception::Has(version)) => self.known(name).filter(|one| one.version == *version),
+            _ => self.known(name),
+        };
+        match (sent.cloned(), noted) {
+            (Some(sent), _) => {
+                self.kept.insert(name.clone(), sent);
+                self.except.remove(name);
+            }
+            // It was told that there is nothing, and has something.
+            (None, Some(Exception::Owed { .. })) => {
+                self.except.insert(name.clone(), Exception::Has(Arc::default()));
+            }
+            (None, _) => {}
         }
     }
 

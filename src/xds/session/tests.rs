@@ -4,7 +4,6 @@ mod drain;
 mod fuzz;
 mod late;
 mod missing;
-mod model;
 mod names;
 pub(super) mod script;
 mod ttl;

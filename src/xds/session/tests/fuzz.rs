@@ -172,7 +172,7 @@ fn a_refused_word_that_a_host_is_missing_is_not_answered() {
 /// not taken it yet goes by itself there, and nobody says so.
 #[test]
 fn what_has_a_time_to_live_and_is_withdrawn_is_not_removed_in_words() {
-    let features = Features { ttl: true, wrapped: true, errors: false };
+    let features = Features { ttl: true, wrapped: true, ..Features::default() };
     let secret = Item { ttl: true, ..Item::new(Kind::Secrets, "s0") };
     let steps =
         [Step::Publish(vec![secret]), Step::Subscribe(Kind::Secrets, vec!["s0"]), Step::Withdraw];

@@ -578,6 +578,12 @@ impl Side {
                     self.refused_all =
                         self.open.is_empty().then(|| bodied.iter().map(version).collect());
                 }
+                if full {
+                    // It did not hear of what is absent.
+                    let there = |name: &String| bodied.iter().any(|one| *one.name.0 == **name);
+                    let absent = self.has.keys().filter(|name| !there(name));
+                    self.lingers.extend(absent.cloned());
+                }
                 self.unheard.extend(outgoing.removed.iter().map(ToString::to_string));
                 for name in &outgoing.removed {
                     match removals {
@@ -594,6 +600,7 @@ impl Side {
                 if full {
                     let there = |name: &str| bodied.iter().any(|one| &*one.name.0 == name);
                     self.has.retain(|name, _| there(name));
+                    self.lingers.clear();
                 }
                 for name in &outgoing.removed {
                     self.has.remove(&*name.0);

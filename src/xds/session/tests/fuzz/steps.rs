@@ -116,9 +116,9 @@ fn more(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::VirtualHosts if xx("hnames") => &["*", "r2/v0", "r0/h0", "r0/h1", "r1/h2", "r0/al0"],
         Kind::VirtualHosts => &["r2/v0"],
-        Kind::Clusters if xx("names") => &[
-            "*", "none", "al0", "al1", "xdstp://a/C/x/*", "xdstp://a/C/x/2?q=2&p=1",
-        ],
+        Kind::Clusters if xx("names") => {
+            &["*", "none", "al0", "al1", "xdstp://a/C/x/*", "xdstp://a/C/x/2?q=2&p=1"]
+        }
         Kind::Routes | Kind::Runtime if xx("names") => &["*", "none", "al0", "al1"],
         _ => &["*", "none"],
     }
@@ -130,7 +130,8 @@ fn xx(what: &str) -> bool {
 
 pub(super) fn talk(random: &mut Random) -> Vec<Talk> {
     let ttl = random.once_in(2);
-    let features = Features { ttl, wrapped: ttl, errors: random.once_in(3) };
+    let features =
+        Features { ttl, wrapped: ttl, errors: random.once_in(3), drains: random.once_in(3) };
     let mut talk = vec![Talk::Knows(features)];
     // Few types at once meet more often.
     let mut kinds = Kind::ALL.to_vec();
