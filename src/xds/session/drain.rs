@@ -22,14 +22,21 @@
 mod holds;
 mod leaving;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Session;
-use crate::model::{ResourceKind, ResourceName, TypeUrl};
+use super::order::Turn;
+use crate::model::{ResourceKind, ResourceName};
+use crate::snapshot::TypeSnapshot;
 
 pub(super) use self::leaving::Draining;
 
-type Place = (Option<ResourceKind>, TypeUrl);
+const ROUTES: Turn = Turn::Of(ResourceKind::Routes);
+const HOSTS: Turn = Turn::Of(ResourceKind::VirtualHosts);
+/// The types that name routes.
+const NAMING: [ResourceKind; 2] = [ResourceKind::Listeners, ResourceKind::ScopedRoutes];
+const NAMERS: [Turn; 2] = [Turn::Of(NAMING[0]), Turn::Of(NAMING[1])];
 
 impl Session {
     /// Notes which routes are on their way out at `now`, and holds back the
@@ -43,18 +50,18 @@ impl Session {
         }
         let mut holds = self.holds();
         self.draining.holds = !holds.is_empty();
-        for (place, channel) in &mut self.channels {
-            channel.holding.hold = holds.remove(place).unwrap_or_default();
+        for (turn, channel) in &mut self.channels {
+            channel.holding.hold = holds.remove(turn).unwrap_or_default();
         }
     }
 
     /// Takes up the routes that a client which came back says it has.
-    pub(super) fn resume_draining(&mut self, place: &Place, now: Duration) {
+    pub(super) fn resume_draining(&mut self, turn: &Turn, now: Duration) {
         self.draining.unsettle();
-        let namers = users().any(|(_, place)| self.channels.contains_key(&place));
-        let routes = self.channels.get(&routes()).filter(|_| *place == routes() && namers);
-        let Some(channel) = routes.filter(|_| self.snapshot.is_some()) else { return };
-        let current = self.current(&place.1);
+        let namers = NAMERS.iter().any(|turn| self.channels.contains_key(turn));
+        let routes = self.channels.get(&ROUTES).filter(|_| *turn == ROUTES && namers);
+        let Some(channel) = routes.filter(|_| self.offer.snapshot.is_some()) else { return };
+        let current = self.offer.of(&channel.type_url);
         let gone = |name: &&ResourceName| {
             !current.resources.contains_key(*name) && channel.holding.holds(name)
         };
@@ -66,15 +73,15 @@ impl Session {
     /// Finds routes that the listeners which are served now name no more,
     /// other than those that the client was sent last.
     fn note_routes(&mut self, now: Duration) {
-        let Some(routes) = self.channels.get(&routes()) else { return };
+        let Some(routes) = self.channels.get(&ROUTES) else { return };
         let asked = &routes.subscription.names;
         if asked.is_empty() {
             return;
         }
-        for (url, place) in users() {
-            let base = self.channels.get(&place).and_then(|users| users.holding.base());
-            let current = self.current(&url);
-            let Some(base) = base.filter(|base| !base.is(&current)) else { continue };
+        for users in NAMERS.iter().filter_map(|turn| self.channels.get(turn)) {
+            let current = self.offer.of(&users.type_url);
+            let base = users.holding.base();
+            let Some(base) = base.filter(|base| !base.is(current)) else { continue };
             let left = current.routes_left(base);
             let left = left.iter().filter(|name| asked.contains(*name));
             left.for_each(|name| self.draining.add_route(name, now));
@@ -84,11 +91,10 @@ impl Session {
     /// Notes the listeners that the client was sent last and that are served
     /// in another version now, or no more.
     fn note_listeners(&mut self, now: Duration) {
-        let kind = ResourceKind::Listeners;
-        let current = self.current(&kind.type_url());
-        let channel = self.channels.get(&(Some(kind), kind.type_url()));
+        let channel = self.channels.get(&Turn::Of(ResourceKind::Listeners));
         let Some(channel) = channel.filter(|_| self.features.drains) else { return };
-        let Some(base) = channel.holding.base().filter(|base| !base.is(&current)) else { return };
+        let current = self.offer.of(&channel.type_url);
+        let Some(base) = channel.holding.base().filter(|base| !base.is(current)) else { return };
         let difference = current.since(base);
         let names = difference.changed.iter().map(|one| &one.name).chain(&difference.gone);
         let replaced = names.filter(|name| channel.subscription.covers(name));
@@ -105,7 +111,7 @@ impl Session {
         }
         let mut leaving = std::mem::take(&mut self.draining.routes);
         let before = leaving.len();
-        let asked = self.channels.get(&routes()).map(|routes| &routes.subscription.names);
+        let asked = self.channels.get(&ROUTES).map(|routes| &routes.subscription.names);
         leaving.retain(|name, until| {
             let asked = asked.is_some_and(|asked| asked.contains(name));
             asked && now < *until && !(self.is_named(name) && self.was_named(name))
@@ -116,27 +122,15 @@ impl Session {
 
     /// Whether what is served names a route.
     fn is_named(&self, route: &ResourceName) -> bool {
-        users().any(|(url, _)| self.current(&url).routes_named().contains(route))
+        let named = |kind: ResourceKind| self.offer.of(&kind.type_url()).routes_named();
+        NAMING.into_iter().any(|kind| named(kind).contains(route))
     }
 
     /// Whether what the client was sent last names a route: the next snapshot
     /// may come before what is served is sent.
     fn was_named(&self, route: &ResourceName) -> bool {
-        let sent = |place| self.channels.get(&place).and_then(|users| users.holding.base());
-        users().any(|(_, place)| sent(place).is_some_and(|one| one.routes_named().contains(route)))
+        let sent = |turn| self.channels.get(turn).and_then(|users| users.holding.base());
+        let named = |one: &Arc<TypeSnapshot>| one.routes_named().contains(route);
+        NAMERS.iter().any(|turn| sent(turn).is_some_and(named))
     }
-}
-
-fn virtual_hosts() -> Place {
-    (Some(ResourceKind::VirtualHosts), ResourceKind::VirtualHosts.type_url())
-}
-
-fn routes() -> Place {
-    (Some(ResourceKind::Routes), ResourceKind::Routes.type_url())
-}
-
-/// The types that name routes.
-fn users() -> impl Iterator<Item = (TypeUrl, Place)> {
-    let kinds = [ResourceKind::Listeners, ResourceKind::ScopedRoutes].into_iter();
-    kinds.map(|kind| (kind.type_url(), (Some(kind), kind.type_url())))
 }

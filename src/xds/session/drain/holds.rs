@@ -9,20 +9,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Place, routes, virtual_hosts};
+use super::{HOSTS, ROUTES};
 use crate::model::ResourceName;
 use crate::snapshot::{Served, mentioned};
 use crate::xds::session::Session;
 use crate::xds::session::channel::Channel;
 use crate::xds::session::holding::Hold;
-use crate::xds::session::order::{Role, role};
+use crate::xds::session::order::{Role, Turn};
 
 impl Session {
     /// Which removals wait, by type.
-    pub(super) fn holds(&self) -> BTreeMap<Place, Hold> {
+    pub(super) fn holds(&self) -> BTreeMap<Turn, Hold> {
         let gone = self.routes_gone();
         let hosts = self.hosts_of(&gone);
-        let channel = self.channels.get(&routes());
+        let channel = self.channels.get(&ROUTES);
         let content = |name| channel.and_then(|channel| channel.holding.content(name).cloned());
         let listeners = self.draining.listeners().cloned().map(Some);
         let hosts_content = hosts.iter().map(|(_, one)| one.clone());
@@ -31,39 +31,39 @@ impl Session {
         let mut holds = self.holds_for(users);
         if !gone.is_empty() {
             let hosts = hosts.into_iter().map(|(name, _)| name).collect();
-            holds.insert(virtual_hosts(), Hold::Names(hosts));
-            holds.insert(routes(), Hold::Names(gone));
+            holds.insert(HOSTS, Hold::Names(hosts));
+            holds.insert(ROUTES, Hold::Names(gone));
         }
         holds
     }
 
     /// Which suppliers `users` may need, where `None` is one of unknown content.
-    fn holds_for(&self, users: Vec<Option<Arc<Served>>>) -> BTreeMap<Place, Hold> {
+    fn holds_for(&self, users: Vec<Option<Arc<Served>>>) -> BTreeMap<Turn, Hold> {
         let mut holds = BTreeMap::new();
         if users.is_empty() {
             return holds;
         }
-        let places = self.channels.keys().filter(|(kind, _)| role(*kind) == Role::Supplier);
-        let all: Vec<_> = places.clone().flat_map(|place| self.gone(place)).collect();
+        let suppliers = self.channels.keys().filter(|turn| turn.role() == Role::Supplier);
+        let all: Vec<_> = suppliers.clone().flat_map(|turn| self.gone(turn)).collect();
         if all.is_empty() {
             return holds;
         }
         match users.into_iter().collect::<Option<Vec<_>>>() {
             Some(users) if !users.iter().any(|one| one.chooses_clusters()) => {
                 for one in named_by(users, &all) {
-                    let hold = holds.entry(one.place.clone()).or_insert(Hold::Nothing);
+                    let hold = holds.entry(one.turn.clone()).or_insert(Hold::Nothing);
                     hold.add(&one.name);
                 }
             }
-            _ => holds.extend(places.map(|place| (place.clone(), Hold::Everything))),
+            _ => holds.extend(suppliers.map(|turn| (turn.clone(), Hold::Everything))),
         }
         holds
     }
 
     /// The routes on their way out that the snapshot has no more.
     fn routes_gone(&self) -> BTreeSet<ResourceName> {
-        let Some(channel) = self.channels.get(&routes()) else { return BTreeSet::new() };
-        let served = self.current(&routes().1);
+        let Some(channel) = self.channels.get(&ROUTES) else { return BTreeSet::new() };
+        let served = self.offer.of(&channel.type_url);
         let leaving = self.draining.routes.keys();
         let gone = leaving.filter(|name| !served.resources.contains_key(*name));
         gone.filter(|name| channel.holding.holds(name)).cloned().collect()
@@ -80,25 +80,25 @@ impl Session {
         let of_route = |one: &Gone| {
             one.name.0.rsplit_once('/').is_some_and(|(route, _)| routes.contains(route))
         };
-        let all = self.gone(&virtual_hosts()).into_iter().filter(of_route);
+        let all = self.gone(&HOSTS).into_iter().filter(of_route);
         all.map(|one| (one.name, one.content)).collect()
     }
 
     /// What the client has of a type and the snapshot has no more.
-    fn gone(&self, place: &Place) -> Vec<Gone> {
-        let Some(Channel { subscription, holding, .. }) = self.channels.get(place) else {
+    fn gone(&self, turn: &Turn) -> Vec<Gone> {
+        let Some(Channel { subscription, holding, type_url, .. }) = self.channels.get(turn) else {
             return Vec::new();
         };
-        let names = holding.gone(subscription, &self.current(&place.1));
+        let names = holding.gone(subscription, self.offer.of(type_url));
         let content = |name: &ResourceName| holding.content(name).cloned();
-        let gone = |name| Gone { place: place.clone(), content: content(&name), name };
+        let gone = |name| Gone { turn: turn.clone(), content: content(&name), name };
         names.into_iter().map(gone).collect()
     }
 }
 
 /// A resource that the client has and the snapshot has no more.
 struct Gone {
-    place: Place,
+    turn: Turn,
     name: ResourceName,
     /// Where it is known.
     content: Option<Arc<Served>>,

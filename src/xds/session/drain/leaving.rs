@@ -42,6 +42,11 @@ impl Draining {
         self.routes.values().chain(listeners).min().copied()
     }
 
+    /// Whether no route is on its way out and nothing has to be looked at.
+    pub(in crate::xds::session) fn rests(&self) -> bool {
+        self.routes.is_empty() && !self.stale
+    }
+
     /// Has everything looked at anew.
     pub(in crate::xds::session) fn unsettle(&mut self) {
         self.stale = true;
