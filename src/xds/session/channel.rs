@@ -153,12 +153,6 @@ impl Channel {
                 change
             }
         };
-        if change.everything {
-            // What comes to a client that asks for everything by now, it keeps,
-            // even if it was asked for by name and left again meanwhile.
-            let under_way = self.flight.iter().flat_map(Flight::names);
-            under_way.for_each(|name| self.holding.owe_again(name));
-        }
         // A wildcard is answered even if there is nothing: the client waits.
         self.due |= change.everything;
         let begins = change.everything && self.is_legacy_hosts();
@@ -170,6 +164,15 @@ impl Channel {
             // Who asks by another name is told of the resource.
             if let Some(reach) = &mut self.reach {
                 reach.owe(&change.added, current, &mut self.holding);
+            }
+        }
+        if change.everything || !change.added.is_empty() {
+            // What comes to a client that asks for it by now, it keeps, even if
+            // it was left meanwhile.
+            for name in self.flight.iter().flat_map(Flight::names) {
+                if change.everything || self.holding.is_owed(name) {
+                    self.holding.owe_again(name);
+                }
             }
         }
         if begins {

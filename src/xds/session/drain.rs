@@ -28,7 +28,7 @@ use std::time::Duration;
 use super::Session;
 use super::order::Turn;
 use crate::model::{ResourceKind, ResourceName};
-use crate::snapshot::TypeSnapshot;
+use crate::snapshot::{Snapshot, TypeSnapshot};
 
 pub(super) use self::leaving::Draining;
 
@@ -55,19 +55,39 @@ impl Session {
         }
     }
 
-    /// Takes up the routes that a client which came back says it has.
-    pub(super) fn resume_draining(&mut self, turn: &Turn, now: Duration) {
-        self.draining.unsettle();
+    /// Takes up the routes that the client asks for and has, although nothing
+    /// that is served knows them: it `returns`, or asks once more because it
+    /// is behind.
+    pub(super) fn take_up_draining(&mut self, turn: &Turn, now: Duration, returns: bool) {
         let namers = NAMERS.iter().any(|turn| self.channels.contains_key(turn));
         let routes = self.channels.get(&ROUTES).filter(|_| *turn == ROUTES && namers);
         let Some(channel) = routes.filter(|_| self.offer.snapshot.is_some()) else { return };
         let current = self.offer.of(&channel.type_url);
         let gone = |name: &&ResourceName| {
-            !current.resources.contains_key(*name) && channel.holding.holds(name)
+            !current.resources.contains_key(*name)
+                && channel.holding.may_have(name)
+                && (returns || channel.holding.is_owed(name))
         };
         let names = channel.subscription.names.iter().filter(gone);
         let names: Vec<_> = names.filter(|name| !self.is_named(name)).cloned().collect();
         names.iter().for_each(|name| self.draining.add_route(name, now));
+    }
+
+    /// Finds routes that were named by what was served `before`, and are no
+    /// more. It may never have been sent, as the client had still to answer;
+    /// but it may use such a route for the sake of what it has.
+    pub(super) fn note_renamed(&mut self, before: Option<&Snapshot>, now: Duration) {
+        self.draining.unsettle();
+        let Some(routes) = self.channels.get(&ROUTES) else { return };
+        let asked = &routes.subscription.names;
+        for url in NAMING.map(|kind| kind.type_url()) {
+            let current = self.offer.of(&url);
+            let before = before.and_then(|before| before.types.get(&url));
+            let Some(before) = before.filter(|before| !before.is(current)) else { continue };
+            let left = current.routes_left(before);
+            let left = left.iter().filter(|name| asked.contains(*name));
+            left.for_each(|name| self.draining.add_route(name, now));
+        }
     }
 
     /// Finds routes that the listeners which are served now name no more,

@@ -5,12 +5,16 @@
 //! number of resources. Compares itself with what the client should hold;
 //! knows no protocol, no nonce, no order.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod compare;
+mod lack;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub(super) use self::lack::{Hold, Lack};
 use super::subscription::{Change, Subscription};
 use crate::model::ResourceName;
-use crate::snapshot::{Batch, Difference, Served, TypeSnapshot};
+use crate::snapshot::{Served, TypeSnapshot};
 
 /// The client's side of one type.
 #[derive(Debug, Default)]
@@ -26,37 +30,6 @@ pub(super) struct Holding {
     pub(super) hold: Hold,
 }
 
-/// Removals that are not to be told.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) enum Hold {
-    /// None is held back.
-    #[default]
-    Nothing,
-    /// Those of these names.
-    Names(BTreeSet<ResourceName>),
-    /// All of them.
-    Everything,
-}
-
-impl Hold {
-    /// Holds `name` back too.
-    pub(super) fn add(&mut self, name: &ResourceName) {
-        match self {
-            Self::Nothing => *self = Self::Names(BTreeSet::from([name.clone()])),
-            Self::Names(names) => drop(names.insert(name.clone())),
-            Self::Everything => {}
-        }
-    }
-
-    fn holds(&self, name: &ResourceName) -> bool {
-        match self {
-            Self::Nothing => false,
-            Self::Names(names) => names.contains(name),
-            Self::Everything => true,
-        }
-    }
-}
-
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Exception {
     /// It has this version.
@@ -69,32 +42,6 @@ enum Exception {
     Refused(Arc<str>),
     /// It refused the message that removed it, so it may have it still.
     Lingers,
-}
-
-/// What the client lacks.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Lack {
-    /// To be sent. Streams that lack the same share it, and so its bytes.
-    pub(super) send: Batch,
-    /// Held, and gone from the snapshot.
-    pub(super) gone: Vec<ResourceName>,
-    /// Asked for, and not there; the client was not told so far.
-    pub(super) unknown: Vec<ResourceName>,
-    /// Gone too, and not to be told for now. A client that lacks nothing else
-    /// is in step.
-    pub(super) held: Vec<ResourceName>,
-}
-
-impl Lack {
-    /// Whether there are removals and nothing else.
-    pub(super) fn is_only_gone(&self) -> bool {
-        !self.gone.is_empty() && self.send.is_empty() && self.unknown.is_empty()
-    }
-
-    /// Whether the client is in step.
-    pub(super) fn is_none(&self) -> bool {
-        self.send.is_empty() && self.gone.is_empty() && self.unknown.is_empty()
-    }
 }
 
 impl Holding {
@@ -316,78 +263,6 @@ impl Holding {
         &self.kept
     }
 
-    /// What the client lacks of `now`. What it refused goes along with a
-    /// change of something else, because it may have taken nothing of that
-    /// response; by itself it is never sent again. What is gone is such a
-    /// change only where it `tells` of that.
-    pub(super) fn lack(
-        &self,
-        subscription: &Subscription,
-        now: &Arc<TypeSnapshot>,
-        tells: bool,
-    ) -> Lack {
-        let plain = self.except.is_empty() && self.kept.is_empty();
-        let difference = match &self.base {
-            Some(base) if base.is(now) && plain => return Lack::default(),
-            Some(base) if !base.is(now) => now.since(base),
-            None if plain && subscription.wildcard => {
-                return Lack { send: now.all(), ..Lack::default() };
-            }
-            _ => Arc::default(),
-        };
-        if plain && subscription.wildcard && self.hold == Hold::Nothing {
-            let gone = difference.gone.clone();
-            return Lack { send: difference.changed.clone(), gone, ..Lack::default() };
-        }
-        self.compare(subscription, now, &difference, tells)
-    }
-
-    /// The comparison name by name, where `difference` leads to `now`.
-    fn compare(
-        &self,
-        subscription: &Subscription,
-        now: &Arc<TypeSnapshot>,
-        difference: &Difference,
-        tells: bool,
-    ) -> Lack {
-        let mut lack = Lack::default();
-        let (mut send, mut refused, mut changed) = (Vec::new(), Vec::new(), false);
-        let mut lingering = Vec::new();
-        for name in self.candidates(subscription, now, difference) {
-            let held = self.held(name);
-            match (now.resources.get(name), held) {
-                (Some(new), Held::Has(version)) if *new.version == *version => {}
-                (Some(new), Held::Refused(version)) if *new.version == *version => {
-                    refused.push(new.clone());
-                }
-                (Some(new), held) => {
-                    changed |= !matches!(held, Held::Owed { .. });
-                    send.push(new.clone());
-                }
-                (None, Held::Has(_) | Held::Refused(_)) if self.hold.holds(name) => {
-                    lack.held.push(name.clone());
-                }
-                (None, Held::Has(_) | Held::Refused(_)) => lack.gone.push(name.clone()),
-                (None, Held::Lingers) if self.hold.holds(name) => {}
-                (None, Held::Lingers) => lingering.push(name.clone()),
-                (None, Held::Owed { held: true }) if self.hold.holds(name) => {
-                    lack.unknown.push(name.clone());
-                    lack.held.push(name.clone());
-                }
-                (None, Held::Owed { held: true }) => lack.gone.push(name.clone()),
-                (None, Held::Owed { held: false }) => lack.unknown.push(name.clone()),
-                (None, Held::Nothing) => {}
-            }
-        }
-        if changed || (tells && !lack.gone.is_empty()) {
-            send.append(&mut refused);
-            send.sort_by(|a, b| a.name.cmp(&b.name));
-            lack.gone.append(&mut lingering);
-        }
-        lack.send = shared(send, now, difference);
-        lack
-    }
-
     /// Notes that the client was sent what it lacked of `now`: all of it, or
     /// all but the removals.
     pub(super) fn sent(&mut self, lack: &Lack, now: Arc<TypeSnapshot>, removals: bool) {
@@ -438,24 +313,6 @@ impl Holding {
         }
     }
 
-    /// The names that can possibly differ, each once, sorted.
-    fn candidates<'a>(
-        &'a self,
-        subscription: &'a Subscription,
-        now: &'a TypeSnapshot,
-        difference: &'a Difference,
-    ) -> Vec<&'a ResourceName> {
-        let noted = self.except.keys().chain(self.kept.keys());
-        let Some(_) = &self.base else {
-            return match subscription.wildcard {
-                true => sorted(noted.chain(now.resources.keys())),
-                false => subscription.names.iter().collect(),
-            };
-        };
-        let changed = difference.changed.iter().map(|one| &one.name).chain(&difference.gone);
-        sorted(noted.chain(changed).filter(|name| subscription.covers(name)))
-    }
-
     fn held(&self, name: &ResourceName) -> Held<'_> {
         match self.except.get(name) {
             Some(Exception::Has(version)) => Held::Has(version),
@@ -474,25 +331,6 @@ impl Holding {
         let base = || self.base.as_ref().and_then(|base| base.resources.get(name));
         self.kept.get(name).or_else(base)
     }
-}
-
-/// `send` as a batch, the shared one if it is what other streams lack too.
-fn shared(send: Vec<Arc<Served>>, now: &TypeSnapshot, difference: &Difference) -> Batch {
-    let same = |shared: &Batch| {
-        shared.len() == send.len() && shared.iter().zip(&send).all(|(a, b)| Arc::ptr_eq(a, b))
-    };
-    if same(&difference.changed) {
-        return difference.changed.clone();
-    }
-    // As many names as there are can only be all of them.
-    if send.len() == now.resources.len() { now.all() } else { send.into() }
-}
-
-fn sorted<'a>(names: impl Iterator<Item = &'a ResourceName>) -> Vec<&'a ResourceName> {
-    let mut names: Vec<_> = names.collect();
-    names.sort_unstable();
-    names.dedup();
-    names
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -60,6 +60,16 @@ fn a_refusal_shows_with_its_words_until_a_newer_version_is_taken() {
 }
 
 #[test]
+fn a_refused_empty_state_does_not_come_again_for_endpoints_that_are_not_there() {
+    let mut client = Client::sotw(&snapshot([eds_cluster("c", 1)]));
+    client.ask(Kind::Clusters, &[]);
+    assert_eq!(client.ask(Kind::Endpoints, &[]), ["EDS"]);
+    assert_eq!(client.nack(Kind::Endpoints), [""; 0]);
+    client.ack(Kind::Clusters);
+    assert_eq!(client.publish(&snapshot([eds_cluster("c", 2)])), ["CDS c=2"]);
+}
+
+#[test]
 fn a_name_added_within_a_refusal_is_honoured() {
     let both = [thing(Kind::Routes, "a", 1), thing(Kind::Routes, "b", 1)];
     let mut client = Client::sotw(&snapshot(both));

@@ -66,7 +66,7 @@ impl Session {
         let served = self.offer.of(&channel.type_url);
         let leaving = self.draining.routes.keys();
         let gone = leaving.filter(|name| !served.resources.contains_key(*name));
-        gone.filter(|name| channel.holding.holds(name)).cloned().collect()
+        gone.filter(|name| channel.holding.may_have(name)).cloned().collect()
     }
 
     /// The virtual hosts of `routes` that are gone, and their contents.

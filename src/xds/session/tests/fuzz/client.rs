@@ -313,6 +313,12 @@ impl Client {
         if delta || first || nonce == side.last {
             side.learns(kind, &subscribe, delta, world.as_ref());
         }
+        if kind == Kind::Routes {
+            // Hosts that are meant no more and then again come again.
+            let hosts = self.side(Kind::VirtualHosts);
+            hosts.may.extend(hosts.told.keys().cloned());
+        }
+        let side = self.side(kind);
         let ask = match delta {
             true => Ask::Delta { subscribe, unsubscribe, initial },
             false => Ask::Sotw { names: subscribe, version: side.version.clone() },
