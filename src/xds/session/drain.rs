@@ -80,9 +80,9 @@ impl Session {
         self.draining.unsettle();
         let Some(routes) = self.channels.get(&ROUTES) else { return };
         let asked = &routes.subscription.names;
-        for url in NAMING.map(|kind| kind.type_url()) {
-            let current = self.offer.of(&url);
-            let before = before.and_then(|before| before.types.get(&url));
+        for users in NAMERS.iter().filter_map(|turn| self.channels.get(turn)) {
+            let current = self.offer.of(&users.type_url);
+            let before = before.and_then(|before| before.types.get(&users.type_url));
             let Some(before) = before.filter(|before| !before.is(current)) else { continue };
             let left = current.routes_left(before);
             let left = left.iter().filter(|name| asked.contains(*name));

@@ -274,13 +274,13 @@ impl Holding {
             self.kept.remove(name);
             self.except.remove(name);
         }
+        waiting.iter().chain(&lack.held).for_each(|name| self.keep(name));
         if !self.except.is_empty() || !self.kept.is_empty() {
-            for name in lack.send.iter().map(|one| &one.name).chain(&lack.unknown) {
+            for name in lack.send.iter().map(|one| &one.name).chain(lack.missing()) {
                 self.except.remove(name);
                 self.kept.remove(name);
             }
         }
-        waiting.iter().chain(&lack.held).for_each(|name| self.keep(name));
         // A version the client told of needs no note once `now` has it too.
         self.except.retain(|name, exception| match (exception, now.resources.get(name)) {
             (Exception::Has(version), Some(new)) => *new.version != **version,

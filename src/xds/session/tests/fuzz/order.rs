@@ -40,9 +40,6 @@ enum Step {
 
 fn steps(random: &mut Random) -> Vec<Step> {
     let mut one = |_| match random.below(16) {
-        0..3 if std::env::var("CONVOY_X").is_ok_and(|x| x.contains("rename")) => {
-            Step::Publish([(); 2].map(|()| (random.below(3), random.below(3))))
-        }
         0..3 => Step::Change([(); 2].map(|()| (random.below(3), random.below(3)))),
         3..13 => Step::Answer(random.below(4)),
         13 => Step::Drained,
@@ -127,9 +124,7 @@ impl Envoy {
             Step::Wait(millis) if self.now + Duration::from_millis(*millis) > LONGEST => {}
             Step::Wait(millis) => self.wait(*millis),
             // A state of the world can't tell what it had before.
-            Step::Return
-                if self.protocol == Protocol::Sotw
-                    && !std::env::var("CONVOY_X").is_ok_and(|x| x.contains("sreturn")) => {}
+            Step::Return if self.protocol == Protocol::Sotw => {}
             Step::Return => self.come_back(),
         }
     }
