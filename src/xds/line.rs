@@ -21,10 +21,12 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_stream::wrappers::WatchStream;
 
 use crate::model::{BundleId, ContentHash, Revision, TypeUrl};
 use crate::snapshot::{Snapshot, TypeSnapshot};
@@ -273,7 +275,9 @@ impl Past {
 #[derive(Debug)]
 pub(super) struct Latest {
     line: Arc<Line>,
-    watching: watch::Receiver<Option<Arc<Publication>>>,
+    /// Stays on the list of those who wait until there is news: joining and
+    /// leaving it around every message would touch the memory of other streams.
+    watching: WatchStream<Option<Arc<Publication>>>,
     /// Whether something was taken from the line before.
     begun: bool,
     /// The doubted publication that the stream is kept from.
@@ -284,21 +288,30 @@ pub(super) struct Latest {
 
 impl Latest {
     pub(super) fn new(line: Arc<Line>) -> Self {
-        let watching = line.latest.subscribe();
+        let watching = WatchStream::from_changes(line.latest.subscribe());
         let (begun, spared, current) = (false, None, None);
         Self { line, watching, begun, spared, current, verdict: Verdict::Open }
     }
 
     /// Resolves when [`Latest::take`] may give something else.
     pub(super) async fn changed(&mut self) {
-        if self.watching.changed().await.is_err() {
-            std::future::pending().await
+        while let Some(newest) = self.watching.next().await {
+            if self.is_news(newest.as_ref()) {
+                return;
+            }
         }
+        std::future::pending().await
+    }
+
+    /// Whether it is not what was taken already, by whoever did not wait.
+    fn is_news(&self, newest: Option<&Arc<Publication>>) -> bool {
+        let number = |one: &Arc<Publication>| one.number;
+        self.spared.is_some() || newest.map(number) != self.current.as_ref().map(number)
     }
 
     /// What the stream is to be served now.
     pub(super) fn take(&mut self) -> Option<Arc<Snapshot>> {
-        let newest = self.watching.borrow_and_update().clone()?;
+        let newest = self.line.latest()?;
         let joins = !std::mem::replace(&mut self.begun, true);
         let waits = joins || self.spared == Some(newest.number);
         let good = match waits && newest.is_doubted() {

@@ -13,13 +13,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
-use futures_util::Stream;
 use futures_util::stream::unfold;
+use futures_util::{Stream, StreamExt as _};
 use http::HeaderMap;
 use hyper::body::Frame;
 use prost::Message;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_stream::wrappers::WatchStream;
 use tonic::Status;
 
 use super::codec::Requests;
@@ -108,11 +109,9 @@ pub(super) fn answer<R: Incoming>(
     method: Method,
     caller: Caller,
     incoming: Requests<R>,
-    (stopping, mut bell): (watch::Receiver<bool>, watch::Receiver<()>),
+    (stopping, bell): (watch::Receiver<bool>, watch::Receiver<()>),
     origin: Instant,
 ) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send + 'static {
-    // It may have rung since they were let in.
-    bell.mark_changed();
     let open = Open {
         session: Arc::new(Mutex::new(Session::new(method.protocol))),
         routing: hub.routing(),
@@ -121,7 +120,8 @@ pub(super) fn answer<R: Incoming>(
         caller,
         incoming,
         stopping,
-        bell,
+        // It may have rung since they were let in, so it begins with a look.
+        bell: WatchStream::new(bell),
         since: Instant::now(),
         alarm: Alarm::default(),
         pace: Pace::new(origin),
@@ -161,7 +161,7 @@ struct Open<R> {
     caller: Caller,
     incoming: Requests<R>,
     stopping: watch::Receiver<bool>,
-    bell: watch::Receiver<()>,
+    bell: WatchStream<()>,
     routing: watch::Receiver<Arc<Routing>>,
     session: SharedSession,
     since: Instant,
@@ -247,7 +247,7 @@ impl<R: Incoming> Open<R> {
         let deadline = deadline.min();
         let event = tokio::select! {
             // An error is news too: the server is gone.
-            _ = self.bell.changed() => Event::Rung,
+            _ = self.bell.next() => Event::Rung,
             request = self.incoming.next() => match request? {
                 Some(request) => Event::Request(request),
                 None => Event::Closed,

@@ -3,6 +3,7 @@
 mod envoys;
 mod fanout;
 mod grpc_client;
+mod impact;
 mod kinds;
 mod lifetimes;
 mod mesh;
