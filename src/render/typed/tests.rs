@@ -1100,7 +1100,7 @@ fn options_that_envoys_code_refuses_are_refused_and_their_neighbours_taken() {
             Clusters,
             context(&format!("verify_certificate_hash: [{}]", "g".repeat(64))),
             "validation",
-            context(&format!("verify_certificate_hash: [{hash}, '{}']", vec!["AB"; 32].join(":"))),
+            context(&format!("verify_certificate_hash: [{hash}, '{}']", ["AB"; 32].join(":"))),
         ),
         (
             Clusters,
