@@ -235,6 +235,23 @@ fn descriptors(transcoder: &DynamicMessage, refusals: &mut Refusals<'_>) {
     }
 }
 
+/// Servers that a cluster names itself are given by number too.
+pub(super) fn servers(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    let own = inner(cluster, "dns_resolution_config").map(|own| list(&own, "resolvers"));
+    for (name, servers) in [
+        ("dns_resolvers", list(cluster, "dns_resolvers")),
+        ("dns_resolution_config", own.unwrap_or_default()),
+    ] {
+        let hosts = servers.iter().filter_map(|server| inner(server, "socket_address"));
+        let mut hosts = hosts.map(|socket| text(&socket, "address"));
+        if let Some(host) = hosts.find(|host| host.parse::<std::net::IpAddr>().is_err()) {
+            let text =
+                format!("`{host}` is no IP address, and names of resolvers are not resolved");
+            refusals.refuse(name, "bad-address", text, "give an IP address");
+        }
+    }
+}
+
 /// The services that a set of file descriptors defines.
 fn services(set: &DynamicMessage) -> Vec<String> {
     let files = list(set, "file");
