@@ -1,10 +1,8 @@
 //! The state machine as sentences, and as a walk of random events.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use jiff::Timestamp;
-
 
 use super::*;
 use crate::model::{
