@@ -29,6 +29,7 @@ mod owner;
 mod people;
 mod record;
 mod resolve;
+mod review;
 mod runs;
 mod stored;
 mod sync;
@@ -43,6 +44,7 @@ pub use culprit::{Change, Culprit};
 pub use handle::{Command, Handle, Receipt};
 pub use owner::{Parts, start};
 pub use resolve::find_bundle;
+pub use review::{ReviewFailure, Reviewing, review};
 pub use sync::Repository;
 pub use view::{Fleet, MirrorState, MirrorView, View};
 
