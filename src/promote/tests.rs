@@ -1,6 +1,7 @@
 //! The state machine as sentences, and as a walk of random events.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
