@@ -58,6 +58,8 @@ pub struct Settings {
     /// How long a stage's nodes may take to answer before a promotion counts
     /// as done without the silent ones.
     pub ack_deadline: Duration,
+    /// Open development mode: anybody may be anybody.
+    pub open: bool,
     /// The folder for quarantined fetches.
     pub quarantine: std::path::PathBuf,
 }

@@ -13,6 +13,7 @@ mod bad_input;
 mod cli;
 mod conform;
 mod contents;
+mod deciding;
 mod dogma;
 mod faults;
 mod fleet;
