@@ -44,7 +44,7 @@ pub use handle::{Command, Handle, Receipt};
 pub use owner::{Parts, start};
 pub use resolve::find_bundle;
 pub use sync::Repository;
-pub use view::{Fleet, MirrorState, MirrorView, View};
+pub use view::{Fleet, MirrorState, MirrorView, Progress, View};
 
 use std::time::Duration;
 

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-
 use super::*;
 use crate::model::{
     Actor, BundleId, Cell, CellResult, CommitId, CommitInfo, ContentHash, Manifest, Outcome,
@@ -170,7 +169,15 @@ fn result(cell: Cell, outcome: Outcome) -> CellResult {
         Outcome::Passed => Vec::new(),
         _ => vec!["envoy said no".into()],
     };
-    CellResult { cell, outcome, reasons, took_ms: 5, checks: 1, cached: false }
+    CellResult {
+        cell,
+        outcome,
+        reasons,
+        took_ms: 5,
+        checks: 1,
+        cached: false,
+        proof: crate::model::Proof::default(),
+    }
 }
 
 #[test]
