@@ -149,6 +149,8 @@ impl App {
                 envoys: config.envoys.clone(),
                 work: data.join("smoke"),
                 parallel: config.smoke_parallel,
+                evidence: Some(data.join("evidence")),
+                warden: std::env::current_exe().ok(),
             },
             Arc::new(PrivateListeners),
             Some(store.cache()),

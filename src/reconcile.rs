@@ -46,7 +46,7 @@ pub use owner::{Parts, start};
 pub use resolve::find_bundle;
 pub use review::{ReviewFailure, Reviewing, review};
 pub use sync::Repository;
-pub use view::{Fleet, MirrorState, MirrorView, View};
+pub use view::{Fleet, MirrorState, MirrorView, Progress, View};
 
 use std::time::Duration;
 

@@ -105,6 +105,7 @@ pub async fn start(parts: Parts) -> Result<Handle, StartError> {
         view: watching.clone(),
         records: records.clone(),
         tasks: parts.tasks.clone(),
+        smoke: parts.smoke.clone(),
     };
     let outbox = parts.announcer.clone().map(|announcer| {
         let (wanted, queue) = mpsc::channel(EVENTS_MAX);
@@ -313,6 +314,7 @@ impl Owner {
                     mirror.render_again();
                 }
             }
+            Event::CellBegan { bundle, cell } => self.runs.at_work(&bundle, &cell, clock::now()),
             Event::Cell { bundle, result } => self.cell(&bundle, result).await?,
             Event::Command { actor, command, reply } => self.command(actor, command, reply).await?,
             Event::Shown { promotion, card, content } => {

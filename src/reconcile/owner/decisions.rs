@@ -135,8 +135,9 @@ impl Owner {
                 Effect::Alarm { promotion, line } => {
                     tracing::error!(promotion = %promotion, line, "a promotion needs a person");
                 }
-                // What is measured, and which cells run, follows from the state.
-                Effect::Ask(_) | Effect::Retest { .. } => {}
+                Effect::Retest { bundle, cells } => self.runs.afresh(bundle, cells),
+                // What is measured follows from the state.
+                Effect::Ask(_) => {}
                 Effect::Announce(id) => {
                     self.show();
                     self.announce(id);
