@@ -16,6 +16,7 @@ mod problem;
 mod resource;
 mod role;
 mod secret;
+mod subset;
 mod tree;
 mod verdict;
 
@@ -36,5 +37,6 @@ pub use resource::{
 };
 pub use role::Role;
 pub use secret::Secret;
+pub use subset::Subset;
 pub use tree::{FilePath, PathError, SourceTree};
 pub use verdict::{Cell, CellResult, Outcome};

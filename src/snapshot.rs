@@ -7,6 +7,7 @@
 mod batch;
 mod build;
 mod changes;
+mod cohort;
 mod diff;
 mod index;
 mod mentioned;
@@ -21,8 +22,9 @@ pub mod wire;
 pub use batch::{Batch, PART_BYTES};
 pub use build::{Served, Snapshot, TypeSnapshot, build, build_on, version_of};
 pub use changes::Difference;
+pub use cohort::Cohort;
 pub use diff::{ResourceChange, ResourceDiff, diff};
 pub use mentioned::mentioned;
 pub use references::check;
-pub use routing::{Route, Routing};
+pub use routing::{Route, Routing, Trial};
 pub use wire::WireError;

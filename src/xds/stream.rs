@@ -186,7 +186,7 @@ impl Client {
     /// What it is to be served now.
     fn take(&mut self) -> Option<Arc<Snapshot>> {
         let latest = self.latest.as_mut()?;
-        let snapshot = latest.take();
+        let snapshot = latest.take(self.standing.identity());
         self.standing.seat().spared = latest.is_spared();
         snapshot
     }
@@ -227,6 +227,7 @@ impl<R: Incoming> Open<R> {
             match self.event().await? {
                 Event::Request(request) => self.on_request(request)?,
                 Event::Closed => return Ok(None),
+                Event::Published if self.stays() => continue,
                 Event::Published if !self.pace.admits(Instant::now()) => continue,
                 Event::Published => self.take(),
                 Event::Rung => self.on_rung()?,
@@ -298,6 +299,15 @@ impl<R: Incoming> Open<R> {
         let snapshot = snapshot.map(|snapshot| self.caller.view(&snapshot));
         let outgoing = self.session().on_snapshot(snapshot, self.since.elapsed());
         self.ready.extend(outgoing);
+    }
+
+    /// Whether what was published is not for this node: another part of the
+    /// stage is served otherwise now.
+    fn stays(&mut self) -> bool {
+        let Some(Client { standing, latest: Some(latest), .. }) = &mut self.client else {
+            return false;
+        };
+        latest.stays(standing.identity())
     }
 
     /// Something happened that may concern every stream.

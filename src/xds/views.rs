@@ -28,14 +28,21 @@ impl Sight {
     }
 }
 
-/// The views that are in use. They live as long as somebody is served them.
+/// The views that are in use, the newest of a key last: there are two while a
+/// candidate is tried. They live as long as somebody is served them.
 #[derive(Debug, Default)]
-pub(super) struct Views(Mutex<HashMap<(SnapshotKey, Arc<Sight>), Made>>);
+pub(super) struct Views(Mutex<HashMap<(SnapshotKey, Arc<Sight>), Vec<Made>>>);
 
 #[derive(Debug)]
 struct Made {
     from: Weak<Snapshot>,
     view: Weak<Snapshot>,
+}
+
+impl Made {
+    fn is_used(&self) -> bool {
+        self.view.strong_count() > 0
+    }
 }
 
 impl Views {
@@ -49,24 +56,24 @@ impl Views {
         // Whoever waits here would have made the same view.
         let mut views = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let place = (snapshot.key.clone(), sight.clone());
-        let before = views.get(&place).and_then(|made| {
-            let view = made.view.upgrade()?;
-            Some((std::ptr::eq(made.from.as_ptr(), Arc::as_ptr(snapshot)), view))
-        });
-        if let Some((true, view)) = before {
+        let made = views.get(&place).map(Vec::as_slice).unwrap_or_default();
+        let same = made.iter().find(|made| std::ptr::eq(made.from.as_ptr(), Arc::as_ptr(snapshot)));
+        if let Some(view) = same.and_then(|made| made.view.upgrade()) {
             return view;
         }
         let secrets = ResourceKind::Secrets.type_url();
-        let before = before.map(|(_, view)| view);
+        let before = made.iter().rev().find_map(|made| made.view.upgrade());
         let view = snapshot.seen_by(
             |type_url, name| (sight.secure || *type_url != secrets) && scope.sees(type_url, name),
             before.as_deref(),
         );
         if views.len() % SWEEP_AT == SWEEP_AT - 1 {
-            views.retain(|_, made| made.view.strong_count() > 0);
+            views.retain(|_, made| made.iter().any(Made::is_used));
         }
-        let made = Made { from: Arc::downgrade(snapshot), view: Arc::downgrade(&view) };
-        views.insert(place, made);
+        let new = Made { from: Arc::downgrade(snapshot), view: Arc::downgrade(&view) };
+        let made = views.entry(place).or_default();
+        made.retain(Made::is_used);
+        made.push(new);
         view
     }
 }
@@ -100,6 +107,18 @@ mod tests {
         assert!(Arc::ptr_eq(&all, &view(&scope(&["*"], &[]), true)));
         // Secrets don't go where somebody could listen.
         assert_eq!(view(&scope(&["*"], &[]), false).types.len(), 1);
+    }
+
+    #[test]
+    fn two_snapshots_of_a_key_keep_a_view_each() {
+        let (views, scope) = (Views::default(), scope(&[], &[]));
+        let (base, candidate) = (snapshot(b"1"), snapshot(b"2"));
+        let sight = Arc::new(Sight::of(&scope, true));
+        let of = |snapshot| views.view(snapshot, &sight, &scope);
+        let (one, two) = (of(&base), of(&candidate));
+        assert!(Arc::ptr_eq(&one, &of(&base)));
+        assert!(Arc::ptr_eq(&two, &of(&candidate)));
+        assert!(Arc::ptr_eq(&one, &of(&base)));
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod install;
 mod journey;
 mod lint;
 mod matrix;
+mod metrics;
 mod mirror;
 mod mirroring;
 mod oidc;
