@@ -151,6 +151,11 @@ impl Schema {
         yaml::print(self, message)
     }
 
+    /// The same as a value, for whoever compares field by field.
+    pub fn to_value(&self, message: &DynamicMessage) -> serde_yaml::Value {
+        yaml::value(self, message)
+    }
+
     /// The message `body` as proto3 JSON, the way an `Any` that holds it is
     /// written: `@type` first, then its fields by their proto names. Nothing is
     /// masked.

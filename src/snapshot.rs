@@ -23,7 +23,7 @@ pub use batch::{Batch, PART_BYTES};
 pub use build::{Served, Snapshot, TypeSnapshot, build, build_on, version_of};
 pub use changes::Difference;
 pub use cohort::Cohort;
-pub use diff::{ResourceChange, ResourceDiff, diff};
+pub use diff::{FieldChange, Impact, ResourceChange, ResourceDiff, diff};
 pub use mentioned::mentioned;
 pub use references::check;
 pub use routing::{Route, Routing, Trial};

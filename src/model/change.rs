@@ -29,6 +29,20 @@ pub enum Change {
     Restore(Revision),
 }
 
+impl Change {
+    /// The paths that it names.
+    pub fn paths(&self) -> Vec<&FilePath> {
+        match self {
+            Self::Upsert(path, _)
+            | Self::Remove(path)
+            | Self::PatchJson(path, _)
+            | Self::PatchText(path, _) => vec![path],
+            Self::Rename { from, to } => vec![from, to],
+            Self::Restore(_) => Vec::new(),
+        }
+    }
+}
+
 /// What must hold of one file for a commit to be made, so that people who
 /// edit different files don't stand in each other's way.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -69,7 +69,8 @@ async fn commit_within(
         status::denied(&Missing { who, right: Right::Write, place })
     };
     // Named paths first, so that a refusal tells nothing of what is there.
-    if let Some(path) = new.changes.iter().flat_map(named).find(|path| !reach.covers(path)) {
+    if let Some(path) = new.changes.iter().flat_map(Change::paths).find(|path| !reach.covers(path))
+    {
         return Err(refuse(path));
     }
     for _ in 0..TRIES_MAX {
@@ -88,18 +89,6 @@ async fn commit_within(
     let head = store.head(repo).map_err(status::of_store)?.revision;
     let (expected, actual) = (head, head.next());
     Err(status::of_store(StoreError::Conflict { repo: repo.clone(), expected, actual }))
-}
-
-/// The paths that a change names.
-fn named(change: &Change) -> Vec<&FilePath> {
-    match change {
-        Change::Upsert(path, _)
-        | Change::Remove(path)
-        | Change::PatchJson(path, _)
-        | Change::PatchText(path, _) => vec![path],
-        Change::Rename { from, to } => vec![from, to],
-        Change::Restore(_) => Vec::new(),
-    }
 }
 
 fn author(service: &Service, who: &Principal) -> (String, String) {

@@ -20,8 +20,12 @@ const MAX_DEPTH: u32 = 256;
 
 /// Prints `message`.
 pub(super) fn print(schema: &Schema, message: &DynamicMessage) -> String {
-    let printer = Printer { schema, masked: false, depth: 0 };
-    serde_yaml::to_string(&printer.message(message)).unwrap_or_default()
+    serde_yaml::to_string(&value(schema, message)).unwrap_or_default()
+}
+
+/// The same before it is text.
+pub(super) fn value(schema: &Schema, message: &DynamicMessage) -> Yaml {
+    Printer { schema, masked: false, depth: 0 }.message(message)
 }
 
 #[derive(Clone, Copy)]

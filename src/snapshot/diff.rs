@@ -1,17 +1,30 @@
 //! What changes from one snapshot to another, resource by resource.
 //!
-//! For people: the console, the Slack card and `convoy diff` show it, and the
-//! plan digest covers it. What goes over a stream is `xds`'s own comparison.
+//! For people: the console, the Slack card, pull requests and `convoy diff`
+//! show it, and the plan digest covers it. What goes over a stream is `xds`'s
+//! own comparison. Which fields differ is `diff/fields`, what that does to an
+//! Envoy `diff/impact`.
+
+mod fields;
+mod impact;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_yaml::Value;
 use similar::TextDiff;
 
-use super::{Served, Snapshot};
-use crate::model::{ResourceName, TypeUrl};
+pub use self::fields::FieldChange;
+use self::fields::{Fields, fields};
+pub use self::impact::Impact;
+use self::impact::impact;
+use super::{Served, Snapshot, mentioned, references};
+use crate::model::{Mention, ResourceName, TypeUrl};
 use crate::schema::Schema;
+
+/// How many of those who name what goes are named.
+const USERS_SHOWN_MAX: usize = 3;
 
 /// How a resource differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,18 +49,60 @@ pub struct ResourceDiff {
     pub change: ResourceChange,
     /// A unified diff of its YAML form, three lines of context, no header.
     pub text: String,
+    /// The fields that differ, where it changed; sensitive ones by a hash.
+    #[serde(default)]
+    pub fields: Vec<FieldChange>,
+    /// How many more fields differ.
+    #[serde(default)]
+    pub more_fields: usize,
+    /// What an Envoy that takes it does.
+    pub impact: Impact,
+}
+
+impl ResourceDiff {
+    /// The change in a few words for each field that differs, at most `max`:
+    /// `cluster payments: connect_timeout: 1s → 3s`.
+    pub fn sentences(&self, max: usize) -> Vec<String> {
+        let what = format!("{} {}", references::called(&self.type_url), self.name);
+        let word = match self.change {
+            ResourceChange::Added => "is new".to_owned(),
+            ResourceChange::Removed => self.impact.to_string(),
+            ResourceChange::Changed if self.fields.is_empty() => "differs".to_owned(),
+            ResourceChange::Changed => {
+                let shown = self.fields.iter().take(max);
+                let mut all: Vec<_> = shown.map(|field| format!("{what}: {field}")).collect();
+                let rest = self.fields.len() + self.more_fields - all.len();
+                if rest > 0 {
+                    all.push(format!("{what}: {rest} more field(s)"));
+                }
+                return all;
+            }
+        };
+        vec![format!("{what} {word}")]
+    }
+}
+
+/// A resource as it is shown.
+#[derive(Default)]
+struct Shown {
+    text: String,
+    /// Its fields, where it can be read.
+    value: Option<Value>,
 }
 
 /// Every resource that differs, by type then name. `None` is an empty snapshot.
 pub fn diff(schema: &Schema, from: Option<&Snapshot>, to: Option<&Snapshot>) -> Vec<ResourceDiff> {
-    let yaml = |type_url: &TypeUrl, served: &Served| {
-        let text = match schema.decode(type_url, &served.body()) {
-            Ok(message) => schema.to_yaml(&message),
-            Err(error) => format!("# can't be shown: {error}\n"),
-        };
-        wrapping(served) + &text
+    let show = |type_url: &TypeUrl, served: &Served| match schema.decode(type_url, &served.body()) {
+        Ok(message) => Shown {
+            text: wrapping(served) + &schema.to_yaml(&message),
+            value: Some(schema.to_value(&message)),
+        },
+        Err(error) => Shown { text: format!("# can't be shown: {error}\n"), value: None },
     };
-    diff_with(&yaml, from, to)
+    let mut all = diff_with(&show, from, to);
+    let gone = all.iter_mut().filter(|one| one.change == ResourceChange::Removed);
+    note_users(schema, gone.collect(), to);
+    all
 }
 
 /// What is said around the message, as comments: it is no field of it.
@@ -59,7 +114,7 @@ fn wrapping(served: &Served) -> String {
 
 /// The comparison, apart from how a resource is shown.
 fn diff_with(
-    yaml: &dyn Fn(&TypeUrl, &Served) -> String,
+    show: &dyn Fn(&TypeUrl, &Served) -> Shown,
     from: Option<&Snapshot>,
     to: Option<&Snapshot>,
 ) -> Vec<ResourceDiff> {
@@ -76,13 +131,60 @@ fn diff_with(
             let (old, new) = (at(old), at(new));
             let Some(change) = change(old.as_deref(), new.as_deref()) else { continue };
             let shown =
-                |one: Option<Arc<Served>>| one.map(|s| yaml(type_url, &s)).unwrap_or_default();
-            let text = unified(&shown(old), &shown(new));
-            let (type_url, name) = (type_url.clone(), name.clone());
-            all.push(ResourceDiff { type_url, name, change, text });
+                |one: Option<Arc<Served>>| one.map(|s| show(type_url, &s)).unwrap_or_default();
+            all.push(resource_diff(type_url, name, change, &shown(old), &shown(new)));
         }
     }
     all
+}
+
+fn resource_diff(
+    type_url: &TypeUrl,
+    name: &ResourceName,
+    change: ResourceChange,
+    old: &Shown,
+    new: &Shown,
+) -> ResourceDiff {
+    let fields = match (&old.value, &new.value) {
+        (Some(old), Some(new)) => fields(old, new),
+        _ => Fields::default(),
+    };
+    ResourceDiff {
+        type_url: type_url.clone(),
+        name: name.clone(),
+        change,
+        text: unified(&old.text, &new.text),
+        impact: impact(type_url.kind(), change, &fields.changes, Vec::new()),
+        fields: fields.changes,
+        more_fields: fields.more,
+    }
+}
+
+/// Finds who still names what goes.
+fn note_users(schema: &Schema, gone: Vec<&mut ResourceDiff>, to: Option<&Snapshot>) {
+    let Some(to) = to.filter(|_| !gone.is_empty()) else { return };
+    let names: BTreeSet<String> = gone.iter().map(|one| one.name.to_string()).collect();
+    let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+    let mut users: BTreeMap<Mention, Vec<String>> = BTreeMap::new();
+    for (type_url, of_type) in &to.types {
+        for one in of_type.resources.values() {
+            // Reading the wire is cheap, reading the message is not.
+            if mentioned(&one.body(), &names).is_empty() {
+                continue;
+            }
+            for mention in references::of(schema, type_url, &one.body()) {
+                let user = format!("{} {}", references::called(type_url), one.name);
+                users.entry(mention).or_default().push(user);
+            }
+        }
+    }
+    for one in gone {
+        let Some(kind) = one.type_url.kind() else { continue };
+        let mention = Mention { kind, name: one.name.to_string() };
+        let mut by = users.get(&mention).cloned().unwrap_or_default();
+        by.truncate(USERS_SHOWN_MAX);
+        one.impact = impact(Some(kind), one.change, &[], by);
+    }
 }
 
 fn resources<'a>(
@@ -112,11 +214,12 @@ mod tests {
     use super::*;
     use crate::model::{Resource, ResourceKind, Wrapping};
     use crate::snapshot::build;
-    use crate::snapshot::testing::{cluster, key, resource};
+    use crate::snapshot::testing::{cluster, key, resource, route_to};
 
     fn check(from: Option<&Snapshot>, to: Option<&Snapshot>, expected: &[&str]) {
-        let yaml = |_: &TypeUrl, served: &Served| {
-            format!("name: {}\nversion: {}\n", served.name, served.version)
+        let yaml = |_: &TypeUrl, served: &Served| Shown {
+            text: format!("name: {}\nversion: {}\n", served.name, served.version),
+            value: None,
         };
         let found: Vec<_> = diff_with(&yaml, from, to)
             .iter()
@@ -177,5 +280,21 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert!(found[0].text.contains("-connect_timeout: 1s"), "{}", found[0].text);
         assert!(found[0].text.contains("+connect_timeout: 2s"), "{}", found[0].text);
+        assert_eq!(found[0].sentences(5), ["cluster a: connect_timeout: 1s → 2s"]);
+        assert_eq!(found[0].impact, Impact::RecreatesCluster);
+    }
+
+    #[test]
+    fn what_goes_and_is_still_named_says_by_whom() {
+        let route = route_to("main", "a");
+        let from = build(key("beta"), &[cluster("a", 1), cluster("b", 1), route.clone()]);
+        let to = build(key("beta"), &[route]);
+        let found = diff(&Schema::load(), Some(&from), Some(&to));
+        let told: Vec<_> = found.iter().flat_map(|one| one.sentences(5)).collect();
+        let expected = [
+            "cluster a goes, although route configuration main names it",
+            "cluster b goes, and its connections close",
+        ];
+        assert_eq!(told, expected);
     }
 }

@@ -30,6 +30,20 @@ pub fn check(
     check_with(&decode, resources, incomplete)
 }
 
+/// Everything that one message names.
+pub(super) fn of(schema: &Schema, type_url: &TypeUrl, body: &[u8]) -> Vec<Mention> {
+    let decode = |type_url: &TypeUrl, body: &[u8]| schema.decode(type_url, body).ok();
+    decode(type_url, body).map(|message| mentions(&decode, &message)).unwrap_or_default()
+}
+
+/// What people call a resource of a type.
+pub(super) fn called(type_url: &TypeUrl) -> &str {
+    match type_url.kind() {
+        Some(kind) => singular(kind),
+        None => type_url.message(),
+    }
+}
+
 /// How a message is decoded; `None` where it can't be. Decoding is what others
 /// report on, so an unreadable message simply mentions nothing here.
 type Decode<'a> = dyn Fn(&TypeUrl, &[u8]) -> Option<DynamicMessage> + 'a;
@@ -83,10 +97,7 @@ fn problem(one: &Resource, mention: &Mention, names: &Names<'_>) -> Problem {
         ResourceKind::ExtensionConfigs => ("missing-extension-config", "extension config"),
         _ => ("missing-route", "route configuration"),
     };
-    let user = match one.type_url.kind() {
-        Some(kind) => singular(kind),
-        None => one.type_url.message(),
-    };
+    let user = called(&one.type_url);
     let message = format!(
         "{user} `{}` names the {what} `{}`, {}",
         one.name,

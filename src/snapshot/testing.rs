@@ -3,6 +3,9 @@
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
+use envoy_types::pb::envoy::config::route::v3::{
+    Route, RouteAction, RouteConfiguration, VirtualHost, route, route_action,
+};
 use envoy_types::pb::google::protobuf::Duration;
 use prost::Message;
 
@@ -38,4 +41,18 @@ pub(crate) fn cluster(name: &str, seconds: i64) -> Arc<Resource> {
         ..Default::default()
     };
     resource_of(ResourceKind::Clusters, name, message.encode_to_vec())
+}
+
+/// A route configuration that leads to one cluster.
+pub(crate) fn route_to(name: &str, cluster: &str) -> Arc<Resource> {
+    let to = route_action::ClusterSpecifier::Cluster(cluster.into());
+    let action = RouteAction { cluster_specifier: Some(to), ..Default::default() };
+    let route = Route { action: Some(route::Action::Route(action)), ..Default::default() };
+    let host = VirtualHost { name: "all".into(), routes: vec![route], ..VirtualHost::default() };
+    let message = RouteConfiguration {
+        name: name.into(),
+        virtual_hosts: vec![host],
+        ..RouteConfiguration::default()
+    };
+    resource_of(ResourceKind::Routes, name, message.encode_to_vec())
 }

@@ -27,7 +27,7 @@ use crate::govern::{Govern, Registry};
 use crate::model::{ContentHash, Person};
 use crate::telemetry::clock;
 
-pub(crate) use caller::{Caller, Proof, named};
+pub(crate) use caller::{Caller, Proof};
 
 /// The person of open development mode, where the request names nobody else.
 pub(crate) const DEV_PERSON: &str = "dev";

@@ -295,6 +295,9 @@ mod tests {
             name: ResourceName("key".into()),
             change: ResourceChange::Changed,
             text: "-inline_string: hunter1\n+inline_string: hunter2\n".into(),
+            fields: Vec::new(),
+            more_fields: 0,
+            impact: snapshot::Impact::InPlace,
         };
         let side = |yaml: &str| Some(Masked { yaml: yaml.into(), hidden: true });
         let same = text_of(&diff, side("key: [hidden]\n"), side("key: [hidden]\n"));

@@ -27,10 +27,12 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_stream::wrappers::WatchStream;
 
 use self::live::Live;
 pub use self::live::{Issue, Offer};
@@ -335,7 +337,9 @@ impl Past {
 #[derive(Debug)]
 pub(super) struct Latest {
     line: Arc<Line>,
-    watching: watch::Receiver<Arc<Live>>,
+    /// Stays on the list of those who wait until there is news: joining and
+    /// leaving it around every message would touch the memory of other streams.
+    watching: WatchStream<Arc<Live>>,
     /// Whether something was taken from the line before.
     begun: bool,
     /// The doubted publication that the stream is kept from.
@@ -352,7 +356,7 @@ pub(super) struct Latest {
 
 impl Latest {
     pub(super) fn new(line: Arc<Line>) -> Self {
-        let watching = line.live.subscribe();
+        let watching = WatchStream::from_changes(line.live.subscribe());
         Self {
             line,
             watching,
@@ -366,23 +370,26 @@ impl Latest {
         }
     }
 
-    /// Resolves when [`Latest::take`] may give something else.
-    pub(super) async fn changed(&mut self) {
-        if self.watching.changed().await.is_err() {
-            std::future::pending().await
+    /// Resolves when [`Latest::take`] may give `node` something else.
+    pub(super) async fn changed(&mut self, node: &NodeIdentity) {
+        while let Some(live) = self.watching.next().await {
+            if self.is_news(&live, node) {
+                return;
+            }
         }
+        std::future::pending().await
     }
 
-    /// Whether [`Latest::take`] would give `node` what it gave last.
-    pub(super) fn stays(&mut self, node: &NodeIdentity) -> bool {
-        let live = self.watching.borrow_and_update();
-        let (Some(due), Some(current)) = (live.of(node), &self.current) else { return false };
-        self.spared.is_none() && due.number == current.number
+    /// Whether it is not what was taken already, by whoever did not wait, or
+    /// because it is another part of the nodes that is served otherwise now.
+    fn is_news(&self, live: &Live, node: &NodeIdentity) -> bool {
+        let number = |one: &Arc<Publication>| one.number;
+        self.spared.is_some() || live.of(node).map(number) != self.current.as_ref().map(number)
     }
 
     /// What the stream of `node` is to be served now.
     pub(super) fn take(&mut self, node: &NodeIdentity) -> Option<Arc<Snapshot>> {
-        let live = self.watching.borrow_and_update().clone();
+        let live = self.line.live();
         let due = live.of(node)?.clone();
         let joins = !std::mem::replace(&mut self.begun, true);
         let waits = joins || self.spared == Some(due.number);
@@ -508,6 +515,11 @@ mod tests {
         line.live().main().unwrap().clone()
     }
 
+    /// Whether what is served is what the stream of `id` has already.
+    fn stays(stream: &Latest, id: &str) -> bool {
+        !stream.is_news(&stream.line.live(), &node(id))
+    }
+
     /// A stream of `id`, which took what it is served.
     fn settled(line: &Arc<Line>, id: &str) -> Latest {
         let mut stream = Latest::new(line.clone());
@@ -625,18 +637,18 @@ mod tests {
         publish(&line, old.clone(), None);
         let (mut a, mut b) = (settled(&line, "a"), settled(&line, "b"));
         try_out(&line, Some(old.clone()), new.clone(), &[]);
-        assert!(!a.stays(&node("a")));
+        assert!(!stays(&a, "a"));
         assert_eq!(a.take(&node("a")), Some(new.clone()));
-        assert!(b.stays(&node("b")));
+        assert!(stays(&b, "b"));
         a.took();
         // The part grows: who has it stays, who is new to it goes over.
         try_out(&line, Some(old), new.clone(), &["b"]);
-        assert!(a.stays(&node("a")));
-        assert!(!b.stays(&node("b")));
+        assert!(stays(&a, "a"));
+        assert!(!stays(&b, "b"));
         assert_eq!(b.take(&node("b")), Some(new.clone()));
         // It is everybody's: nothing changes for those who have it.
         assert!(!publish(&line, new, None), "it is served already");
-        assert!(a.stays(&node("a")) && b.stays(&node("b")));
+        assert!(stays(&a, "a") && stays(&b, "b"));
         assert!(line.live().trial.is_none());
     }
 

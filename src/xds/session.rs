@@ -38,9 +38,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use self::awaited::Awaited;
-use self::channel::{Channel, Sending};
+use self::channel::{Channel, Removals, Sending};
 use self::drain::Draining;
-use self::order::{Role, place, role};
+use self::order::{Role, Turn};
 use super::Refusal;
 use super::features::Features;
 use crate::model::{ResourceKind, ResourceName, TypeUrl};
@@ -124,9 +124,9 @@ pub(super) enum Answer {
 pub(super) struct Session {
     protocol: Protocol,
     features: Features,
-    snapshot: Option<Arc<Snapshot>>,
+    offer: Offer,
     /// In sending order.
-    channels: BTreeMap<(Option<ResourceKind>, TypeUrl), Channel>,
+    channels: BTreeMap<Turn, Channel>,
     nonces: u64,
     /// Since when something waits for another type's answer.
     held_since: Option<Duration>,
@@ -137,8 +137,22 @@ pub(super) struct Session {
     draining: Draining,
     /// Until when a client that came back may still say what it asks for.
     greets_until: Option<Duration>,
+}
+
+/// What the stream is served. Cheap to clone: types have their turns over one.
+#[derive(Debug, Clone, Default)]
+struct Offer {
+    snapshot: Option<Arc<Snapshot>>,
     /// What a type without resources is compared with.
     nothing: Arc<TypeSnapshot>,
+}
+
+impl Offer {
+    /// What there is of a type.
+    fn of(&self, type_url: &TypeUrl) -> &Arc<TypeSnapshot> {
+        let types = self.snapshot.as_ref().map(|snapshot| &snapshot.types);
+        types.and_then(|types| types.get(type_url)).unwrap_or(&self.nothing)
+    }
 }
 
 impl Session {
@@ -147,14 +161,13 @@ impl Session {
         Self {
             protocol,
             features: Features::default(),
-            snapshot: None,
+            offer: Offer::default(),
             channels: BTreeMap::new(),
             nonces: 0,
             held_since: None,
             awaited: Awaited::default(),
             draining: Draining::default(),
             greets_until: None,
-            nothing: Arc::default(),
         }
     }
 
@@ -169,30 +182,31 @@ impl Session {
         request: Request,
         now: Duration,
     ) -> Result<(Option<Answer>, Vec<Outgoing>), Refusal> {
-        let place = place(&request.type_url);
-        if self.channels.len() >= MAX_TYPES && !self.channels.contains_key(&place) {
+        let turn = Turn::at(&request.type_url);
+        if self.channels.len() >= MAX_TYPES && !self.channels.contains_key(&turn) {
             return Err(Refusal::TooManyTypes);
         }
-        let current = self.snapshot.as_ref().map(|_| self.current(&request.type_url));
-        let first = !self.channels.contains_key(&place);
-        let legacy = self.legacy_hosts(&place);
+        let offer = self.offer.clone();
+        let current = offer.snapshot.as_ref().map(|_| offer.of(&request.type_url));
+        let first = !self.channels.contains_key(&turn);
+        let legacy = self.legacy_hosts(&turn);
         let new = || Channel::new(request.type_url.clone(), self.protocol, self.features);
-        let channel = self.channels.entry(place.clone()).or_insert_with(new);
-        let answer = channel.on_request(request, current.as_ref(), &legacy);
+        let channel = self.channels.entry(turn.clone()).or_insert_with(new);
+        let answer = channel.on_request(request, current, &legacy);
         if channel.asked().names.len() > MAX_NAMES {
             return Err(Refusal::TooManyNames);
         }
-        if place.0 == Some(ResourceKind::Endpoints) {
+        if turn == Turn::Of(ResourceKind::Endpoints) {
             let awaited = std::mem::take(&mut self.awaited);
             let asked = channel.subscription.names.iter();
-            let owed = match (channel.subscription.wildcard, &current) {
+            let owed = match (channel.subscription.wildcard, current) {
                 (true, Some(current)) => awaited.among(current.resources.keys()),
                 _ => awaited.among(asked),
             };
             owed.iter().for_each(|name| channel.holding.owe(name));
         }
         if first {
-            self.greet(&place, now);
+            self.greet(&turn, now);
         }
         Ok((answer, self.pump(now)))
     }
@@ -204,7 +218,7 @@ impl Session {
         snapshot: Option<Arc<Snapshot>>,
         now: Duration,
     ) -> Vec<Outgoing> {
-        self.snapshot = snapshot;
+        self.offer.snapshot = snapshot;
         self.draining.unsettle();
         self.pump(now)
     }
@@ -225,21 +239,20 @@ impl Session {
     /// Takes up where an earlier stream ended: a client may come back in the
     /// middle of a change, with suppliers that its users name, and says first
     /// of the suppliers that it has them.
-    fn greet(&mut self, place: &(Option<ResourceKind>, TypeUrl), now: Duration) {
-        let current = self.current(&place.1);
-        let Some(channel) = self.channels.get(place) else { return };
+    fn greet(&mut self, turn: &Turn, now: Duration) {
+        let Some(channel) = self.channels.get(turn) else { return };
         if self.greets_until.is_none()
-            && role(place.0) == Role::Supplier
-            && !channel.lack(&current).gone.is_empty()
+            && turn.role() == Role::Supplier
+            && !channel.lack(self.offer.of(&channel.type_url)).gone.is_empty()
         {
             self.greets_until = Some(now + GREETING);
         }
-        self.resume_draining(place, now);
+        self.resume_draining(turn, now);
     }
 
     /// Sends what may be sent now.
     fn pump(&mut self, now: Duration) -> Vec<Outgoing> {
-        if self.snapshot.is_none() {
+        if self.offer.snapshot.is_none() {
             // Nothing waits for what is not served.
             self.held_since = None;
             self.greets_until = None;
@@ -249,44 +262,60 @@ impl Session {
         }
         let patient = self.held_since.is_none_or(|since| now < since + HOLD);
         self.greets_until = self.greets_until.filter(|until| now < *until);
-        self.look_up();
+        if self.rests() {
+            return Vec::new();
+        }
+        let offer = self.offer.clone();
+        self.look_up(&offer);
         self.drain(now);
         let mut out = Vec::new();
-        let made = self.make(patient, now, &mut out);
-        let broke = self.break_off(patient, now, &mut out);
+        let made = self.make(&offer, patient, now, &mut out);
+        let broke = self.break_off(&offer, patient, now, &mut out);
         self.held_since = match made || broke {
             true => self.held_since.or(Some(now)),
             false => None,
         };
-        self.heartbeat(now, &mut out);
+        self.heartbeat(&offer, now, &mut out);
         out
     }
 
+    /// Whether every type is in step and waits for nothing, as nearly always
+    /// after an answer.
+    fn rests(&self) -> bool {
+        let rests = |channel: &Channel| channel.rests(self.offer.of(&channel.type_url));
+        self.held_since.is_none()
+            && self.greets_until.is_none()
+            && self.draining.rests()
+            && self.channels.values().all(rests)
+    }
+
     /// Finds what the client's names stand for in the snapshot.
-    fn look_up(&mut self) {
-        for place in self.places() {
-            let (current, legacy) = (self.current(&place.1), self.legacy_hosts(&place));
-            if let Some(channel) = self.channels.get_mut(&place) {
-                channel.look_up(&current, &legacy);
-            }
+    fn look_up(&mut self, offer: &Offer) {
+        let hosts = Turn::Of(ResourceKind::VirtualHosts);
+        let legacy = self.legacy_hosts(&hosts);
+        for (turn, channel) in &mut self.channels {
+            let none = BTreeSet::new();
+            let legacy = if *turn == hosts { &legacy } else { &none };
+            channel.look_up(offer.of(&channel.type_url), legacy);
         }
     }
 
     /// What the legacy wildcard of virtual hosts means; see `reach`. A name
     /// that ends in `/` is no host's: it stands for a route whose hosts are
     /// loaded on demand.
-    fn legacy_hosts(&self, place: &(Option<ResourceKind>, TypeUrl)) -> BTreeSet<ResourceName> {
-        let may_be = self.channels.get(place).is_none_or(Channel::is_legacy_hosts);
-        if place.0 != Some(ResourceKind::VirtualHosts) || !may_be {
+    fn legacy_hosts(&self, turn: &Turn) -> BTreeSet<ResourceName> {
+        let hosts = ResourceKind::VirtualHosts;
+        let may_be = || self.channels.get(turn).is_none_or(Channel::is_legacy_hosts);
+        if *turn != Turn::Of(hosts) || !may_be() {
             return BTreeSet::new();
         }
-        let listeners = self.current(&ResourceKind::Listeners.type_url());
-        let routes = (Some(ResourceKind::Routes), ResourceKind::Routes.type_url());
-        let asked = self.channels.get(&routes).map(|channel| &channel.subscription);
+        let listeners = self.offer.of(&ResourceKind::Listeners.type_url());
+        let routes = self.channels.get(&Turn::Of(ResourceKind::Routes));
+        let asked = routes.map(|channel| &channel.subscription);
         let on_demand = listeners.routes_on_demand();
         let is_asked = |route: &ResourceName| asked.is_none_or(|asked| asked.covers(route));
         let of_interest = |route: &ResourceName| is_asked(route) && !on_demand.contains(route);
-        let all = self.current(&place.1);
+        let all = self.offer.of(&hosts.type_url());
         let is_meant = |name: &&ResourceName| {
             let route = name.0.rsplit_once('/').map(|(route, _)| ResourceName(route.into()));
             route.is_some_and(|route| of_interest(&route))
@@ -297,65 +326,83 @@ impl Session {
     }
 
     /// Tells again of what has a time to live, where that is due.
-    fn heartbeat(&mut self, now: Duration, out: &mut Vec<Outgoing>) {
-        for place in self.places() {
-            let current = self.current(&place.1);
-            let Some(channel) = self.channels.get_mut(&place) else { continue };
+    fn heartbeat(&mut self, offer: &Offer, now: Duration, out: &mut Vec<Outgoing>) {
+        let mut urgent = Vec::new();
+        for (turn, channel) in &mut self.channels {
             let (nonces, waited) = (&mut self.nonces, channel.is_urgent());
-            out.append(&mut channel.heartbeat(&current, || next(nonces), now));
+            let current = offer.of(&channel.type_url);
+            out.append(&mut channel.heartbeat(current, || next(nonces), now));
             // What can't be told without its content is told with it, unless
             // it has to wait for others anyway.
             if channel.is_urgent() && !waited && !channel.is_busy() {
-                self.send(&place, &current, true, now, out);
+                urgent.push(turn.clone());
             }
         }
+        urgent.iter().for_each(|turn| self.send(turn, offer, Removals::Held, now, out));
     }
 
     /// Sends additions and changes, in order. True where something waits.
-    fn make(&mut self, patient: bool, now: Duration, out: &mut Vec<Outgoing>) -> bool {
+    fn make(
+        &mut self,
+        offer: &Offer,
+        patient: bool,
+        now: Duration,
+        out: &mut Vec<Outgoing>,
+    ) -> bool {
         let hold_removals = self.users_lag() || self.greets_until.is_some();
         let (mut suppliers_busy, mut suppliers_lack, mut waits) = (false, false, false);
-        for place in self.places() {
-            let current = self.current(&place.1);
-            let Some(channel) = self.channels.get_mut(&place) else { continue };
-            let role = role(place.0);
+        for turn in self.turns() {
+            let Some(channel) = self.channels.get(&turn) else { continue };
+            let (role, current) = (turn.role(), offer.of(&channel.type_url));
             // What was asked for may overtake answers, because messages are
             // read in order, but not what it may name and was not sent yet.
             let closed = suppliers_lack || (suppliers_busy && !channel.is_urgent());
             let gated = role == Role::User && closed && patient;
-            if gated && !channel.is_busy() && !channel.lack(&current).is_none() {
+            let is_busy = channel.is_busy();
+            if gated && !is_busy && !channel.lack(current).is_none() {
                 waits = true;
-            } else if !channel.is_busy() {
-                // A message of nothing but removals has its turn in reverse order.
-                let only_removals = !channel.is_urgent() && channel.lack(&current).is_only_gone();
-                let hold = role == Role::Supplier && (hold_removals || only_removals);
-                self.send(&place, &current, hold, now, out);
+            } else if !is_busy {
+                let removals = match role {
+                    Role::Supplier if hold_removals => Removals::Held,
+                    // A message of nothing but removals has its turn in
+                    // reverse order.
+                    Role::Supplier if !channel.is_urgent() => Removals::Along,
+                    _ => Removals::Told,
+                };
+                self.send(&turn, offer, removals, now, out);
             }
-            let supplier = self.channels.get(&place).filter(|_| role == Role::Supplier);
+            let supplier = self.channels.get(&turn).filter(|_| role == Role::Supplier);
             suppliers_busy |= supplier.is_some_and(Channel::holds_users);
-            suppliers_lack |= supplier.is_some_and(|channel| channel.lacks_names(&current));
+            // Just sent, it lacks nothing.
+            suppliers_lack |= is_busy && supplier.is_some_and(|one| one.lacks_names(current));
         }
         waits
     }
 
     /// Sends the removals that were held back, in reverse order. True where
     /// something waits.
-    fn break_off(&mut self, patient: bool, now: Duration, out: &mut Vec<Outgoing>) -> bool {
-        let refused = self.users().any(|(_, channel)| channel.holding.has_refusals());
+    fn break_off(
+        &mut self,
+        offer: &Offer,
+        patient: bool,
+        now: Duration,
+        out: &mut Vec<Outgoing>,
+    ) -> bool {
+        let refused = self.users().any(|channel| channel.holding.has_refusals());
         let lag = self.users_lag();
         let mut waits = false;
-        for place in self.places().into_iter().rev() {
-            let current = self.current(&place.1);
-            let Some(channel) = self.channels.get(&place) else { continue };
-            let ready = role(place.0) == Role::Supplier && !channel.is_busy();
-            if !ready || self.greets_until.is_some() || channel.lack(&current).gone.is_empty() {
+        for turn in self.turns().into_iter().rev() {
+            let Some(channel) = self.channels.get(&turn) else { continue };
+            let ready = turn.role() == Role::Supplier && !channel.is_busy();
+            let current = offer.of(&channel.type_url);
+            if !ready || self.greets_until.is_some() || channel.lack(current).gone.is_empty() {
                 continue;
             }
             if lag && patient {
                 // A refusal is no lag: it may stand for days, without a timer.
                 waits |= self.users_move();
             } else if !refused {
-                self.send(&place, &current, false, now, out);
+                self.send(&turn, offer, Removals::Told, now, out);
             }
         }
         waits
@@ -363,18 +410,19 @@ impl Session {
 
     fn send(
         &mut self,
-        place: &(Option<ResourceKind>, TypeUrl),
-        current: &Arc<TypeSnapshot>,
-        hold_removals: bool,
+        turn: &Turn,
+        offer: &Offer,
+        removals: Removals,
         now: Duration,
         out: &mut Vec<Outgoing>,
     ) {
-        let Some(channel) = self.channels.get_mut(place) else { return };
+        let Some(channel) = self.channels.get_mut(turn) else { return };
         let nonces = &mut self.nonces;
-        let sending = channel.next(current, hold_removals, || next(nonces), now);
+        let current = offer.of(&channel.type_url);
+        let sending = channel.next(current, removals, || next(nonces), now);
         let Some(Sending { mut parts, news }) = sending else { return };
         out.append(&mut parts);
-        if place.0 == Some(ResourceKind::Clusters) {
+        if *turn == Turn::Of(ResourceKind::Clusters) {
             self.owe_endpoints(&news);
         }
     }
@@ -383,8 +431,7 @@ impl Session {
     /// they did not change, and not every client asks for them again.
     fn owe_endpoints(&mut self, clusters: &Batch) {
         let names = clusters.iter().filter_map(|cluster| cluster.endpoints.as_ref());
-        let endpoints = (Some(ResourceKind::Endpoints), ResourceKind::Endpoints.type_url());
-        match self.channels.get_mut(&endpoints) {
+        match self.channels.get_mut(&Turn::Of(ResourceKind::Endpoints)) {
             Some(channel) => names.for_each(|name| {
                 if channel.subscription.covers(name) {
                     channel.holding.owe(name);
@@ -397,29 +444,22 @@ impl Session {
 
     /// Whether some listener or route still has to reach the client.
     fn users_lag(&self) -> bool {
-        self.users_move() || self.users().any(|(_, channel)| channel.holding.has_refusals())
+        self.users_move() || self.users().any(|channel| channel.holding.has_refusals())
     }
 
     fn users_move(&self) -> bool {
-        self.users().any(|((_, type_url), channel)| {
-            channel.is_busy() || !channel.lack(&self.current(type_url)).is_none()
+        self.users().any(|channel| {
+            channel.is_busy() || !channel.lack(self.offer.of(&channel.type_url)).is_none()
         })
     }
 
-    fn users(&self) -> impl Iterator<Item = (&(Option<ResourceKind>, TypeUrl), &Channel)> {
-        self.channels.iter().filter(|((kind, _), _)| role(*kind) == Role::User)
+    fn users(&self) -> impl Iterator<Item = &Channel> {
+        let all = self.channels.iter().filter(|(turn, _)| turn.role() == Role::User);
+        all.map(|(_, channel)| channel)
     }
 
-    fn places(&self) -> Vec<(Option<ResourceKind>, TypeUrl)> {
-        let (alone, known): (Vec<_>, Vec<_>) =
-            self.channels.keys().cloned().partition(|(kind, _)| kind.is_none());
-        known.into_iter().chain(alone).collect()
-    }
-
-    /// What the snapshot holds of a type.
-    fn current(&self, type_url: &TypeUrl) -> Arc<TypeSnapshot> {
-        let types = self.snapshot.as_ref().map(|snapshot| &snapshot.types);
-        types.and_then(|types| types.get(type_url)).unwrap_or(&self.nothing).clone()
+    fn turns(&self) -> Vec<Turn> {
+        self.channels.keys().cloned().collect()
     }
 }
 

@@ -13,13 +13,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
-use futures_util::Stream;
 use futures_util::stream::unfold;
+use futures_util::{Stream, StreamExt as _};
 use http::HeaderMap;
 use hyper::body::Frame;
 use prost::Message;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_stream::wrappers::WatchStream;
 use tonic::Status;
 
 use super::codec::Requests;
@@ -108,11 +109,9 @@ pub(super) fn answer<R: Incoming>(
     method: Method,
     caller: Caller,
     incoming: Requests<R>,
-    (stopping, mut bell): (watch::Receiver<bool>, watch::Receiver<()>),
+    (stopping, bell): (watch::Receiver<bool>, watch::Receiver<()>),
     origin: Instant,
 ) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send + 'static {
-    // It may have rung since they were let in.
-    bell.mark_changed();
     let open = Open {
         session: Arc::new(Mutex::new(Session::new(method.protocol))),
         routing: hub.routing(),
@@ -121,7 +120,8 @@ pub(super) fn answer<R: Incoming>(
         caller,
         incoming,
         stopping,
-        bell,
+        // It may have rung since they were let in, so it begins with a look.
+        bell: WatchStream::new(bell),
         since: Instant::now(),
         alarm: Alarm::default(),
         pace: Pace::new(origin),
@@ -161,7 +161,7 @@ struct Open<R> {
     caller: Caller,
     incoming: Requests<R>,
     stopping: watch::Receiver<bool>,
-    bell: watch::Receiver<()>,
+    bell: WatchStream<()>,
     routing: watch::Receiver<Arc<Routing>>,
     session: SharedSession,
     since: Instant,
@@ -227,7 +227,6 @@ impl<R: Incoming> Open<R> {
             match self.event().await? {
                 Event::Request(request) => self.on_request(request)?,
                 Event::Closed => return Ok(None),
-                Event::Published if self.stays() => continue,
                 Event::Published if !self.pace.admits(Instant::now()) => continue,
                 Event::Published => self.take(),
                 Event::Rung => self.on_rung()?,
@@ -248,7 +247,7 @@ impl<R: Incoming> Open<R> {
         let deadline = deadline.min();
         let event = tokio::select! {
             // An error is news too: the server is gone.
-            _ = self.bell.changed() => Event::Rung,
+            _ = self.bell.next() => Event::Rung,
             request = self.incoming.next() => match request? {
                 Some(request) => Event::Request(request),
                 None => Event::Closed,
@@ -299,15 +298,6 @@ impl<R: Incoming> Open<R> {
         let snapshot = snapshot.map(|snapshot| self.caller.view(&snapshot));
         let outgoing = self.session().on_snapshot(snapshot, self.since.elapsed());
         self.ready.extend(outgoing);
-    }
-
-    /// Whether what was published is not for this node: another part of the
-    /// stage is served otherwise now.
-    fn stays(&mut self) -> bool {
-        let Some(Client { standing, latest: Some(latest), .. }) = &mut self.client else {
-            return false;
-        };
-        latest.stays(standing.identity())
     }
 
     /// Something happened that may concern every stream.
@@ -381,9 +371,10 @@ impl<R: Incoming> Open<R> {
 
 /// Resolves when what the client is served from was published anew.
 async fn published(client: Option<&mut Client>) {
-    let latest = client.and_then(|client| client.latest.as_mut());
-    let Some(latest) = latest else { return std::future::pending().await };
-    latest.changed().await;
+    let Some(Client { standing, latest: Some(latest), .. }) = client else {
+        return std::future::pending().await;
+    };
+    latest.changed(standing.identity()).await;
 }
 
 /// A stream's one timer. Deadlines mostly move later, an answer's with every

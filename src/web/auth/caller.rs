@@ -134,7 +134,7 @@ impl Caller {
         }
         let refuse = |path: &FilePath| self.may(site, Right::Write, repo, Some(path));
         // Named paths first, so that a refusal tells nothing of what is there.
-        changes.iter().flat_map(named).try_for_each(refuse)?;
+        changes.iter().flat_map(Change::paths).try_for_each(refuse)?;
         let head = site.web.store.head(repo)?.revision;
         let effects = site.web.store.preview(repo, head, changes)?;
         effects.iter().try_for_each(|effect| refuse(&effect.path))
@@ -214,17 +214,5 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
         parts.extensions.get::<Self>().cloned().ok_or_else(Fault::unauthenticated)
-    }
-}
-
-/// The paths that a change names.
-pub(crate) fn named(change: &Change) -> Vec<&FilePath> {
-    match change {
-        Change::Upsert(path, _)
-        | Change::Remove(path)
-        | Change::PatchJson(path, _)
-        | Change::PatchText(path, _) => vec![path],
-        Change::Rename { from, to } => vec![from, to],
-        Change::Restore(_) => Vec::new(),
     }
 }

@@ -9,6 +9,7 @@
 mod answers;
 mod response;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// One type on one stream.
 #[derive(Debug)]
 pub(super) struct Channel {
-    type_url: TypeUrl,
+    pub(super) type_url: TypeUrl,
     kind: Option<ResourceKind>,
     protocol: Protocol,
     features: Features,
@@ -50,6 +51,17 @@ pub(super) struct Channel {
     last_nonce: String,
     flight: Option<Flight>,
     answers: Answers,
+}
+
+/// What is to become of removals in a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Removals {
+    /// They are told.
+    Told,
+    /// They go along with something else, or wait.
+    Along,
+    /// They wait.
+    Held,
 }
 
 /// A response, in parts where it is large, and which of its resources are news
@@ -204,6 +216,19 @@ impl Channel {
         self.reach.as_ref().is_some_and(|reach| reach.is_legacy_hosts())
     }
 
+    /// Whether the client is in step with `current` and nothing is to be said
+    /// or waited for. A quick look: false where it takes more than that.
+    pub(super) fn rests(&self, current: &Arc<TypeSnapshot>) -> bool {
+        !self.due
+            && self.flight.is_none()
+            && self.holding.rests(current)
+            && self.answers.rest(current)
+            && self.rhythm.due().is_none()
+            && self.reach.is_none()
+            && current.aliases().is_empty()
+            && current.expiring().is_empty()
+    }
+
     /// Whether a response waits for its answer.
     pub(super) fn is_busy(&self) -> bool {
         self.flight.as_ref().is_some_and(|flight| !flight.overdue)
@@ -254,49 +279,56 @@ impl Channel {
 
     /// What the client lacks of `current`, as far as its protocol can tell it.
     pub(super) fn lack(&self, current: &Arc<TypeSnapshot>) -> Lack {
-        self.lack_now(current, true)
+        self.tellable(&self.lack_now(current, true)).into_owned()
     }
 
-    /// The same, where removals may have to wait.
+    /// What the client lacks, where removals may have to wait.
     fn lack_now(&self, current: &Arc<TypeSnapshot>, removals: bool) -> Lack {
-        let tells = self.tells();
-        let mut lack = self.holding.lack(&self.subscription, current, tells && removals);
-        if !tells {
-            lack.gone.clear();
-            lack.unknown.clear();
-        }
-        lack
+        self.holding.lack(&self.subscription, current, self.tells() && removals)
     }
 
-    /// The next response, if one is needed; removals are left out of it, and
-    /// kept in mind, while `hold_removals`.
+    /// What of it the protocol can tell.
+    fn tellable<'a>(&self, lack: &'a Lack) -> Cow<'a, Lack> {
+        match self.tells() {
+            true => Cow::Borrowed(lack),
+            false => Cow::Owned(Lack { gone: Vec::new(), unknown: Vec::new(), ..lack.clone() }),
+        }
+    }
+
+    /// The next response, if one is needed; removals that wait are kept in
+    /// mind.
     pub(super) fn next(
         &mut self,
         current: &Arc<TypeSnapshot>,
-        hold_removals: bool,
+        removals: Removals,
         nonce: impl FnMut() -> String,
         now: Duration,
     ) -> Option<Sending> {
-        let tells = self.tells() && !hold_removals;
-        let full_lack = self.holding.lack(&self.subscription, current, tells);
-        let lack = self.lack_now(current, !hold_removals);
-        let removals = !lack.gone.is_empty() && !hold_removals;
+        let mut told = removals != Removals::Held;
+        let mut full = self.lack_now(current, told);
+        if removals == Removals::Along && self.tellable(&full).is_only_gone() {
+            (told, full) = (false, self.lack_now(current, false));
+        }
+        let told_gone = told || full.gone.is_empty() || !self.tells();
+        let lack = self.tellable(&full);
+        let removals = !lack.gone.is_empty() && told;
         let needed = self.due || removals || !lack.send.is_empty() || !lack.unknown.is_empty();
-        let told_gone = !hold_removals || lack.gone.is_empty();
         let is_new = |one: &Arc<Served>| !self.holding.holds(&one.name);
         let has_new = self.is_often() && lack.send.iter().any(is_new);
-        self.holding.sent(&full_lack, current.clone(), told_gone);
+        self.holding.sent(&full, current.clone(), told_gone);
         if !needed {
             self.settle(current);
             return None;
         }
         let version = self.version(current);
+        let lack = self.tellable(&full);
         let outgoing = self.compose(&lack, removals, &version, current);
+        let news = lack.send.clone();
         let parts = split(outgoing, nonce);
         self.due = false;
         self.answers.sent = Some(version.clone());
         self.took_off(Flight::new(&parts, version, has_new, now));
-        Some(Sending { parts, news: lack.send })
+        Some(Sending { parts, news })
     }
 
     /// Tells the client that what has a time to live stands, where that is

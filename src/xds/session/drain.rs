@@ -27,9 +27,9 @@ use std::time::Duration;
 use super::Session;
 use super::channel::Channel;
 use super::holding::Hold;
-use super::order::{Role, role};
-use crate::model::{ResourceKind, ResourceName, TypeUrl};
-use crate::snapshot::{Served, mentioned};
+use super::order::{Role, Turn};
+use crate::model::{ResourceKind, ResourceName};
+use crate::snapshot::{Served, TypeSnapshot, mentioned};
 
 /// How long removals wait for a client to unsubscribe: until the parent of a
 /// hot restart, which Envoy lets live for 15 minutes, is gone in any case.
@@ -40,7 +40,11 @@ const RETURNED: Duration = Duration::from_secs(60);
 /// How many routes of a stream are waited for; beyond, the oldest is let go.
 const LEAVING_MAX: usize = 256;
 
-type Place = (Option<ResourceKind>, TypeUrl);
+const ROUTES: Turn = Turn::Of(ResourceKind::Routes);
+const HOSTS: Turn = Turn::Of(ResourceKind::VirtualHosts);
+/// The types that name routes.
+const NAMING: [ResourceKind; 2] = [ResourceKind::Listeners, ResourceKind::ScopedRoutes];
+const NAMERS: [Turn; 2] = [Turn::Of(NAMING[0]), Turn::Of(NAMING[1])];
 
 /// The routes that are on their way out.
 #[derive(Debug, Default)]
@@ -55,6 +59,11 @@ impl Draining {
     /// When the first of them has been waited for long enough.
     pub(super) fn due(&self) -> Option<Duration> {
         self.leaving.values().min().copied()
+    }
+
+    /// Whether nothing is on its way out or has to be looked at.
+    pub(super) fn rests(&self) -> bool {
+        self.leaving.is_empty() && !self.stale
     }
 
     /// Has everything looked at anew.
@@ -83,18 +92,18 @@ impl Session {
             return;
         }
         let mut holds = self.holds();
-        for (place, channel) in &mut self.channels {
-            channel.holding.hold = holds.remove(place).unwrap_or_default();
+        for (turn, channel) in &mut self.channels {
+            channel.holding.hold = holds.remove(turn).unwrap_or_default();
         }
     }
 
     /// Takes up the routes that a client which came back says it has.
-    pub(super) fn resume_draining(&mut self, place: &Place, now: Duration) {
+    pub(super) fn resume_draining(&mut self, turn: &Turn, now: Duration) {
         self.draining.unsettle();
-        let namers = users().any(|(_, place)| self.channels.contains_key(&place));
-        let routes = self.channels.get(&routes()).filter(|_| *place == routes() && namers);
-        let Some(channel) = routes.filter(|_| self.snapshot.is_some()) else { return };
-        let current = self.current(&place.1);
+        let namers = NAMERS.iter().any(|turn| self.channels.contains_key(turn));
+        let routes = self.channels.get(&ROUTES).filter(|_| *turn == ROUTES && namers);
+        let Some(channel) = routes.filter(|_| self.offer.snapshot.is_some()) else { return };
+        let current = self.offer.of(&channel.type_url);
         let gone = |name: &&ResourceName| {
             !current.resources.contains_key(*name) && channel.holding.holds(name)
         };
@@ -106,15 +115,15 @@ impl Session {
     /// Finds routes that the listeners which are served now name no more,
     /// other than those that the client was sent last.
     fn note_leaving(&mut self, now: Duration) {
-        let Some(routes) = self.channels.get(&routes()) else { return };
+        let Some(routes) = self.channels.get(&ROUTES) else { return };
         let asked = &routes.subscription.names;
         if asked.is_empty() {
             return;
         }
-        for (url, place) in users() {
-            let base = self.channels.get(&place).and_then(|users| users.holding.base());
-            let current = self.current(&url);
-            let Some(base) = base.filter(|base| !base.is(&current)) else { continue };
+        for users in NAMERS.iter().filter_map(|turn| self.channels.get(turn)) {
+            let current = self.offer.of(&users.type_url);
+            let base = users.holding.base();
+            let Some(base) = base.filter(|base| !base.is(current)) else { continue };
             let left = current.routes_left(base);
             let left = left.iter().filter(|name| asked.contains(*name));
             left.for_each(|name| self.draining.add(name, now + DRAIN));
@@ -129,7 +138,7 @@ impl Session {
         }
         let mut leaving = std::mem::take(&mut self.draining.leaving);
         let before = leaving.len();
-        let asked = self.channels.get(&routes()).map(|routes| &routes.subscription.names);
+        let asked = self.channels.get(&ROUTES).map(|routes| &routes.subscription.names);
         leaving.retain(|name, until| {
             let asked = asked.is_some_and(|asked| asked.contains(name));
             asked && now < *until && !(self.is_named(name) && self.was_named(name))
@@ -140,21 +149,23 @@ impl Session {
 
     /// Whether what is served names a route.
     fn is_named(&self, route: &ResourceName) -> bool {
-        users().any(|(url, _)| self.current(&url).routes_named().contains(route))
+        let named = |kind: ResourceKind| self.offer.of(&kind.type_url()).routes_named();
+        NAMING.into_iter().any(|kind| named(kind).contains(route))
     }
 
     /// Whether what the client was sent last names a route: the next snapshot
     /// may come before what is served is sent.
     fn was_named(&self, route: &ResourceName) -> bool {
-        let sent = |place| self.channels.get(&place).and_then(|users| users.holding.base());
-        users().any(|(_, place)| sent(place).is_some_and(|one| one.routes_named().contains(route)))
+        let sent = |turn| self.channels.get(turn).and_then(|users| users.holding.base());
+        let named = |one: &Arc<TypeSnapshot>| one.routes_named().contains(route);
+        NAMERS.iter().any(|turn| sent(turn).is_some_and(named))
     }
 
     /// Which removals wait, by type.
-    fn holds(&self) -> BTreeMap<Place, Hold> {
+    fn holds(&self) -> BTreeMap<Turn, Hold> {
         let mut holds = BTreeMap::new();
-        let Some(channel) = self.channels.get(&routes()) else { return holds };
-        let served = self.current(&routes().1);
+        let Some(channel) = self.channels.get(&ROUTES) else { return holds };
+        let served = self.offer.of(&channel.type_url);
         let leaving = self.draining.leaving.keys();
         let gone = leaving.filter(|name| !served.resources.contains_key(*name));
         let gone: BTreeSet<_> = gone.filter(|name| channel.holding.holds(name)).cloned().collect();
@@ -168,18 +179,17 @@ impl Session {
         let suppliers = self.suppliers();
         match contents {
             Some(contents) => {
-                let all: Vec<_> = suppliers.iter().flat_map(|place| self.gone(place)).collect();
+                let all: Vec<_> = suppliers.iter().flat_map(|turn| self.gone(turn)).collect();
                 for one in named_by(contents, &all) {
-                    let hold = holds.entry(one.place.clone()).or_insert(Hold::Nothing);
+                    let hold = holds.entry(one.turn.clone()).or_insert(Hold::Nothing);
                     hold.add(&one.name);
                 }
             }
-            None => holds.extend(suppliers.into_iter().map(|place| (place, Hold::Everything))),
+            None => holds.extend(suppliers.into_iter().map(|turn| (turn, Hold::Everything))),
         }
         let hosts = hosts.into_iter().map(|(name, _)| name).collect();
-        let kind = ResourceKind::VirtualHosts;
-        holds.insert((Some(kind), kind.type_url()), Hold::Names(hosts));
-        holds.insert(routes(), Hold::Names(gone));
+        holds.insert(HOSTS, Hold::Names(hosts));
+        holds.insert(ROUTES, Hold::Names(gone));
         holds
     }
 
@@ -188,34 +198,33 @@ impl Session {
         &self,
         routes: &BTreeSet<ResourceName>,
     ) -> Vec<(ResourceName, Option<Arc<Served>>)> {
-        let kind = ResourceKind::VirtualHosts;
         let of_route = |one: &Gone| {
             one.name.0.rsplit_once('/').is_some_and(|(route, _)| routes.contains(route))
         };
-        let all = self.gone(&(Some(kind), kind.type_url())).into_iter().filter(of_route);
+        let all = self.gone(&HOSTS).into_iter().filter(of_route);
         all.map(|one| (one.name, one.content)).collect()
     }
 
-    fn suppliers(&self) -> Vec<Place> {
+    fn suppliers(&self) -> Vec<Turn> {
         let all = self.channels.keys();
-        all.filter(|(kind, _)| role(*kind) == Role::Supplier).cloned().collect()
+        all.filter(|turn| turn.role() == Role::Supplier).cloned().collect()
     }
 
     /// What the client has of a type and the snapshot has no more.
-    fn gone(&self, place: &Place) -> Vec<Gone> {
-        let Some(Channel { subscription, holding, .. }) = self.channels.get(place) else {
+    fn gone(&self, turn: &Turn) -> Vec<Gone> {
+        let Some(Channel { subscription, holding, type_url, .. }) = self.channels.get(turn) else {
             return Vec::new();
         };
-        let names = holding.gone(subscription, &self.current(&place.1));
+        let names = holding.gone(subscription, self.offer.of(type_url));
         let content = |name: &ResourceName| holding.content(name).cloned();
-        let gone = |name| Gone { place: place.clone(), content: content(&name), name };
+        let gone = |name| Gone { turn: turn.clone(), content: content(&name), name };
         names.into_iter().map(gone).collect()
     }
 }
 
 /// A resource that the client has and the snapshot has no more.
 struct Gone {
-    place: Place,
+    turn: Turn,
     name: ResourceName,
     /// Where it is known.
     content: Option<Arc<Served>>,
@@ -236,14 +245,4 @@ fn named_by(contents: Vec<Arc<Served>>, all: &[Gone]) -> Vec<&Gone> {
         }
     }
     found
-}
-
-fn routes() -> Place {
-    (Some(ResourceKind::Routes), ResourceKind::Routes.type_url())
-}
-
-/// The types that name routes.
-fn users() -> impl Iterator<Item = (TypeUrl, Place)> {
-    let kinds = [ResourceKind::Listeners, ResourceKind::ScopedRoutes].into_iter();
-    kinds.map(|kind| (kind.type_url(), (Some(kind), kind.type_url())))
 }

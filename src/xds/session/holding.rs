@@ -268,6 +268,13 @@ impl Holding {
         }
     }
 
+    /// Whether it is known without looking that the client lacks nothing of
+    /// `now`.
+    pub(super) fn rests(&self, now: &Arc<TypeSnapshot>) -> bool {
+        let plain = self.except.is_empty() && self.kept.is_empty() && self.hold == Hold::Nothing;
+        plain && self.base.as_ref().is_some_and(|base| base.is(now))
+    }
+
     /// What was compared with last.
     pub(super) fn base(&self) -> Option<&Arc<TypeSnapshot>> {
         self.base.as_ref()

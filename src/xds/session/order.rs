@@ -25,22 +25,32 @@ pub(super) enum Role {
     Alone,
 }
 
-/// The place of `type_url` in sending order; types that are not Envoy's own
-/// come last, by name.
-pub(super) fn place(type_url: &TypeUrl) -> (Option<ResourceKind>, TypeUrl) {
-    (type_url.kind(), type_url.clone())
+/// A type's turn in sending order; types that are not Envoy's own come last,
+/// by name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Turn {
+    /// One of Envoy's own.
+    Of(ResourceKind),
+    /// Any other.
+    Other(TypeUrl),
 }
 
-/// The role of a kind.
-pub(super) fn role(kind: Option<ResourceKind>) -> Role {
-    use ResourceKind as Kind;
-    match kind {
-        Some(Kind::Clusters | Kind::Endpoints | Kind::Secrets | Kind::ExtensionConfigs) => {
-            Role::Supplier
+impl Turn {
+    /// The turn of `type_url`.
+    pub(super) fn at(type_url: &TypeUrl) -> Self {
+        type_url.kind().map_or_else(|| Self::Other(type_url.clone()), Self::Of)
+    }
+
+    /// Who waits for the type, and for whom it waits.
+    pub(super) fn role(&self) -> Role {
+        use ResourceKind as Kind;
+        let Self::Of(kind) = self else { return Role::Alone };
+        match kind {
+            Kind::Clusters | Kind::Endpoints | Kind::Secrets | Kind::ExtensionConfigs => {
+                Role::Supplier
+            }
+            Kind::Listeners | Kind::ScopedRoutes | Kind::Routes | Kind::VirtualHosts => Role::User,
+            Kind::Runtime => Role::Alone,
         }
-        Some(Kind::Listeners | Kind::ScopedRoutes | Kind::Routes | Kind::VirtualHosts) => {
-            Role::User
-        }
-        Some(Kind::Runtime) | None => Role::Alone,
     }
 }

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::process::Output;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::client::{Client, certificates};
@@ -179,4 +179,28 @@ fn an_envoy_with_a_certificate_is_granted_a_secret_and_turned_away_when_that_is_
     assert!(!mesh.convoy.log().contains(bytes), "a secret is in the log");
     let nodes: Value = mesh.root.get("/nodes").json();
     assert!(!nodes.to_string().contains(bytes));
+}
+
+#[test]
+fn a_token_is_good_when_its_issue_is_answered_and_void_when_its_end_is() {
+    let convoy = guarded().start();
+    let root = Asker::of(&convoy).with(ROOT);
+    let http = reqwest::blocking::Client::new();
+    let url = format!("http://{}/v3/discovery:clusters", convoy.xds_address());
+    let ask = |secret: &str| {
+        let body = json!({ "node": { "id": "edge-1", "cluster": "edge" } }).to_string();
+        let answer = http.post(&url).bearer_auth(secret).body(body).send();
+        answer.expect("the server answers").status().as_u16()
+    };
+    let refused = ask("nobody's");
+    assert!([401, 403].contains(&refused), "{refused}");
+    for n in 0..40 {
+        let scope = json!({ "nodes": ["edge-*"], "stages": ["beta"] });
+        let body = json!({ "name": format!("edge-{n}"), "role": "node", "scope": scope });
+        let made = root.post("/govern/tokens", &body).ok();
+        let secret = made["secret"].as_str().expect("the secret is shown once");
+        assert_ne!(ask(secret), refused, "token {n}");
+        root.post(&format!("/govern/tokens/edge-{n}/revoke"), &json!({})).ok();
+        assert_eq!(ask(secret), refused, "token {n}, revoked");
+    }
 }

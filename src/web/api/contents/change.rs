@@ -12,7 +12,7 @@ use crate::model::{At, Change, Effect, Revision};
 use crate::store::NewCommit;
 use crate::telemetry::clock;
 use crate::web::Site;
-use crate::web::auth::{Caller, named};
+use crate::web::auth::Caller;
 use crate::web::edits::{self, ChangeIn, Edit, Saved, as_changes};
 use crate::web::error::Fault;
 use crate::web::extract::{Answer, JsonBody};
@@ -47,7 +47,7 @@ pub(super) async fn preview(
     let revision = scope.revision(&site, Some(body.revision))?;
     let changes = as_changes(&body.changes);
     // Named paths first, so that a refusal tells nothing of what is there.
-    changes.iter().flat_map(named).try_for_each(|path| scope.check(path))?;
+    changes.iter().flat_map(Change::paths).try_for_each(|path| scope.check(path))?;
     heavy(&site, move |site| {
         let effects = site.web.store.preview(&scope.repo, revision, &changes)?;
         effects.iter().try_for_each(|effect| scope.check(&effect.path))?;

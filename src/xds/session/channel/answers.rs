@@ -34,6 +34,11 @@ pub(super) struct Answers {
 }
 
 impl Answers {
+    /// Whether what was answered last is `current`, and taken.
+    pub(super) fn rest(&self, current: &TypeSnapshot) -> bool {
+        self.nacked.is_none() && self.acked.as_ref() == Some(&current.version)
+    }
+
     /// Remembers a response that is not waited for any more: its answer may
     /// come all the same.
     pub(super) fn missed(&mut self, flight: Option<Flight>) {

@@ -132,7 +132,7 @@ impl Model {
 
     /// A new stream for all that was asked for on the old one.
     fn reconnect(&mut self) {
-        let snapshot = self.session.snapshot.clone();
+        let snapshot = self.session.offer.snapshot.clone();
         self.session = Session::new(self.session.protocol);
         self.nonces.clear();
         self.session.on_snapshot(snapshot, self.now);

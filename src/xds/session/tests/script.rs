@@ -370,7 +370,7 @@ impl Client {
             return vec![];
         }
         let sent = self.session.on_timeout(self.now);
-        let overdue = |kind: &Kind| self.session.channels[&place(&kind.type_url())].is_busy();
+        let overdue = |kind: &Kind| self.session.channels[&Turn::Of(*kind)].is_busy();
         self.open.retain(|kind| overdue(kind) && sent.iter().all(|one| !is(one, *kind)));
         self.took(sent)
     }
@@ -397,7 +397,7 @@ impl Client {
     }
 
     fn nonce(&self, kind: Kind) -> String {
-        let known = self.session.channels.contains_key(&place(&kind.type_url()));
+        let known = self.session.channels.contains_key(&Turn::Of(kind));
         let last = self.last.get(&kind).filter(|_| known);
         last.map(|last| last.nonce.clone()).unwrap_or_default()
     }

@@ -442,8 +442,8 @@ impl Client {
         let tells = self.is_delta() || self.features.errors;
         want(!tells || side.waits.is_empty(), || format!("{:?} wait", side.waits))?;
         // What is remembered of a client in step is next to nothing.
-        let place = place(&kind.type_url());
-        let Some(channel) = self.session.channels.get(&place) else { return Ok(()) };
+        let turn = Turn::Of(kind);
+        let Some(channel) = self.session.channels.get(&turn) else { return Ok(()) };
         let noted: Vec<_> =
             channel.holding.names().filter(|name| !side.unheard.contains(&*name.0)).collect();
         want(noted.is_empty(), || format!("{noted:?} are still noted"))
