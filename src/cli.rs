@@ -7,6 +7,7 @@
 //! `backup`, `restore` for a data folder) work on a folder with
 //! the same code as the server; the others talk to a server's JSON API.
 
+mod act;
 mod audit;
 mod backup;
 mod bootstrap;
@@ -132,6 +133,8 @@ enum Command {
         after_help = "Examples:\n  convoy rollback release --reason 'errors in checkout'\n  convoy rollback release --to r41 --reason 'errors in checkout'"
     )]
     Rollback(decide::Rollback),
+    #[command(flatten)]
+    Act(act::Act),
     /// Take an upstream that was rewritten as it is now
     #[command(after_help = "Examples:\n  convoy adopt --repo mesh/config")]
     Adopt(decide::Adopt),
@@ -247,6 +250,7 @@ pub async fn run(cli: Cli) -> u8 {
         Command::Reject(args) => decide::end("reject", &args, &output).await,
         Command::Cancel(args) => decide::end("cancel", &args, &output).await,
         Command::Rollback(args) => decide::rollback(&args, &output).await,
+        Command::Act(act) => act::run(&act, &output).await,
         Command::Adopt(args) => decide::adopt(&args, &output).await,
         Command::Token(args) => token::run(&args, &output).await,
         Command::Get(args) => get::run(&args, &output).await,

@@ -12,13 +12,17 @@ mod manifest;
 mod nearest;
 mod node;
 mod person;
+mod policy;
 mod problem;
 mod resource;
 mod role;
+mod rollout;
 mod secret;
 mod subset;
 mod tree;
 mod verdict;
+mod window;
+mod zone;
 
 pub use at::At;
 pub use change::{Change, Changed, Effect, FileState, Precondition};
@@ -31,12 +35,16 @@ pub use manifest::{GroupRule, MANIFEST_PATH, Manifest, NodeRule, SmokePolicy, St
 pub use nearest::{all_of, did_you_mean, nearest, one_of, suggestion};
 pub use node::{NodeId, NodeIdentity};
 pub use person::{Actor, Origin, Via};
+pub use policy::{FleetRule, MetricRule, Number, OnInconclusive, OwnerRule, Quorum, Voter, Voters};
 pub use problem::{Finding, Place, Problem, Severity};
 pub use resource::{
     Derived, Mention, Resource, ResourceKind, ResourceName, Resources, TypeUrl, Wrapping,
 };
 pub use role::Role;
+pub use rollout::{OnFailure, Rollout, RolloutStep, Subset};
 pub use secret::Secret;
 pub use subset::Subset;
 pub use tree::{FilePath, PathError, SourceTree};
 pub use verdict::{Cell, CellResult, Outcome};
+pub use window::{Span, WEEKDAYS, Window, WindowEffect};
+pub use zone::{time_zone, time_zone_names};

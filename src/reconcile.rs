@@ -17,6 +17,7 @@
 //! Nothing else writes decisions. After a crash the documents are read back
 //! and every effect is fired again; each is safe to fire twice.
 
+mod act;
 mod assess;
 mod bundle;
 mod cards;
@@ -25,6 +26,7 @@ mod event;
 mod fleet;
 mod handle;
 mod owner;
+mod people;
 mod record;
 mod resolve;
 mod runs;
@@ -33,6 +35,7 @@ mod sync;
 mod trees;
 mod view;
 
+pub use act::Act;
 pub use assess::{Assessment, assess, assess_next};
 pub use bundle::Bundle;
 pub use cards::{Announcer, CardRef};

@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 
 use crate::mirroring::{self, Mirroring};
-use crate::promote::Status;
 use crate::reconcile::{Handle, MirrorState};
 use crate::telemetry::clock;
 use crate::telemetry::metrics::Page;
@@ -103,7 +102,7 @@ fn stages(page: &mut Page, handle: &Handle) {
         let labels = [("repository", repo.as_str()), ("stage", stage.as_str())];
         page.gauge("stage_epoch", "Moves of the stage's pointer", &labels, slot.epoch as f64);
         let open = view.state.open(repo, stage);
-        let waiting = open.iter().filter(|p| p.status == Status::Gated).count();
+        let waiting = open.iter().filter(|p| p.status.is_waiting()).count();
         page.gauge("promotions_waiting", "Promotions that wait", &labels, waiting as f64);
     }
     page.gauge("smoke_cells_running", "Smoke cells at work", &[], view.running.len() as f64);

@@ -125,6 +125,14 @@ fn gate_word(kind: GateKind) -> &'static str {
         GateKind::Soak => "Soaked",
         GateKind::Approvals => "Approvals",
         GateKind::Free => "Stage free",
+        GateKind::Schedule => "Scheduled",
+        GateKind::Window => "Window",
+        GateKind::Freeze => "Not frozen",
+        GateKind::Pin => "Not pinned",
+        GateKind::Veto => "Not vetoed",
+        GateKind::Lock => "Not locked",
+        GateKind::Fleet => "Fleet healthy",
+        GateKind::Metrics => "Metrics",
     }
 }
 

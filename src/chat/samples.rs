@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::model::{
     Actor, BundleId, Cell, CellResult, CommitId, CommitInfo, ContentHash, Manifest, Outcome,
-    Person, PromotionId, RepoName, Revision, SmokePolicy, Stage, StageSpec, Via,
+    Person, PromotionId, RepoName, Revision, Stage, StageSpec, Via,
 };
 use crate::promote::{
     BundleRecord, BundleStatus, DiffStat, Document, Gate, GateKind, Kind, Plan, Promotion,
@@ -43,11 +43,11 @@ pub(crate) fn manifest() -> Manifest {
         soak_seconds: 0,
         approvers: Vec::new(),
         nodes: Vec::new(),
-        smoke: SmokePolicy::default(),
+        ..StageSpec::new(stage(name))
     };
     Manifest {
         stages: vec![spec("beta", 0), spec("canary", 1), spec("release", 2)],
-        groups: Vec::new(),
+        ..Manifest::default()
     }
 }
 
@@ -94,6 +94,8 @@ pub(crate) fn bundle(id: &str, revision: u64) -> BundleRecord {
         held_seconds: BTreeMap::new(),
         mails: BTreeSet::new(),
         verified: BTreeMap::new(),
+        paths: None,
+        vetoes: Vec::new(),
     }
 }
 
@@ -124,6 +126,12 @@ pub(crate) fn promotion(number: u64, to_stage: &str) -> Promotion {
         ],
         applied_at: None,
         ending: None,
+        after: None,
+        step: None,
+        course: None,
+        metrics: BTreeMap::new(),
+        cause: None,
+        breakglass: None,
     }
 }
 

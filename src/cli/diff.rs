@@ -15,9 +15,12 @@ use crate::reconcile::Assessment;
 use crate::schema::Schema;
 use crate::snapshot::{self, Snapshot};
 
+/// How many fields of one resource are told.
+const FIELDS_SHOWN_MAX: usize = 20;
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// What is there: a stage, a bundle (also r<N>, a commit, latest), or a folder
+    /// What is there: a stage, served:STAGE, a bundle (also r<N>, a commit, latest), or a folder
     from: String,
     /// What would come, as above
     to: String,
@@ -41,7 +44,8 @@ pub(super) async fn run(args: &Args, output: &Output) -> Result<(), Failure> {
         false => remote(args).await?,
     };
     let resources = result["resources"].as_array().cloned().unwrap_or_default();
-    output.result(&result, || resources.iter().map(lines).collect());
+    let files = result["source"]["files"].as_array().cloned().unwrap_or_default();
+    output.result(&result, || resources.iter().map(lines).chain(files.iter().map(file)).collect());
     match resources.is_empty() {
         true => {
             output.message("nothing differs");
@@ -67,7 +71,8 @@ async fn remote(args: &Args) -> Result<Value, Failure> {
             resources.push(change);
         }
     }
-    Ok(json!({ "from": answer["from"], "to": answer["to"], "resources": resources }))
+    let (from, to, source) = (&answer["from"], &answer["to"], &answer["source"]);
+    Ok(json!({ "from": from, "to": to, "resources": resources, "source": source }))
 }
 
 /// Exit code 1 means that something differs, and nothing else.
@@ -130,6 +135,8 @@ fn folders(
         for one in snapshot::diff(&schema, old.as_deref(), new.as_deref()) {
             let mut value = serde_json::to_value(&one).unwrap_or_default();
             value["group"] = json!(group.as_str());
+            value["sentences"] = json!(one.sentences(FIELDS_SHOWN_MAX));
+            value["impact"] = json!(one.impact.to_string());
             resources.push(value);
         }
     }
@@ -143,14 +150,23 @@ fn made(assessment: &Assessment, stage: &Stage, group: &NodeGroup) -> Option<Arc
     Some(Arc::new(snapshot::build(key, resources)))
 }
 
+fn file(one: &Value) -> String {
+    let text = one["text"].as_str().unwrap_or("not text, or too large to show\n");
+    format!("source {}\n{text}", one["path"].as_str().unwrap_or(""))
+}
+
 fn lines(one: &Value) -> String {
     let text = |key: &str| one[key].as_str().unwrap_or("").to_owned();
     let kind = text("type_url").rsplit('.').next().unwrap_or("").to_owned();
+    let sentences = one["sentences"].as_array().into_iter().flatten();
+    let sentences = sentences.filter_map(Value::as_str).map(|line| format!("  {line}\n"));
     format!(
-        "{} {kind} {} (group {})\n{}",
+        "{} {kind} {} (group {}): {}\n{}{}",
         text("change"),
         text("name"),
         text("group"),
+        text("impact"),
+        sentences.collect::<String>(),
         text("text")
     )
 }

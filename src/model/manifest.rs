@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::policy::{FleetRule, MetricRule, OwnerRule, Quorum};
+use super::rollout::Rollout;
+use super::window::Window;
 use super::{NodeGroup, Stage};
 
 /// Where the manifest lies in a config repository.
@@ -12,13 +15,16 @@ pub const MANIFEST_PATH: &str = "convoy.yaml";
 
 /// A repository's pipeline: its stages in order, what each needs, and which
 /// node belongs where.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// In promotion order; at least one.
     pub stages: Vec<StageSpec>,
     /// In matching order; the first whose rule matches a node wins. The
     /// group `default` is always there, last, and matches every node.
     pub groups: Vec<GroupRule>,
+    /// Who owns which files; of the rules that match a file the last counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owners: Vec<OwnerRule>,
 }
 
 impl Manifest {
@@ -43,6 +49,7 @@ pub struct StageSpec {
     /// Empty means that the stage asks for no smoke run.
     pub envoy_versions: Vec<String>,
     /// How many people other than the authors and the requester must approve.
+    /// With `quorums` it is the largest of them.
     pub approvals: usize,
     /// Whether a promotion is requested by itself once the bundle is eligible.
     pub auto: bool,
@@ -55,6 +62,48 @@ pub struct StageSpec {
     pub nodes: Vec<NodeRule>,
     /// Bounds and checks of the stage's smoke runs.
     pub smoke: SmokePolicy,
+    /// Whose approvals are needed, where not just anybody's; all of them must
+    /// be reached, and one vote may count in several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quorums: Vec<Quorum>,
+    /// When the stage may be promoted to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<Window>,
+    /// How the nodes of the stage before must stand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetRule>,
+    /// What is measured while the stage takes something.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<MetricRule>,
+    /// By which steps its nodes take something; `None`: all at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
+    /// How long a request may wait, in seconds, besides the times that the
+    /// stage's own rules make it wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_seconds: Option<u64>,
+}
+
+impl StageSpec {
+    /// A stage that asks for nothing.
+    pub fn new(name: Stage) -> Self {
+        Self {
+            name,
+            envoy_versions: Vec::new(),
+            approvals: 0,
+            auto: false,
+            soak_seconds: 0,
+            approvers: Vec::new(),
+            nodes: Vec::new(),
+            smoke: SmokePolicy::default(),
+            quorums: Vec::new(),
+            windows: Vec::new(),
+            fleet: None,
+            metrics: Vec::new(),
+            rollout: None,
+            expires_seconds: None,
+        }
+    }
 }
 
 /// Bounds of a stage's smoke runs.

@@ -3,13 +3,19 @@
 //! [`evaluate`] is the only place that knows them. It takes the state as it
 //! is and changes nothing, so it may be asked at any time, by anyone.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::record::{Approval, BundleRecord, BundleStatus, Kind, Plan, Promotion, State, Status};
-use crate::model::{CellResult, ContentHash, Outcome, Person, Stage, StageSpec};
+use super::blocks;
+use super::breakglass::BreakGlass;
+use super::bundle::BundleRecord;
+use super::conditions;
+use super::health;
+use super::policy::Policy;
+use super::promotion::{Kind, Plan, Promotion};
+use super::quorum::Electorate;
+use super::state::State;
+use crate::model::ContentHash;
 
 /// Which condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -25,11 +31,60 @@ pub enum GateKind {
     Soak,
     /// Enough people said yes to this very plan.
     Approvals,
-    /// No other promotion of the stage is applying, and no hold keeps it.
+    /// No other promotion of the stage is under way, and no hold keeps it.
     Free,
+    /// Its time has come.
+    Schedule,
+    /// One of the stage's windows is open.
+    Window,
+    /// Nobody froze the stage.
+    Freeze,
+    /// The stage is not pinned to something else.
+    Pin,
+    /// Nobody vetoed the bundle.
+    Veto,
+    /// Nobody else locked the stage.
+    Lock,
+    /// The nodes of the stage before are well.
+    Fleet,
+    /// What is measured is within its bounds.
+    Metrics,
 }
 
 impl GateKind {
+    /// Every one.
+    pub const ALL: [Self; 14] = [
+        Self::Valid,
+        Self::Matrix,
+        Self::Verified,
+        Self::Soak,
+        Self::Approvals,
+        Self::Free,
+        Self::Schedule,
+        Self::Window,
+        Self::Freeze,
+        Self::Pin,
+        Self::Veto,
+        Self::Lock,
+        Self::Fleet,
+        Self::Metrics,
+    ];
+
+    /// Whether an emergency may skip it. That the configuration is valid and
+    /// that Envoys accepted it may not, and two promotions can't have a stage.
+    pub fn can_be_skipped(self) -> bool {
+        !matches!(self, Self::Valid | Self::Matrix | Self::Free)
+    }
+
+    /// The gate that people mean by a word, as it is recorded or as it is
+    /// shown.
+    pub fn from_word(text: &str) -> Option<Self> {
+        let text = text.trim().to_ascii_lowercase();
+        let is =
+            |kind: &Self| format!("{kind:?}").to_ascii_lowercase() == text || kind.word() == text;
+        Self::ALL.into_iter().find(is)
+    }
+
     /// The word for people.
     pub fn word(self) -> &'static str {
         match self {
@@ -39,6 +94,14 @@ impl GateKind {
             Self::Soak => "soak",
             Self::Approvals => "approvals",
             Self::Free => "stage free",
+            Self::Schedule => "schedule",
+            Self::Window => "window",
+            Self::Freeze => "no freeze",
+            Self::Pin => "no pin",
+            Self::Veto => "no veto",
+            Self::Lock => "no lock",
+            Self::Fleet => "fleet health",
+            Self::Metrics => "metrics",
         }
     }
 }
@@ -55,49 +118,8 @@ pub struct Gate {
 }
 
 impl Gate {
-    fn new(kind: GateKind, open: bool, detail: impl Into<String>) -> Self {
+    pub(super) fn new(kind: GateKind, open: bool, detail: impl Into<String>) -> Self {
         Self { kind, open, detail: detail.into() }
-    }
-}
-
-/// What a stage asks of a promotion: the stricter of the candidate's manifest
-/// and the manifest of what the stage serves now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
-    /// How many people must approve.
-    pub approvals: usize,
-    /// Each list that is not empty must name the approver.
-    pub approvers: Vec<Vec<String>>,
-    /// How long the stage before must have held the bundle, in seconds.
-    pub soak_seconds: u64,
-}
-
-impl Policy {
-    /// The policy for bringing `bundle` to `stage`.
-    pub fn of(state: &State, bundle: &BundleRecord, stage: &Stage) -> Self {
-        let current = state.slot(&bundle.repo, stage).current;
-        let current = current.and_then(|id| state.bundles.get(&id));
-        let specs: Vec<&StageSpec> = [Some(bundle), current]
-            .into_iter()
-            .flatten()
-            .filter_map(|bundle| bundle.manifest.stage(stage))
-            .collect();
-        let mut approvers: Vec<Vec<String>> = specs
-            .iter()
-            .map(|spec| spec.approvers.clone())
-            .filter(|list| !list.is_empty())
-            .collect();
-        approvers.dedup();
-        Self {
-            approvals: specs.iter().map(|spec| spec.approvals).max().unwrap_or(0),
-            approvers,
-            soak_seconds: specs.iter().map(|spec| spec.soak_seconds).max().unwrap_or(0),
-        }
-    }
-
-    /// Whether the lists of approvers, if any, name `person`.
-    pub fn allows(&self, person: &str) -> bool {
-        self.approvers.iter().all(|list| list.iter().any(|name| name == person))
     }
 }
 
@@ -110,18 +132,53 @@ pub fn evaluate(state: &State, promotion: &Promotion, now: Timestamp) -> (Plan, 
     };
     let policy = Policy::of(state, bundle, &promotion.stage);
     let plan = plan(state, promotion, bundle, &policy);
-    let gates = match promotion.kind {
-        Kind::Rollback => vec![free(state, promotion)],
-        Kind::Promote => vec![
-            valid(bundle),
-            matrix(state, bundle, &promotion.stage),
-            verified(state, bundle, &promotion.stage),
-            soak(state, bundle, &promotion.stage, &policy, now),
-            approvals(promotion, &plan, &policy, &state.authors(bundle, &promotion.stage)),
-            free(state, promotion),
-        ],
+    let mut gates = match promotion.kind {
+        Kind::Rollback => vec![blocks::free(state, promotion)],
+        Kind::Promote => forward(state, promotion, bundle, &policy, &plan, now),
     };
+    if let Some(glass) = &promotion.breakglass {
+        gates.iter_mut().for_each(|gate| skip(gate, glass));
+    }
     (plan, gates)
+}
+
+/// The conditions of a step forward; those that nobody asked for are left out.
+fn forward(
+    state: &State,
+    promotion: &Promotion,
+    bundle: &BundleRecord,
+    policy: &Policy,
+    plan: &Plan,
+    now: Timestamp,
+) -> Vec<Gate> {
+    let stage = &promotion.stage;
+    let approvals = Electorate::of(state, promotion, policy).map(|all| all.gate(plan));
+    let always = [
+        Some(conditions::valid(bundle)),
+        Some(conditions::matrix(state, bundle, stage)),
+        Some(conditions::verified(state, bundle, stage)),
+        Some(conditions::soak(state, bundle, stage, policy, now)),
+        approvals,
+        blocks::schedule(promotion, now),
+        blocks::window(policy, now),
+        blocks::freeze(state, promotion, now),
+        blocks::pin(state, promotion, now),
+        blocks::veto(state, bundle, stage),
+        blocks::lock(state, promotion, now),
+        health::fleet(state, bundle, stage, policy),
+        health::metrics(promotion),
+        Some(blocks::free(state, promotion)),
+    ];
+    always.into_iter().flatten().collect()
+}
+
+/// Opens a gate that is skipped in an emergency; what it found stays to be
+/// read.
+fn skip(gate: &mut Gate, glass: &BreakGlass) {
+    if !gate.open && gate.kind.can_be_skipped() && glass.skip.contains(&gate.kind) {
+        gate.open = true;
+        gate.detail = format!("skipped for {}: {}", glass.incident, gate.detail);
+    }
 }
 
 fn plan(state: &State, promotion: &Promotion, bundle: &BundleRecord, policy: &Policy) -> Plan {
@@ -152,188 +209,5 @@ fn plan(state: &State, promotion: &Promotion, bundle: &BundleRecord, policy: &Po
         from: slot.current,
         to: bundle.id.clone(),
         diff: promotion.plan.diff,
-    }
-}
-
-fn valid(bundle: &BundleRecord) -> Gate {
-    let rejected = bundle.status == BundleStatus::Rejected;
-    let detail = match (rejected, bundle.problems.len()) {
-        (true, count) => format!("{} has {count} problem(s)", bundle.id),
-        (false, _) => "no problems".into(),
-    };
-    Gate::new(GateKind::Valid, !rejected, detail)
-}
-
-fn matrix(state: &State, bundle: &BundleRecord, stage: &Stage) -> Gate {
-    let cells = state.cells(bundle, stage);
-    let own = bundle.cells(stage).len();
-    let results: Vec<&CellResult> = cells.iter().filter_map(|cell| bundle.result(cell)).collect();
-    let passed = results.iter().filter(|result| result.outcome == Outcome::Passed).count();
-    let bad = results.iter().find(|result| result.outcome != Outcome::Passed);
-    let detail = match (cells.len(), bad) {
-        (0, _) => "the stage asks for no smoke run".into(),
-        (_, Some(result)) => {
-            let word = match result.outcome {
-                Outcome::Errored => "could not run",
-                _ => "failed",
-            };
-            let reason = result.reasons.first().map_or("", String::as_str);
-            format!("{} {word}: {reason}", result.cell)
-        }
-        (all, None) if passed < all => format!("{passed} of {all} cells passed, the rest runs"),
-        (all, None) => format!("{all} of {all} cells passed"),
-    };
-    let detail = match cells.len() - own {
-        0 => detail,
-        kept => format!("{detail} ({kept} dropped by the commit, kept by what {stage} serves)"),
-    };
-    Gate::new(GateKind::Matrix, passed == cells.len(), detail)
-}
-
-/// Since when, and for how many seconds at the longest, a stage held the
-/// bundle or one that it can't tell from it.
-fn tenure(
-    state: &State,
-    bundle: &BundleRecord,
-    stage: &Stage,
-    now: Timestamp,
-) -> Option<(Timestamp, u64)> {
-    let slot = state.slot(&bundle.repo, stage);
-    let twins = state.bundles.values().filter(|other| {
-        other.repo == bundle.repo && (other.id == bundle.id || other.equals_in(bundle, stage))
-    });
-    twins
-        .filter_map(|twin| {
-            let since = *twin.verified.get(stage)?;
-            let past = twin.held_seconds.get(stage).copied().unwrap_or(0);
-            let serving = slot.current.as_ref() == Some(&twin.id);
-            let here = if serving { seconds_between(since, now) } else { 0 };
-            Some((since, past.max(here)))
-        })
-        .max_by_key(|(_, seconds)| *seconds)
-}
-
-pub(super) fn seconds_between(earlier: Timestamp, later: Timestamp) -> u64 {
-    u64::try_from(later.as_second() - earlier.as_second()).unwrap_or(0)
-}
-
-/// The stages that a bundle must have been in before `stage`: the one before
-/// it as the candidate orders them, and the nearest one before it as what the
-/// stage serves now orders them, so that no commit moves itself to the front.
-fn stages_before<'a>(
-    state: &'a State,
-    bundle: &'a BundleRecord,
-    stage: &Stage,
-) -> Vec<&'a StageSpec> {
-    let mut before: Vec<&StageSpec> = bundle.manifest.previous(stage).into_iter().collect();
-    if let Some(current) = state.current(&bundle.repo, stage) {
-        let earlier = current.manifest.stages.iter().take_while(|spec| &spec.name != stage);
-        let kept = earlier.filter_map(|spec| bundle.manifest.stage(&spec.name)).last();
-        before.extend(kept.filter(|kept| before.iter().all(|known| known.name != kept.name)));
-    }
-    before
-}
-
-/// The stages before `stage` that the candidate's manifest does without.
-fn stages_dropped(state: &State, bundle: &BundleRecord, stage: &Stage) -> Vec<String> {
-    let current = state.current(&bundle.repo, stage).into_iter();
-    let earlier = current
-        .flat_map(|current| current.manifest.stages.iter().take_while(|spec| &spec.name != stage));
-    let gone = earlier.filter(|spec| bundle.manifest.stage(&spec.name).is_none());
-    gone.map(|spec| spec.name.to_string()).collect()
-}
-
-fn verified(state: &State, bundle: &BundleRecord, stage: &Stage) -> Gate {
-    let before = stages_before(state, bundle, stage);
-    let held = |spec: &StageSpec| tenure(state, bundle, &spec.name, Timestamp::UNIX_EPOCH);
-    let missing = before.iter().find(|spec| held(spec).is_none());
-    let mut detail = match (before.last(), missing) {
-        (None, _) => "the first stage".into(),
-        (_, Some(missing)) => {
-            format!("has not succeeded in {}; promote it there first", missing.name)
-        }
-        (Some(_), None) => {
-            let names: Vec<_> = before.iter().map(|spec| spec.name.as_str()).collect();
-            format!("succeeded in {}", names.join(", "))
-        }
-    };
-    let dropped = stages_dropped(state, bundle, stage);
-    if !dropped.is_empty() {
-        detail = format!("{detail} (the commit drops the stage {})", dropped.join(", "));
-    }
-    Gate::new(GateKind::Verified, missing.is_none(), detail)
-}
-
-fn soak(
-    state: &State,
-    bundle: &BundleRecord,
-    stage: &Stage,
-    policy: &Policy,
-    now: Timestamp,
-) -> Gate {
-    let needed = policy.soak_seconds;
-    let before = stages_before(state, bundle, stage).pop();
-    let Some(before) = before.filter(|_| needed > 0) else {
-        return Gate::new(GateKind::Soak, true, "no soak asked for");
-    };
-    let stay = tenure(state, bundle, &before.name, now);
-    let held = stay.map_or(0, |(_, seconds)| seconds);
-    let open = held >= needed;
-    // The detail must not change by the second: each change is a commit.
-    let detail = match stay {
-        _ if open => format!("at least {needed} s in {}", before.name),
-        None => format!("{needed} s in {}, not begun", before.name),
-        Some((since, _)) if serves_twin(state, bundle, &before.name) => {
-            let from = i64::try_from(needed).map(jiff::SignedDuration::from_secs);
-            let ready = from.ok().and_then(|wait| since.checked_add(wait).ok()).unwrap_or(since);
-            format!("{needed} s in {}, until {ready}", before.name)
-        }
-        Some((_, held)) => format!("left {} after {held} s of {needed} s", before.name),
-    };
-    Gate::new(GateKind::Soak, open, detail)
-}
-
-fn serves_twin(state: &State, bundle: &BundleRecord, stage: &Stage) -> bool {
-    let current = state.slot(&bundle.repo, stage).current;
-    let current = current.and_then(|id| state.bundles.get(&id));
-    current.is_some_and(|current| current.id == bundle.id || current.equals_in(bundle, stage))
-}
-
-/// Counts votes; not that of somebody who turned out to be an author since.
-fn approvals(
-    promotion: &Promotion,
-    plan: &Plan,
-    policy: &Policy,
-    authors: &BTreeSet<Person>,
-) -> Gate {
-    let counts = |approval: &&Approval| {
-        approval.plan == plan.digest
-            && policy.allows(approval.by.as_str())
-            && !authors.contains(&approval.by)
-    };
-    let yes: Vec<&str> =
-        promotion.approvals.iter().filter(counts).map(|approval| approval.by.as_str()).collect();
-    let detail = match (policy.approvals, yes.len()) {
-        (0, _) => "none needed".into(),
-        (needed, 0) => format!("0 of {needed}"),
-        (needed, count) => format!("{count} of {needed}: {}", yes.join(", ")),
-    };
-    Gate::new(GateKind::Approvals, yes.len() >= policy.approvals, detail)
-}
-
-fn free(state: &State, promotion: &Promotion) -> Gate {
-    let open = state.open(&promotion.repo, &promotion.stage);
-    let applying =
-        open.iter().find(|other| other.status == Status::Applying && other.id != promotion.id);
-    if let Some(other) = applying {
-        return Gate::new(GateKind::Free, false, format!("{} is being applied", other.id));
-    }
-    let hold = state.slot(&promotion.repo, &promotion.stage).hold;
-    match hold.filter(|_| promotion.requested_by.person.is_none()) {
-        Some(hold) => {
-            let detail = format!("held by {}: {}", hold.by, hold.reason);
-            Gate::new(GateKind::Free, false, detail)
-        }
-        None => Gate::new(GateKind::Free, true, "nothing else is going on"),
     }
 }

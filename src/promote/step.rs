@@ -5,88 +5,14 @@ use serde::{Deserialize, Serialize};
 
 use super::advance;
 use super::answer;
-use super::record::{BundleRecord, Promotion, StageSlot, State};
-use crate::model::{Actor, BundleId, CellResult, PromotionId, RepoName, Stage};
-
-/// Everything that can happen to a pipeline.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Event {
-    /// A new bundle was rendered and stored.
-    Bundle(Box<BundleRecord>),
-    /// A cell of a bundle's matrix has its result.
-    Cell(BundleId, CellResult),
-    /// Somebody asks for a promotion.
-    Request {
-        /// The repository.
-        repo: RepoName,
-        /// The stage to bring it to.
-        stage: Stage,
-        /// What to bring.
-        bundle: BundleId,
-        /// Who asks.
-        by: Actor,
-        /// Why.
-        reason: String,
-    },
-    /// Somebody says yes to the plan whose digest begins with `plan`.
-    Approve {
-        /// Which promotion.
-        id: PromotionId,
-        /// Who.
-        by: Actor,
-        /// The beginning of the digest they saw; `None`: as it stands.
-        plan: Option<String>,
-        /// What they add.
-        note: String,
-    },
-    /// Somebody says no.
-    Reject {
-        /// Which promotion.
-        id: PromotionId,
-        /// Who.
-        by: Actor,
-        /// Why.
-        reason: String,
-    },
-    /// Somebody takes a request back.
-    Cancel {
-        /// Which promotion.
-        id: PromotionId,
-        /// Who.
-        by: Actor,
-        /// Why.
-        reason: String,
-    },
-    /// Somebody wants back what was good.
-    Rollback {
-        /// The repository.
-        repo: RepoName,
-        /// The stage.
-        stage: Stage,
-        /// To what; `None`: to what was good before.
-        to: Option<BundleId>,
-        /// Who.
-        by: Actor,
-        /// Why.
-        reason: String,
-    },
-    /// Every connected node of the stage took what the promotion brought.
-    Settled {
-        /// Which promotion.
-        id: PromotionId,
-        /// How many nodes, in words.
-        detail: String,
-    },
-    /// A node refused it.
-    Refused {
-        /// Which promotion.
-        id: PromotionId,
-        /// Which node, and Envoy's words.
-        detail: String,
-    },
-    /// Time passed.
-    Tick,
-}
+use super::bundle::BundleRecord;
+use super::event::Event;
+use super::guards::allowed;
+use super::hold::Freeze;
+use super::promotion::Promotion;
+use super::slot::StageSlot;
+use super::state::State;
+use crate::model::{BundleId, Cell, PromotionId, RepoName, Stage, Subset};
 
 /// A document to write; each replaces the one before it.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,6 +23,8 @@ pub enum Document {
     Slot(StageSlot),
     /// A promotion.
     Promotion(Box<Promotion>),
+    /// A freeze, or its end.
+    Freeze(Freeze),
 }
 
 /// What to do once a decision is durable. Each may be done twice without harm.
@@ -106,6 +34,38 @@ pub enum Effect {
     Publish(RepoName, Stage),
     /// Show the promotion to people: post its card or edit it in place.
     Announce(PromotionId),
+    /// Serve a step of a promotion: `bundle` to the nodes of `subset`, and to
+    /// everybody else the stage's current bundle. The slot says the same.
+    Serve {
+        /// The repository.
+        repo: RepoName,
+        /// The stage.
+        stage: Stage,
+        /// What the subset is served.
+        bundle: BundleId,
+        /// Whom.
+        subset: Subset,
+        /// The version of what is served is `<epoch>.<step>`.
+        epoch: u64,
+        /// The step.
+        step: u32,
+    },
+    /// Measure what the promotion's stage asks for, until its status changes.
+    Ask(PromotionId),
+    /// Tell whoever watches over security, loudly.
+    Alarm {
+        /// Which promotion.
+        promotion: PromotionId,
+        /// What happened, one sentence.
+        line: String,
+    },
+    /// Run these cells again, whatever is known of their content.
+    Retest {
+        /// The bundle.
+        bundle: BundleId,
+        /// Which.
+        cells: Vec<Cell>,
+    },
 }
 
 /// What an event led to.
@@ -166,9 +126,21 @@ pub enum RefusalKind {
 /// The event is refused; nothing changed.
 pub fn step(state: &State, event: Event, now: Timestamp) -> Result<Decision, Refusal> {
     let mut work = Work::new(state, now);
-    answer::answer(&mut work, event)?;
+    let found = allowed(state, &event, now).map_err(first)?;
+    if found.already {
+        work.about = event.promotion().cloned();
+        work.already = true;
+        return Ok(work.finish());
+    }
+    answer::answer(&mut work, event);
     advance::advance(&mut work);
     Ok(work.finish())
+}
+
+/// The most telling reason of several.
+fn first(refusals: Vec<Refusal>) -> Refusal {
+    let none = || Refusal::new(RefusalKind::Conflict, "it is refused", "`why` says more");
+    refusals.into_iter().next().unwrap_or_else(none)
 }
 
 /// A step under way: the state with the changes so far, and what they were.
@@ -238,5 +210,6 @@ fn name_of(document: &Document) -> String {
         Document::Bundle(bundle) => format!("bundle {}", bundle.id),
         Document::Slot(slot) => format!("slot {} {}", slot.repo, slot.stage),
         Document::Promotion(promotion) => format!("promotion {}", promotion.id),
+        Document::Freeze(freeze) => format!("freeze {} {:?}", freeze.repo, freeze.stage),
     }
 }

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Assessment;
 use crate::model::{
-    BundleId, CommitInfo, ContentHash, Finding, Manifest, NodeGroup, Person, Place, Problem,
-    RepoName, Resource, ResourceName, SnapshotKey, Stage, TypeUrl,
+    BundleId, CommitInfo, ContentHash, FilePath, Finding, Manifest, NodeGroup, Person, Place,
+    Problem, RepoName, Resource, ResourceName, SnapshotKey, Stage, TypeUrl,
 };
 use crate::promote::{BundleRecord, BundleStatus, DiffStat};
 use crate::smoke::Suite;
@@ -68,6 +68,8 @@ pub(super) struct Source<'a> {
     pub(super) commit: CommitInfo,
     /// The commits since the bundle before it.
     pub(super) since: Vec<CommitInfo>,
+    /// The files that differ from the bundle before it; `None`: too many.
+    pub(super) paths: Option<BTreeSet<FilePath>>,
     /// The person behind a mail address.
     pub(super) person_of: &'a dyn Fn(&str) -> Option<Person>,
     pub(super) now: Timestamp,
@@ -78,8 +80,7 @@ pub(super) struct Source<'a> {
 /// Makes the bundle of an assessed revision.
 pub(super) fn make(source: Source<'_>, assessment: Assessment) -> Made {
     let valid = assessment.is_valid();
-    let manifest =
-        assessment.manifest.clone().unwrap_or(Manifest { stages: Vec::new(), groups: Vec::new() });
+    let manifest = assessment.manifest.clone().unwrap_or_default();
     let render: BTreeMap<Stage, ContentHash> =
         assessment.outputs.iter().map(|(stage, output)| (stage.clone(), output.hash)).collect();
     let id = name(source.repo, &source.commit, &manifest, &render);
@@ -109,6 +110,8 @@ pub(super) fn make(source: Source<'_>, assessment: Assessment) -> Made {
         matrix: Vec::new(),
         verified: BTreeMap::new(),
         held_seconds: BTreeMap::new(),
+        paths: source.paths,
+        vetoes: Vec::new(),
     };
     Made { record, bundle: Arc::new(bundle), suite: Arc::new(assessment.suite) }
 }
@@ -275,6 +278,7 @@ mod tests {
             person_of: &person_of,
             now: Timestamp::UNIX_EPOCH,
             before: None,
+            paths: None,
         };
         assert_eq!(authors(&source), ["ann", "bo", "cy", "dora"].map(person).into());
     }

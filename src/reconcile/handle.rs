@@ -6,10 +6,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::event::Event;
 use super::record::Records;
-use super::{Bundle, View};
+use super::resolve::event_of;
+use super::{Act, Bundle, View};
 use crate::model::{Actor, BundleId, PromotionId, RepoName, Stage};
-use crate::promote::{Promotion, Refusal, RefusalKind};
+use crate::promote::{self, Allowed, Promotion, Refusal, RefusalKind, State, Status};
 use crate::tasks::Tasks;
+use crate::telemetry::clock;
 
 /// What a person can ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +62,8 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+    /// Everything else that is decided about promotions and stages.
+    Act(Act),
     /// Take a diverged upstream as it is now.
     Adopt {
         /// The repository.
@@ -76,6 +80,48 @@ pub struct Receipt {
     pub message: String,
     /// Whether it had been done before, so that nothing changed.
     pub already: bool,
+}
+
+impl Receipt {
+    /// What a decision came to in the state that it led to.
+    pub(super) fn of(state: &State, decision: &promote::Decision) -> Self {
+        let about = decision.about.as_ref().and_then(|id| state.promotions.get(id));
+        let message = match about {
+            Some(promotion) => sentence(promotion),
+            None => decision.message.lines().next().unwrap_or("done").to_owned(),
+        };
+        Self { promotion: about.cloned(), message, already: decision.already }
+    }
+}
+
+fn sentence(promotion: &Promotion) -> String {
+    let Promotion { id, bundle, stage, status, .. } = promotion;
+    let cause = promotion.cause.as_deref().unwrap_or_default();
+    let step = promotion
+        .step
+        .as_ref()
+        .filter(|step| step.of > 1)
+        .map_or(String::new(), |step| format!(", step {} of {}", step.index + 1, step.of));
+    match status {
+        Status::Gated | Status::Ready => {
+            let closed = promotion.gates.iter().find(|gate| !gate.open);
+            let wait = closed.map_or(String::new(), |gate| {
+                format!(", waiting for {}: {}", gate.kind.word(), gate.detail)
+            });
+            format!("{id}: {bundle} to {stage}{wait}")
+        }
+        Status::Applying => format!("{id}: {bundle} is being applied in {stage}{step}"),
+        Status::Observing | Status::Verifying => {
+            format!("{id}: {bundle} is {} in {stage}{step}", status.word())
+        }
+        Status::Paused | Status::RollingBack | Status::Stuck => {
+            format!("{id}: {} in {stage}{step}: {cause}", status.word())
+        }
+        _ => {
+            let reason = promotion.ending.as_ref().map_or("", |ending| ending.reason.as_str());
+            format!("{id}: {} ({reason})", status.word())
+        }
+    }
 }
 
 /// The reconciler as others see it; cheap to clone.
@@ -113,6 +159,26 @@ impl Handle {
         let sent = self.events.send(Event::Command { actor, command, reply }).await;
         sent.map_err(|_| stopping())?;
         answer.await.map_err(|_| stopping())?
+    }
+
+    /// What a command would come to now; nothing is changed, nothing promised.
+    ///
+    /// # Errors
+    /// Every reason why it would be refused.
+    pub fn try_out(
+        &self,
+        actor: Actor,
+        command: Command,
+    ) -> Result<(Allowed, Receipt), Vec<Refusal>> {
+        let (view, now) = (self.view(), clock::now());
+        let event = event_of(&view.state, actor, command).map_err(|refusal| vec![refusal])?;
+        let allowed = promote::allowed(&view.state, &event, now)?;
+        let decision = promote::step(&view.state, event, now).map_err(|refusal| vec![refusal])?;
+        let mut next = State::clone(&view.state);
+        for document in &decision.documents {
+            next.put(document.clone());
+        }
+        Ok((allowed, Receipt::of(&next, &decision)))
     }
 
     /// The upstream (or the repository itself) may have changed; look soon.

@@ -9,6 +9,8 @@
 //! bundles/<id>/snapshots/<stage>/<group>/<part>.pb   large: see `snapshot::parts`
 //! stages/<project>/<repository>/<stage>.json   what the stage serves
 //! promotions/<id>.json                   one promotion
+//! freezes/<project>/<repository>/stages/<stage>.json   who froze a stage
+//! freezes/<project>/<repository>/all.json       who froze all of them
 //! cards/<id>.json                        where its card stands
 //! mirrors/<project>/<repository>.json    who took a rewritten upstream over
 //! doubts/<project>/<repository>/<stage>/<group>.json    what its nodes refuse
@@ -29,7 +31,7 @@ use crate::model::{
     Actor, BundleId, Change, ContentHash, FilePath, NodeGroup, Origin, PathError, PromotionId,
     RepoName, Revision, SnapshotKey, Stage,
 };
-use crate::promote::{BundleRecord, Document, Promotion, StageSlot, State};
+use crate::promote::{BundleRecord, Document, Freeze, Promotion, StageSlot, State};
 use crate::snapshot::{Snapshot, WireError};
 use crate::store::{NewCommit, Store, StoreError};
 
@@ -56,6 +58,8 @@ pub(super) enum RecordError {
 const BUNDLES_HELD: usize = 8;
 /// Bundles remembered per repository, besides those that something points at.
 const BUNDLES_KEPT: usize = 100;
+/// As many at most, where they lie between what a stage serves and the newest.
+const BUNDLES_KEPT_BETWEEN: usize = 1000;
 /// Ended promotions remembered; older ones stay in the history.
 const PROMOTIONS_KEPT: usize = 500;
 
@@ -125,6 +129,7 @@ impl Records {
                 "promotions" => {
                     state.put(Document::Promotion(Box::new(parse::<Promotion>(text, &bytes)?)));
                 }
+                "freezes" => state.put(Document::Freeze(parse(text, &bytes)?)),
                 "cards" => {
                     if let Ok(id) = PromotionId::new(path.file_name().trim_end_matches(".json")) {
                         cards.insert(id, parse(text, &bytes)?);
@@ -293,11 +298,22 @@ impl Records {
             let mut of_repo: Vec<_> =
                 state.bundles.values().filter(|bundle| bundle.repo == repo).collect();
             of_repo.sort_by_key(|bundle| std::cmp::Reverse(bundle.commit.revision));
-            let old = of_repo.into_iter().skip(BUNDLES_KEPT);
+            // Who wrote what lies between what a stage serves and what it may
+            // take next, and in which files, must be known until then.
+            let served = state.slots.values().filter(|slot| slot.repo == repo);
+            let served = served.filter_map(|slot| state.bundles.get(slot.current.as_ref()?));
+            let oldest = served.map(|bundle| bundle.commit.revision).min();
+            let between = |b: &BundleRecord| oldest.is_some_and(|from| b.commit.revision > from);
+            let old = of_repo.into_iter().enumerate().skip(BUNDLES_KEPT);
+            let old = old.filter(|(n, b)| *n >= BUNDLES_KEPT_BETWEEN || !between(b));
+            let old = old.map(|(_, bundle)| bundle);
             bundles.extend(old.filter(|b| !is_pointed_at(state, &b.id)).map(|b| b.id.clone()));
         }
-        let mut ended: Vec<_> =
-            state.promotions.values().filter(|p| p.status.is_terminal() && !is_news(p)).collect();
+        let mut ended: Vec<_> = state
+            .promotions
+            .values()
+            .filter(|p| p.status.is_terminal() && !is_news(p) && !p.owes_review())
+            .collect();
         ended.sort_by_key(|promotion| std::cmp::Reverse(promotion.id.number()));
         let promotions = ended.into_iter().skip(PROMOTIONS_KEPT).map(|p| p.id.clone()).collect();
         (bundles, promotions)
@@ -331,7 +347,9 @@ impl Records {
 fn is_pointed_at(state: &State, id: &BundleId) -> bool {
     let slots = state.slots.values();
     let mut pointers = slots.flat_map(|slot| {
-        [&slot.current, &slot.last_good, &slot.before_last_good].into_iter().flatten()
+        let candidate = slot.candidate.iter().map(|candidate| &candidate.bundle);
+        let own = [&slot.current, &slot.last_good, &slot.before_last_good];
+        own.into_iter().flatten().chain(candidate)
     });
     let mut open = state.promotions.values().filter(|p| !p.status.is_terminal());
     pointers.any(|pointer| pointer == id) || open.any(|promotion| &promotion.bundle == id)
@@ -357,6 +375,10 @@ fn path_of(document: &Document) -> Result<FilePath, PathError> {
         Document::Bundle(bundle) => format!("bundles/{}/bundle.json", bundle.id),
         Document::Slot(slot) => format!("stages/{}/{}.json", slot.repo, slot.stage),
         Document::Promotion(promotion) => format!("promotions/{}.json", promotion.id),
+        Document::Freeze(Freeze { repo, stage: Some(stage), .. }) => {
+            format!("freezes/{repo}/stages/{stage}.json")
+        }
+        Document::Freeze(freeze) => format!("freezes/{}/all.json", freeze.repo),
     })
 }
 
@@ -365,6 +387,7 @@ fn json(document: &Document) -> Bytes {
         Document::Bundle(bundle) => pretty(bundle),
         Document::Slot(slot) => pretty(slot),
         Document::Promotion(promotion) => pretty(promotion),
+        Document::Freeze(freeze) => pretty(freeze),
     }
 }
 

@@ -1,7 +1,9 @@
-//! What people mean by a bundle: its id, a stage, a commit, a revision.
+//! What people mean: by a bundle its id, a stage, a commit or a revision; by a
+//! command an event.
 
-use crate::model::{BundleId, RepoName, Stage};
-use crate::promote::{BundleRecord, Refusal, RefusalKind, State};
+use super::handle::Command;
+use crate::model::{Actor, BundleId, RepoName, Stage};
+use crate::promote::{BundleRecord, Event, Refusal, RefusalKind, State};
 
 /// The shortest beginning of an id or commit that is looked up.
 const PREFIX_MIN: usize = 4;
@@ -35,6 +37,33 @@ pub fn find_bundle(state: &State, repo: &RepoName, text: &str) -> Result<BundleI
             Err(Refusal::new(RefusalKind::Invalid, message, "write more of it"))
         }
     }
+}
+
+/// The event that a command means in `state`.
+///
+/// # Errors
+/// It names a bundle that is not known, or could be several.
+pub(super) fn event_of(state: &State, by: Actor, command: Command) -> Result<Event, Refusal> {
+    Ok(match command {
+        Command::Promote { repo, stage, bundle, reason } => {
+            let bundle = find_bundle(state, &repo, &bundle)?;
+            Event::Request { repo, stage, bundle, by, reason, after: None }
+        }
+        Command::Approve { id, plan, note } => Event::Approve { id, by, plan, note },
+        Command::Reject { id, reason } => Event::Reject { id, by, reason },
+        Command::Cancel { id, reason } => Event::Cancel { id, by, reason },
+        Command::Rollback { repo, stage, to, reason } => {
+            let find = |text: String| find_bundle(state, &repo, &text);
+            let to = to.map(find).transpose()?;
+            Event::Rollback { repo, stage, to, by, reason }
+        }
+        Command::Act(act) => act.event(state, by)?,
+        Command::Adopt { repo } => {
+            let message = format!("adopting the upstream of {repo} is no decision about a stage");
+            let hint = "it can't be tried out; `status` shows how the mirror stands";
+            return Err(Refusal::new(RefusalKind::Invalid, message, hint));
+        }
+    })
 }
 
 fn is_meant(bundle: &BundleRecord, text: &str) -> bool {

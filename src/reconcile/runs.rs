@@ -8,7 +8,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::model::{BundleId, Cell, Outcome};
-use crate::promote::{BundleRecord, BundleStatus, State, Status};
+use crate::promote::{BundleRecord, BundleStatus, State};
 use crate::retry::Backoff;
 use crate::smoke::Suite;
 
@@ -98,7 +98,7 @@ fn wanted(state: &State) -> impl Iterator<Item = &BundleRecord> {
     let asked = state
         .promotions
         .values()
-        .filter(|promotion| promotion.status == Status::Gated)
+        .filter(|promotion| promotion.status.is_waiting())
         .filter_map(|promotion| state.bundles.get(&promotion.bundle));
     let mut all: BTreeMap<&BundleId, &BundleRecord> = BTreeMap::new();
     all.extend(newest.chain(asked).map(|bundle| (&bundle.id, bundle)));

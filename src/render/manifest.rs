@@ -5,7 +5,11 @@
 //! documents the form for users.
 
 mod duration;
+mod metrics;
 mod nodes;
+mod rollout;
+mod voters;
+mod windows;
 
 use std::time::Duration;
 
@@ -13,20 +17,33 @@ use super::document::{self, Node, Value};
 use super::mistakes::{Fields, Mistakes};
 use crate::model::{
     EVERYONE, GroupRule, IdError, MANIFEST_PATH, Manifest, NodeGroup, NodeRule, Person, Place,
-    Problem, SmokePolicy, SourceTree, Stage, StageSpec,
+    Problem, Quorum, SmokePolicy, SourceTree, Stage, StageSpec,
 };
 /// A manifest is written by hand.
 const BYTES_MAX: usize = 256 << 10;
-/// More approvals than this are a slip of the finger.
-const APPROVALS_MAX: u32 = 50;
 /// A soak is waited for by people; a month is longer than any of them will.
 const SOAK_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
 /// A smoke run that may take longer than this blocks the pipeline.
 const SMOKE_TIMEOUT_MAX: Duration = Duration::from_secs(600);
+/// A request that waits longer is forgotten by whoever made it.
+const EXPIRES_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
 
-const TOP_FIELDS: [&str; 3] = ["stages", "groups", "envoy"];
-const STAGE_FIELDS: [&str; 8] =
-    ["name", "envoy", "auto", "approvals", "soak", "approvers", "nodes", "smoke"];
+const TOP_FIELDS: [&str; 4] = ["stages", "groups", "envoy", "owners"];
+const STAGE_FIELDS: [&str; 13] = [
+    "name",
+    "envoy",
+    "auto",
+    "approvals",
+    "soak",
+    "approvers",
+    "nodes",
+    "smoke",
+    "windows",
+    "fleet",
+    "metrics",
+    "rollout",
+    "expires",
+];
 const GROUP_FIELDS: [&str; 2] = ["name", "nodes"];
 const SMOKE_FIELDS: [&str; 3] = ["checks", "ready_timeout", "check_timeout"];
 
@@ -71,7 +88,8 @@ fn manifest(mistakes: &mut Mistakes<'_>, node: &Node) -> Option<Manifest> {
         fields.get("envoy").map(|node| versions(mistakes, node)).unwrap_or_default();
     let stages = stages(mistakes, &fields, &default_versions);
     let groups = groups(mistakes, &fields);
-    Some(Manifest { stages, groups })
+    let owners = fields.get("owners").map(|node| voters::owners(mistakes, node));
+    Some(Manifest { stages, groups, owners: owners.unwrap_or_default() })
 }
 
 fn stages(mistakes: &mut Mistakes<'_>, fields: &Fields<'_>, versions: &[String]) -> Vec<StageSpec> {
@@ -106,17 +124,22 @@ fn stage(mistakes: &mut Mistakes<'_>, node: &Node, versions_: &[String]) -> Opti
         None => versions_.to_vec(),
     };
     let auto = fields.get("auto").and_then(|node| mistakes.boolean(node, "`auto`"));
-    let approvals = fields
-        .get("approvals")
-        .and_then(|node| mistakes.whole(node, "`approvals`", (0, APPROVALS_MAX)))
-        .unwrap_or(0) as usize;
+    let approvals = fields.get("approvals").map(|node| voters::approvals(mistakes, node));
+    let (approvals, quorums) = approvals.unwrap_or_default();
     let soak = fields
         .get("soak")
         .and_then(|node| duration::read(mistakes, node, "`soak`", SOAK_MAX))
         .unwrap_or_default();
-    let approvers = approvers(mistakes, &fields, approvals);
+    let approvers = approvers(mistakes, &fields, approvals, &quorums);
     let nodes = fields.get("nodes").map(|node| nodes::rules(mistakes, node));
     let smoke = smoke(mistakes, &fields);
+    let windows = fields.get("windows").map(|node| windows::read(mistakes, node));
+    let fleet = fields.get("fleet").and_then(|node| rollout::fleet(mistakes, node));
+    let metrics = fields.get("metrics").map(|node| metrics::read(mistakes, node));
+    let rollout = fields.get("rollout").and_then(|node| rollout::read(mistakes, node));
+    let expires = fields
+        .get("expires")
+        .and_then(|node| duration::read(mistakes, node, "`expires`", EXPIRES_MAX));
     let name = not_reserved(mistakes, &fields, name?)?;
     Some(StageSpec {
         nodes: nodes.unwrap_or_else(|| vec![of_stage(&name)]),
@@ -127,6 +150,12 @@ fn stage(mistakes: &mut Mistakes<'_>, node: &Node, versions_: &[String]) -> Opti
         soak_seconds: soak.as_secs(),
         approvers,
         smoke,
+        quorums,
+        windows: windows.unwrap_or_default(),
+        fleet,
+        metrics: metrics.unwrap_or_default(),
+        rollout,
+        expires_seconds: expires.map(|expires| expires.as_secs()),
     })
 }
 
@@ -159,8 +188,18 @@ fn name<T>(
     parse(text).map_err(|error| mistakes.note(node.at, "bad-name", error.to_string())).ok()
 }
 
-fn approvers(mistakes: &mut Mistakes<'_>, fields: &Fields<'_>, approvals: usize) -> Vec<String> {
+fn approvers(
+    mistakes: &mut Mistakes<'_>,
+    fields: &Fields<'_>,
+    approvals: usize,
+    quorums: &[Quorum],
+) -> Vec<String> {
     let Some(node) = fields.get("approvers") else { return Vec::new() };
+    if !quorums.is_empty() {
+        let message = "`approvers` goes with a number of `approvals`";
+        let hint = "where `approvals` is a list, name the people in its `from`";
+        mistakes.hint(node.at, "bad-value", message, hint);
+    }
     let mut names: Vec<String> = Vec::new();
     for item in mistakes.list(node, "`approvers`") {
         let Some(text) = mistakes.text(item, "an approver") else { continue };

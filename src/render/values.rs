@@ -158,7 +158,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::model::{GroupRule, SmokePolicy, StageSpec};
+    use crate::model::{GroupRule, StageSpec};
 
     fn manifest() -> Manifest {
         let stage = |name| StageSpec {
@@ -169,12 +169,13 @@ mod tests {
             soak_seconds: 0,
             approvers: Vec::new(),
             nodes: Vec::new(),
-            smoke: SmokePolicy::default(),
+            ..StageSpec::new(Stage::new(name).unwrap())
         };
         let group = |name| GroupRule { name: NodeGroup::new(name).unwrap(), nodes: Vec::new() };
         Manifest {
             stages: vec![stage("beta"), stage("release")],
             groups: vec![group("edge"), group("default")],
+            ..Manifest::default()
         }
     }
 

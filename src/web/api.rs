@@ -34,6 +34,10 @@
 //! | `GET R/diff?from=&to=&stage=` | reader | differing resources; sides are stages or bundles |
 //! | `POST R/promotions` `{stage, bundle, reason}` | operator | `promotion, message, already` |
 //! | `POST R/stages/{stage}/rollback` `{to?, reason}` | operator | the same |
+//! | `POST R/stages/{stage}/{verb}` `pin unpin lock unlock freeze thaw breakglass` | operator | the same |
+//! | `POST R/bundles/{bundle}/{verb}` `veto unveto retest` `{stage?, reason, envoy?}` | operator | the same |
+//! | `POST R/freeze` `{until?, reason}`, `POST R/thaw` | operator | the same, for every stage |
+//! | `GET R/stages/{stage}/why` | reader | `blockers`: what it waits for, who can clear each, when a window opens |
 //! | `POST R/adopt` | admin | the same |
 //! | `POST R/sync` | operator | 202: the upstream is looked at soon |
 //! | `GET /bundles/{id}` | reader | the whole record, `matrix` with waiting cells |
@@ -42,11 +46,16 @@
 //! | `POST /promotions/{id}/approve` `{plan?, note?}` | operator | `promotion, message, already` |
 //! | `POST /promotions/{id}/reject` `{reason?}` | operator | the same |
 //! | `POST /promotions/{id}/cancel` `{reason?}` | operator | the same |
+//! | `POST /promotions/{id}/{verb}` `retract abort pause resume advance review` `{reason?, to?, note?}` | operator | the same |
+//! | `GET /promotions/{id}/why` | reader | `blockers`, and `options`: what the caller may do with it now |
 //! | `GET /nodes?stage=&state=` | reader | `total, states, nodes` with what each type has, lacks and refuses, and who wrote that |
 //! | `GET /nodes/{node}?all=1` | reader | `node, resources`: those in which it differs, or all |
 //! | `GET R/stages/{stage}/nodes?revision=&ready=95&nodes=&wait=` | read | `reached, refused, nodes, ready, needed, waiting`, within `wait` seconds (at most 25) as soon as it is one or the other |
 //! | `GET /loads?stage=` | reader | `loads`: what clusters carry, as nodes report it |
 //! | `GET /snapshots/{project}/{repo}/{stage}/{group}?yaml=1` | reader | what is served |
+//!
+//! What decides takes `dry_run: true`: then nothing is done, and the answer says
+//! what it would come to.
 //!
 //! Mirrors and credentials: see `mirrors`.
 //!
@@ -133,7 +142,26 @@ fn decision_routes() -> Vec<Entry> {
         Entry::post("/api/v1/promotions/{id}/approve", OPERATOR, decisions::approve),
         Entry::post("/api/v1/promotions/{id}/reject", OPERATOR, decisions::reject),
         Entry::post("/api/v1/promotions/{id}/cancel", OPERATOR, decisions::cancel),
+        Entry::post("/api/v1/promotions/{id}/{verb}", OPERATOR, decisions::on_promotion),
+        Entry::get("/api/v1/promotions/{id}/why", READER, decisions::why_promotion),
         Entry::post("/api/v1/repos/{project}/{repo}/promotions", OPERATE, decisions::promote),
+        Entry::get(
+            "/api/v1/repos/{project}/{repo}/stages/{stage}/why",
+            READ_ALL,
+            decisions::why_stage,
+        ),
+        Entry::post(
+            "/api/v1/repos/{project}/{repo}/stages/{stage}/{verb}",
+            OPERATE,
+            decisions::on_stage,
+        ),
+        Entry::post(
+            "/api/v1/repos/{project}/{repo}/bundles/{bundle}/{verb}",
+            OPERATE,
+            decisions::on_bundle,
+        ),
+        Entry::post("/api/v1/repos/{project}/{repo}/freeze", OPERATE, decisions::freeze_all),
+        Entry::post("/api/v1/repos/{project}/{repo}/thaw", OPERATE, decisions::thaw_all),
         Entry::post(
             "/api/v1/repos/{project}/{repo}/stages/{stage}/rollback",
             OPERATE,

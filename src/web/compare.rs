@@ -1,5 +1,10 @@
-//! What differs between two rendered outputs: of two stages, two bundles, or
-//! one of each. Both sides come from stored bundles; nothing is rendered here.
+//! What differs between two rendered outputs: of two stages, two bundles, one
+//! of each, or what nodes are served at this moment; and between the sources of
+//! both. Nothing is rendered here. What the sides mean is `compare/sides`, the
+//! files are `compare/sources`.
+
+mod sides;
+mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,16 +12,20 @@ use std::sync::Arc;
 use serde::Serialize;
 use similar::TextDiff;
 
+pub(crate) use self::sides::{Side, sides};
+pub(crate) use self::sources::Sources;
 use super::Site;
 use super::error::Fault;
 use super::mask::{Masked, masked_any};
-use crate::model::{BundleId, NodeGroup, Place, RepoName, Stage};
-use crate::reconcile::{Bundle, View, find_bundle};
+use crate::model::{NodeGroup, Place, RepoName, SnapshotKey, Stage};
+use crate::reconcile::Bundle;
 use crate::schema::Schema;
 use crate::snapshot::{self, ResourceChange, ResourceDiff, Snapshot};
 
 /// More differing resources than these are counted, not shown.
 const CHANGES_SHOWN_MAX: usize = 500;
+/// How many fields of one resource are told.
+const FIELDS_SHOWN_MAX: usize = 20;
 /// A longer diff of one resource is cut.
 const TEXT_BYTES_MAX: usize = 64 << 10;
 
@@ -32,19 +41,16 @@ pub(crate) struct Comparison {
     pub(crate) cut: bool,
     /// The node groups in which something differs.
     pub(crate) groups: Vec<GroupChanges>,
-}
-
-/// One side: a bundle, rendered for a stage. No bundle: nothing is served.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Side {
-    pub(crate) stage: Stage,
-    pub(crate) bundle: Option<BundleId>,
+    /// The files that differ, where both sides have a revision.
+    pub(crate) source: Option<Sources>,
 }
 
 /// What differs for one node group.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct GroupChanges {
     pub(crate) group: NodeGroup,
+    /// How many nodes that are connected now are served this.
+    pub(crate) nodes: usize,
     pub(crate) changes: Vec<Change>,
 }
 
@@ -55,101 +61,102 @@ pub(crate) struct Change {
     pub(crate) kind: String,
     pub(crate) name: String,
     pub(crate) change: ResourceChange,
+    /// What changes, a line for each field: `cluster a: connect_timeout: 1s → 3s`.
+    pub(crate) sentences: Vec<String>,
+    /// What an Envoy that takes it does.
+    pub(crate) impact: String,
+    /// Whether connections are lost or requests may fail.
+    pub(crate) disturbs: bool,
     pub(crate) text: String,
     /// Where it is written on the newer side, or on the older if it goes.
     pub(crate) place: Option<Place>,
 }
 
-/// What the two parameters and the optional stage mean: each is a stage, whose
-/// current bundle is meant, or a bundle's id. Without `stage`, a stage's side
-/// is rendered for itself and a bundle's for the other side's stage.
-pub(crate) fn sides(
-    view: &View,
-    repo: &RepoName,
-    from: &str,
-    to: &str,
-    stage: Option<&Stage>,
-) -> Result<(Side, Side), Fault> {
-    let (from, to) = (Named::parse(view, repo, from)?, Named::parse(view, repo, to)?);
-    let first = || view.manifests.get(repo).and_then(|m| m.stages.first()).map(|s| s.name.clone());
-    let shared = from.stage().or_else(|| to.stage()).cloned().or_else(first);
-    let side = |named: Named, other: Option<Stage>| {
-        let own = stage.cloned().or_else(|| named.stage().cloned()).or(other);
-        let stage = own.ok_or_else(|| Fault::invalid("no stage is named", "add `stage=STAGE`"))?;
-        Ok::<_, Fault>(Side { stage, bundle: named.bundle(view, repo) })
-    };
-    let of_to = to.stage().cloned().or_else(|| shared.clone());
-    Ok((side(from, of_to)?, side(to, shared)?))
-}
-
-enum Named {
-    Stage(Stage),
-    Bundle(BundleId),
-}
-
-impl Named {
-    fn parse(view: &View, repo: &RepoName, text: &str) -> Result<Self, Fault> {
-        let stage = Stage::new(text)?;
-        if view.manifests.get(repo).is_some_and(|manifest| manifest.stage(&stage).is_some()) {
-            return Ok(Self::Stage(stage));
-        }
-        find_bundle(&view.state, repo, text).map(Self::Bundle).map_err(|_| {
-            Fault::not_found(
-                format!("`{text}` is neither a stage nor a bundle of `{repo}`"),
-                "name a stage, a bundle (b-…), a commit, r<N> or latest; `status` lists them",
-            )
-        })
-    }
-
-    fn stage(&self) -> Option<&Stage> {
-        match self {
-            Self::Stage(stage) => Some(stage),
-            Self::Bundle(_) => None,
-        }
-    }
-
-    fn bundle(&self, view: &View, repo: &RepoName) -> Option<BundleId> {
-        match self {
-            Self::Stage(stage) => view.state.slot(repo, stage).current,
-            Self::Bundle(id) => Some(id.clone()),
-        }
-    }
-}
-
 /// Compares two sides.
-pub(crate) async fn compare(site: &Site, from: Side, to: Side) -> Result<Comparison, Fault> {
-    let older = content(site, &from).await?;
-    let newer = content(site, &to).await?;
+pub(crate) async fn compare(
+    site: &Site,
+    repo: &RepoName,
+    from: Side,
+    to: Side,
+) -> Result<Comparison, Fault> {
+    let revision = |side: &Side| {
+        let view = site.web.handle.view();
+        view.state.bundles.get(side.bundle.as_ref()?).map(|bundle| bundle.commit.revision)
+    };
+    let revisions = revision(&from).zip(revision(&to));
+    let nodes = connected(site, repo, &to.stage);
+    let (older, newer) = (content(site, repo, from).await?, content(site, repo, to).await?);
     let Ok(permit) = site.heavy.clone().acquire_owned().await else {
         return Err(Fault::busy("convoy is stopping"));
     };
-    let schema = site.web.renderer.schema().clone();
+    let (schema, store) = (site.web.renderer.schema().clone(), site.web.store.clone());
+    let repo = repo.clone();
     let work = move || {
         let _permit = permit;
-        differences(&schema, (from, older.as_deref()), (to, newer.as_deref()))
+        let source = revisions.map(|(from, to)| sources::between(&store, &repo, from, to));
+        let source = source.transpose()?;
+        Ok(Comparison { source, ..differences(&schema, &older, &newer, &nodes) })
     };
-    tokio::task::spawn_blocking(work).await.map_err(|error| Fault::internal(&error))
+    tokio::task::spawn_blocking(work).await.map_err(|error| Fault::internal(&error))?
 }
 
-async fn content(site: &Site, side: &Side) -> Result<Option<Arc<Bundle>>, Fault> {
-    match &side.bundle {
-        Some(id) => Ok(Some(site.web.handle.bundle(id).await?)),
-        None => Ok(None),
+/// How many nodes of a stage are connected, by group.
+fn connected(site: &Site, repo: &RepoName, stage: &Stage) -> BTreeMap<NodeGroup, usize> {
+    let tally = site.web.hub.tally().into_iter();
+    let of_stage = tally.filter(|(key, _)| key.repo == *repo && key.stage == *stage);
+    of_stage.map(|(key, tally)| (key.group, tally.nodes)).collect()
+}
+
+/// What a side is made of.
+struct Content {
+    side: Side,
+    bundle: Option<Arc<Bundle>>,
+    snapshots: BTreeMap<NodeGroup, Arc<Snapshot>>,
+}
+
+async fn content(site: &Site, repo: &RepoName, side: Side) -> Result<Content, Fault> {
+    let bundle = match &side.bundle {
+        Some(id) => Some(site.web.handle.bundle(id).await?),
+        None => None,
+    };
+    let of_stage = bundle.iter().flat_map(|bundle| bundle.stage(&side.stage));
+    let mut snapshots: BTreeMap<_, _> =
+        of_stage.map(|one| (one.key.group.clone(), one.clone())).collect();
+    if side.as_served {
+        let key = |group: &NodeGroup| SnapshotKey {
+            repo: repo.clone(),
+            stage: side.stage.clone(),
+            group: group.clone(),
+        };
+        snapshots = snapshots
+            .into_keys()
+            .filter_map(|group| Some((group.clone(), site.web.hub.snapshot(&key(&group))?)))
+            .collect();
     }
+    Ok(Content { side, bundle, snapshots })
 }
 
 fn differences(
     schema: &Schema,
-    (from, older): (Side, Option<&Bundle>),
-    (to, newer): (Side, Option<&Bundle>),
+    older: &Content,
+    newer: &Content,
+    nodes: &BTreeMap<NodeGroup, usize>,
 ) -> Comparison {
-    let (old, new) = (by_group(older, &from.stage), by_group(newer, &to.stage));
-    let names: BTreeSet<_> = old.keys().chain(new.keys()).copied().collect();
-    let mut comparison =
-        Comparison { from, to, added: 0, changed: 0, removed: 0, cut: false, groups: Vec::new() };
+    let (old, new) = (&older.snapshots, &newer.snapshots);
+    let names: BTreeSet<_> = old.keys().chain(new.keys()).collect();
+    let mut comparison = Comparison {
+        from: older.side.clone(),
+        to: newer.side.clone(),
+        added: 0,
+        changed: 0,
+        removed: 0,
+        cut: false,
+        groups: Vec::new(),
+        source: None,
+    };
     let mut shown = 0;
     for group in names {
-        let (old, new) = (old.get(group).copied(), new.get(group).copied());
+        let (old, new) = (old.get(group).map(Arc::as_ref), new.get(group).map(Arc::as_ref));
         let mut changes = Vec::new();
         for diff in snapshot::diff(schema, old, new) {
             comparison.count(diff.change);
@@ -158,11 +165,13 @@ fn differences(
                 continue;
             }
             shown += 1;
+            let (newer, older) = (newer.bundle.as_deref(), older.bundle.as_deref());
             let place = place_of(&diff, newer).or_else(|| place_of(&diff, older));
             changes.push(change(schema, diff, old, new, place));
         }
         if !changes.is_empty() {
-            comparison.groups.push(GroupChanges { group: group.clone(), changes });
+            let nodes = nodes.get(group).copied().unwrap_or(0);
+            comparison.groups.push(GroupChanges { group: group.clone(), nodes, changes });
         }
     }
     comparison
@@ -176,15 +185,6 @@ impl Comparison {
             ResourceChange::Removed => self.removed += 1,
         }
     }
-}
-
-fn by_group<'a>(
-    bundle: Option<&'a Bundle>,
-    stage: &Stage,
-) -> BTreeMap<&'a NodeGroup, &'a Snapshot> {
-    let all = bundle.into_iter().flat_map(|bundle| &bundle.snapshots);
-    let of_stage = all.filter(|((its, _), _)| its == stage);
-    of_stage.map(|((_, group), snapshot)| (group, snapshot.as_ref())).collect()
 }
 
 fn place_of(diff: &ResourceDiff, bundle: Option<&Bundle>) -> Option<Place> {
@@ -209,9 +209,25 @@ fn change(
         type_url: diff.type_url.to_string(),
         name: diff.name.to_string(),
         change: diff.change,
+        sentences: diff.sentences(FIELDS_SHOWN_MAX).into_iter().map(hidden).collect(),
+        impact: diff.impact.to_string(),
+        disturbs: diff.impact.disturbs(),
         text: cut(text),
         place,
     }
+}
+
+/// Without the hashes of secrets: short ones could be guessed by them.
+fn hidden(sentence: String) -> String {
+    let mut rest = sentence.as_str();
+    let mut shown = String::new();
+    while let Some((before, after)) = rest.split_once("[redacted sha256:") {
+        shown.push_str(before);
+        shown.push_str("[hidden]");
+        rest = after.split_once(']').map_or("", |(_, after)| after);
+    }
+    shown.push_str(rest);
+    shown
 }
 
 /// The diff as it was made, or, where a side hides something, of the masked
@@ -242,50 +258,12 @@ fn cut(mut text: String) -> String {
 mod tests {
     use super::*;
     use crate::model::{ResourceKind, ResourceName};
-    use crate::web::board::tests::{repo, stage, view};
-
-    fn check(from: &str, to: &str, at: Option<&str>) -> Result<[(String, Option<u64>); 2], Fault> {
-        let view = view();
-        let at = at.map(stage);
-        let (from, to) = sides(&view, &repo(), from, to, at.as_ref())?;
-        let told = |side: Side| {
-            let revision = side.bundle.map(|id| view.state.bundles[&id].commit.revision.0);
-            (side.stage.to_string(), revision)
-        };
-        Ok([told(from), told(to)])
-    }
 
     #[test]
-    fn a_stage_means_what_it_serves_rendered_for_itself() {
-        let sides = check("release", "beta", None);
-        assert_eq!(sides, Ok([("release".into(), Some(1)), ("beta".into(), Some(2))]));
-    }
-
-    #[test]
-    fn a_stage_parameter_renders_both_sides_for_it() {
-        let sides = check("release", "beta", Some("release"));
-        assert_eq!(sides, Ok([("release".into(), Some(1)), ("release".into(), Some(2))]));
-    }
-
-    #[test]
-    fn a_bundle_is_rendered_for_the_other_sides_stage() {
-        let view = view();
-        let id = |revision: u64| {
-            let mut bundles = view.state.bundles.values();
-            bundles.find(|b| b.commit.revision.0 == revision).expect("a bundle").id.to_string()
-        };
-        let sides = check("release", &id(2), None);
-        assert_eq!(sides, Ok([("release".into(), Some(1)), ("release".into(), Some(2))]));
-        let sides = check(&id(1), "release", None);
-        assert_eq!(sides, Ok([("release".into(), Some(1)), ("release".into(), Some(1))]));
-        let sides = check(&id(1), &id(2), None);
-        assert_eq!(sides, Ok([("beta".into(), Some(1)), ("beta".into(), Some(2))]));
-    }
-
-    #[test]
-    fn an_unknown_side_is_named() {
-        let fault = check("beta", "nowhere", None).expect_err("a fault");
-        assert!(fault.message.contains("`nowhere`") && fault.status.as_u16() == 404);
+    fn hashes_of_secrets_do_not_reach_the_sentences() {
+        let told = "secret a: key: [redacted sha256:0a1b2c3d] → [redacted sha256:ffffffff]";
+        assert_eq!(hidden(told.into()), "secret a: key: [hidden] → [hidden]");
+        assert_eq!(hidden("secret a is new".into()), "secret a is new");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::harness::convoy::{Convoy, program};
 
 /// Every command that does something.
-const LEAVES: [&str; 48] = [
+const LEAVES: [&str; 65] = [
     "serve",
     "validate",
     "render",
@@ -22,6 +22,23 @@ const LEAVES: [&str; 48] = [
     "reject",
     "cancel",
     "rollback",
+    "retract",
+    "abort",
+    "pause",
+    "resume",
+    "advance",
+    "review",
+    "pin",
+    "unpin",
+    "veto",
+    "unveto",
+    "lock",
+    "unlock",
+    "freeze",
+    "thaw",
+    "breakglass",
+    "retest",
+    "why",
     "adopt",
     "bootstrap",
     "xds conform",

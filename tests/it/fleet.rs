@@ -191,8 +191,8 @@ fn a_refusal_leads_back_to_the_line_and_its_author() {
     let words = wait_for("the promotion to fail", || {
         let all = bed.convoy.get("/promotions?repo=mesh/config");
         let failed = all["promotions"].as_array().into_iter().flatten();
-        let mut failed = failed.filter(|one| one["status"] == "failed");
-        let reason = failed.next().and_then(|one| one["ending"]["reason"].as_str());
+        let mut causes = failed.filter_map(|one| one["cause"].as_str());
+        let reason = causes.next();
         reason.map(str::to_owned).ok_or_else(|| all.to_string())
     });
     let expected = "edge refused Cluster `api` (resources/clusters/api.yaml:2";

@@ -137,7 +137,7 @@ fn a_refusal_by_a_real_envoy_brings_back_what_was_good() {
     let promotion = wait_for("the promotion to fail", || {
         let answer = mesh.convoy.try_get("/api/v1/promotions?repo=mesh/config")?;
         let all = answer["promotions"].as_array().cloned().unwrap_or_default();
-        let failed = all.into_iter().find(|promotion| promotion["status"] == "failed");
+        let failed = all.into_iter().find(|promotion| promotion["status"] == "rolledback");
         failed.ok_or_else(|| answer.to_string())
     });
     let bundle = mesh.convoy.get(&format!("/bundles/{}", promotion["bundle"].as_str().unwrap()));

@@ -4,6 +4,7 @@ mod cohorts;
 mod envoys;
 mod fanout;
 mod grpc_client;
+mod impact;
 mod kinds;
 mod lifetimes;
 mod mesh;

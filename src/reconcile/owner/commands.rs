@@ -1,11 +1,11 @@
 //! What people ask for, and what they are told.
 
 use crate::model::{Actor, RepoName};
-use crate::promote::{self, Decision, Promotion, Refusal, RefusalKind, Status};
+use crate::promote::{Refusal, RefusalKind};
 use crate::reconcile::event::{Adoption, Reply};
 use crate::reconcile::handle::{Command, Receipt};
 use crate::reconcile::record::RecordError;
-use crate::reconcile::resolve::find_bundle;
+use crate::reconcile::resolve::event_of;
 use crate::reconcile::sync::Mode;
 use crate::reconcile::view::MirrorState;
 
@@ -22,10 +22,10 @@ impl Owner {
             self.adopt(repo, Adoption { by: actor, reply });
             return Ok(());
         }
-        let answer = match self.event_of(actor.clone(), command) {
+        let answer = match event_of(&self.state, actor.clone(), command) {
             Err(refusal) => Err(refusal),
             Ok(event) => match self.decide(event, None, &actor).await {
-                Ok(step) => step.map(|decision| self.receipt(&decision)),
+                Ok(step) => step.map(|decision| Receipt::of(&self.state, &decision)),
                 Err(error) => {
                     let hint = "the log has the reason; nothing was changed";
                     let refusal =
@@ -37,27 +37,6 @@ impl Owner {
         };
         let _ = reply.send(answer);
         self.fleet().await
-    }
-
-    pub(super) fn event_of(&self, by: Actor, command: Command) -> Result<promote::Event, Refusal> {
-        Ok(match command {
-            Command::Promote { repo, stage, bundle, reason } => {
-                let bundle = find_bundle(&self.state, &repo, &bundle)?;
-                promote::Event::Request { repo, stage, bundle, by, reason }
-            }
-            Command::Approve { id, plan, note } => promote::Event::Approve { id, by, plan, note },
-            Command::Reject { id, reason } => promote::Event::Reject { id, by, reason },
-            Command::Cancel { id, reason } => promote::Event::Cancel { id, by, reason },
-            Command::Rollback { repo, stage, to, reason } => {
-                let find = |text: String| find_bundle(&self.state, &repo, &text);
-                let to = to.map(find).transpose()?;
-                promote::Event::Rollback { repo, stage, to, by, reason }
-            }
-            Command::Adopt { repo } => {
-                let message = format!("{repo} is adopted elsewhere");
-                return Err(Refusal::new(RefusalKind::Invalid, message, "this is our mistake"));
-            }
-        })
     }
 
     pub(super) fn adopt(&mut self, repo: RepoName, adoption: Adoption) {
@@ -79,33 +58,6 @@ impl Owner {
                 let refusal = Refusal::new(RefusalKind::Conflict, message, hint);
                 let _ = adoption.reply.send(Err(refusal));
             }
-        }
-    }
-
-    pub(super) fn receipt(&self, decision: &Decision) -> Receipt {
-        let about = decision.about.as_ref().and_then(|id| self.state.promotions.get(id));
-        let message = match about {
-            Some(promotion) => sentence(promotion),
-            None => decision.message.lines().next().unwrap_or("done").to_owned(),
-        };
-        Receipt { promotion: about.cloned(), message, already: decision.already }
-    }
-}
-
-fn sentence(promotion: &Promotion) -> String {
-    let Promotion { id, bundle, stage, status, .. } = promotion;
-    match status {
-        Status::Gated => {
-            let closed = promotion.gates.iter().find(|gate| !gate.open);
-            let wait = closed.map_or(String::new(), |gate| {
-                format!(", waiting for {}: {}", gate.kind.word(), gate.detail)
-            });
-            format!("{id}: {bundle} to {stage}{wait}")
-        }
-        Status::Applying => format!("{id}: {bundle} is being applied in {stage}"),
-        _ => {
-            let reason = promotion.ending.as_ref().map_or("", |ending| ending.reason.as_str());
-            format!("{id}: {} ({reason})", status.word())
         }
     }
 }

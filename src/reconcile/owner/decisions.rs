@@ -1,12 +1,16 @@
 //! Decides, makes it durable, then acts on it: in this order, always.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use crate::model::{Actor, BundleId, PromotionId};
-use crate::promote::{self, Decision, Document, Effect, Refusal, State};
+use crate::promote::{self, Decision, Document, Effect, FleetFacts, Refusal, State};
+use crate::reconcile::Fleet;
 use crate::reconcile::bundle::{Bundle, Made, diff_stat};
+use crate::reconcile::fleet::standing;
+use crate::reconcile::people;
 use crate::reconcile::record::RecordError;
 use crate::telemetry::clock;
 
@@ -29,6 +33,7 @@ impl Owner {
         by: &Actor,
     ) -> Result<Result<Decision, Refusal>, RecordError> {
         self.learn_authors().await?;
+        self.learn_fleet();
         let now = clock::now();
         let mut decision = match promote::step(&self.state, event, now) {
             Ok(decision) => decision,
@@ -78,8 +83,24 @@ impl Owner {
             self.records.write(&learnt, None, &[], (&by, now), message).await?;
             self.state = Arc::new(next);
         }
+        let known = Arc::new(people::people(govern));
+        if self.state.people != known {
+            Arc::make_mut(&mut self.state).people = known;
+        }
         self.people = Some(people);
         Ok(())
+    }
+
+    /// How nodes stand is looked at anew each time; nothing of it is recorded.
+    fn learn_fleet(&mut self) {
+        let facts = standing(&self.parts.hub).into_iter().map(|(stage, fleet)| {
+            let Fleet { nodes, acked, nacked } = fleet;
+            (stage, FleetFacts { nodes, acked, nacked })
+        });
+        let facts: BTreeMap<_, _> = facts.collect();
+        if *self.state.fleet != facts {
+            Arc::make_mut(&mut self.state).fleet = Arc::new(facts);
+        }
     }
 
     /// Counts what each promotion of the decision changes.
@@ -108,7 +129,14 @@ impl Owner {
     pub(super) async fn act(&mut self, effects: &[Effect]) {
         for effect in effects {
             match effect {
-                Effect::Publish(repo, stage) => self.publish(repo, stage).await,
+                Effect::Publish(repo, stage) | Effect::Serve { repo, stage, .. } => {
+                    self.publish(repo, stage).await;
+                }
+                Effect::Alarm { promotion, line } => {
+                    tracing::error!(promotion = %promotion, line, "a promotion needs a person");
+                }
+                // What is measured, and which cells run, follows from the state.
+                Effect::Ask(_) | Effect::Retest { .. } => {}
                 Effect::Announce(id) => {
                     self.show();
                     self.announce(id);

@@ -19,7 +19,7 @@ impl Owner {
             .state
             .promotions
             .values()
-            .filter(|promotion| promotion.status == Status::Applying)
+            .filter(|promotion| promotion.status.is_active())
             .cloned()
             .collect();
         for promotion in applying {
@@ -28,7 +28,8 @@ impl Owner {
             }
             let stage = (&promotion.repo, &promotion.stage);
             // A refusal on the way to what was good before is of what is left.
-            let since = promotion.applied_at.filter(|_| promotion.kind == Kind::Promote);
+            let forward = promotion.status == Status::Applying && promotion.kind == Kind::Promote;
+            let since = promotion.applied_at.filter(|_| forward);
             let word = word(&self.parts.hub, &self.routing, stage, since);
             if let Some(event) = self.outcome(&promotion, word).await {
                 self.system(event).await?;
@@ -94,8 +95,11 @@ impl Owner {
                 let detail = format!("{nodes} connected node(s) took it");
                 Some(promote::Event::Settled { id, detail })
             }
+            // Steps have a deadline of their own.
+            Word::Waiting if by_steps(promotion) => None,
             Word::Waiting => {
-                let since = promotion.applied_at?;
+                let since =
+                    promotion.step.as_ref().map(|step| step.since).or(promotion.applied_at)?;
                 let waited = clock::now().duration_since(since);
                 let deadline = self.parts.settings.ack_deadline;
                 let over = waited.unsigned_abs() > deadline && waited.is_positive();
@@ -111,4 +115,8 @@ impl Owner {
         let wait = RETURN.min(self.parts.settings.ack_deadline);
         promotion.applied_at.is_some_and(|at| at < started_at) && started.elapsed() < wait
     }
+}
+
+fn by_steps(promotion: &Promotion) -> bool {
+    promotion.course.as_ref().is_some_and(|course| course.rollout.is_some())
 }

@@ -1,11 +1,13 @@
 //! Makes a bundle of each repository's head, beside the owner, and records it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use crate::content::Patterns;
 use crate::govern::Govern;
-use crate::model::{Actor, RepoName, Revision};
+use crate::model::{Actor, FilePath, RepoName, Revision};
 use crate::promote::{self};
 use crate::reconcile::assess::assess_next;
 use crate::reconcile::bundle::{self, Bundle, Made, Source};
@@ -17,6 +19,10 @@ use crate::store::{Store, StoreError};
 use crate::telemetry::{chain, clock};
 
 use super::{AUTHORS_OF_MAX, Owner};
+
+/// Files that a bundle's record names: whose owners are asked follows from
+/// them, and where there are more, every owner is.
+const PATHS_MAX: usize = 2000;
 
 impl Owner {
     /// Renders the head where it was not.
@@ -90,6 +96,18 @@ impl Owner {
     }
 }
 
+/// The files in which two revisions differ; `None`: more than a record lists.
+/// Blocking.
+fn changed(
+    store: &Store,
+    repo: &RepoName,
+    (from, to): (Revision, Revision),
+) -> Result<Option<BTreeSet<FilePath>>, StoreError> {
+    let changed = store.changed(repo, from, to, &Patterns::all())?;
+    let few = changed.len() <= PATHS_MAX;
+    Ok(few.then(|| changed.into_iter().map(|one| one.path).collect()))
+}
+
 /// Reads, assesses and makes one revision. Blocking.
 fn render(
     (store, trees): (&Store, &Trees),
@@ -110,11 +128,13 @@ fn render(
         }
         None => Vec::new(),
     };
+    let paths = changed(store, repo, (before.unwrap_or_default(), revision))?;
     let made =
         assess_next(renderer, before.is_some(), &tree.source, &tree.skipped).map(|assessment| {
             let person_of = |mail: &str| people.person_by_author(mail);
             let now = clock::now();
-            let source = Source { repo, commit, since, person_of: &person_of, now, before: held };
+            let source =
+                Source { repo, commit, since, paths, person_of: &person_of, now, before: held };
             bundle::make(source, assessment)
         });
     let render_ms = began.elapsed().as_millis() as u64 - read_ms;

@@ -100,7 +100,7 @@ pub(super) async fn diff(
 ) -> Result<Answer<Comparison>, Fault> {
     let view = site.web.handle.view();
     let sides = compare::sides(&view, &repo, &query.from, &query.to, query.stage.as_ref())?;
-    Ok(Answer(compare::compare(&site, sides.0, sides.1).await?))
+    Ok(Answer(compare::compare(&site, &repo, sides.0, sides.1).await?))
 }
 
 #[derive(Deserialize)]

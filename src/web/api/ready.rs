@@ -186,8 +186,13 @@ impl Question {
         };
         let newest = state.promotions.values().filter(brings);
         let newest = newest.max_by_key(|promotion| promotion.id.number())?;
-        let failed = newest.status == Status::Failed;
-        newest.ending.as_ref().filter(|_| failed).map(|ending| ending.reason.clone())
+        match newest.status {
+            Status::Failed | Status::RolledBack => {
+                newest.ending.as_ref().map(|ending| ending.reason.clone())
+            }
+            Status::RollingBack | Status::Stuck => newest.cause.clone(),
+            _ => None,
+        }
     }
 
     /// Whether a node took all of the revision or of a later one.

@@ -213,6 +213,14 @@ impl GateLine {
             GateKind::Soak => "Soak time",
             GateKind::Approvals => "Approvals",
             GateKind::Free => "Stage is free",
+            GateKind::Schedule => "Its time has come",
+            GateKind::Window => "Inside a window",
+            GateKind::Freeze => "Not frozen",
+            GateKind::Pin => "Not pinned",
+            GateKind::Veto => "Not vetoed",
+            GateKind::Lock => "Not locked",
+            GateKind::Fleet => "Fleet is healthy",
+            GateKind::Metrics => "Metrics",
         };
         Self { kind: gate.kind, title, open: gate.open, detail: gate.detail.clone() }
     }

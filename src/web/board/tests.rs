@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::model::{
     Actor, BundleId, Cell, CellResult, CommitId, CommitInfo, ContentHash, Outcome, Person,
-    PromotionId, Revision, SmokePolicy, Via,
+    PromotionId, Revision, Via,
 };
 use crate::promote::{Approval, DiffStat, Gate, GateKind, Kind, Plan, Promotion, State, Status};
 
@@ -29,7 +29,7 @@ fn spec(name: &str, approvals: usize) -> StageSpec {
         soak_seconds: 0,
         approvers: Vec::new(),
         nodes: Vec::new(),
-        smoke: SmokePolicy::default(),
+        ..StageSpec::new(stage(name))
     }
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn bundle(number: u8, results: &[(&str, &str, Outcome)]) -> BundleRec
         status: BundleStatus::Eligible,
         manifest: Manifest {
             stages: vec![spec("beta", 0), spec("release", 1)],
-            groups: Vec::new(),
+            ..Manifest::default()
         },
         problems: Vec::new(),
         findings: Vec::new(),
@@ -70,6 +70,8 @@ pub(crate) fn bundle(number: u8, results: &[(&str, &str, Outcome)]) -> BundleRec
         verified: BTreeMap::new(),
         held_seconds: BTreeMap::new(),
         mails: BTreeSet::new(),
+        paths: None,
+        vetoes: Vec::new(),
     }
 }
 
@@ -94,6 +96,7 @@ pub(crate) fn view() -> View {
         bundles: Arc::new([first, second.clone()].map(|b| (b.id.clone(), b)).into()),
         slots: slots.map(|slot| ((repo(), slot.stage.clone()), slot)).into(),
         promotions: Arc::new([(promotion.id.clone(), promotion)].into()),
+        ..State::default()
     };
     let cell = Cell { stage: stage("beta"), version: "1.40.0".into() };
     View {
@@ -135,6 +138,12 @@ fn promotion(bundle: &BundleRecord) -> Promotion {
         gates: vec![Gate { kind: GateKind::Matrix, open: false, detail: "1 failed".into() }],
         applied_at: None,
         ending: None,
+        after: None,
+        step: None,
+        course: None,
+        metrics: BTreeMap::new(),
+        cause: None,
+        breakglass: None,
     }
 }
 

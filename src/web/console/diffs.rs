@@ -42,11 +42,20 @@ struct Shown {
     #[serde(flatten)]
     comparison: Comparison,
     groups_shown: Vec<ShownGroup>,
+    files_shown: Vec<ShownFile>,
+}
+
+#[derive(Serialize)]
+struct ShownFile {
+    path: String,
+    /// `None` where it is no text, or too large.
+    lines: Option<Vec<DiffLine>>,
 }
 
 #[derive(Serialize)]
 struct ShownGroup {
     group: String,
+    nodes: usize,
     changes: Vec<ShownChange>,
 }
 
@@ -80,7 +89,7 @@ pub(super) async fn show(
             let stage = Some(query.stage.as_str()).filter(|stage| !stage.is_empty());
             let stage = stage.map(Stage::new).transpose()?;
             let (from, to) = compare::sides(&view, &repo, from, to, stage.as_ref())?;
-            Some(Shown::of(compare::compare(&site, from, to).await?))
+            Some(Shown::of(compare::compare(&site, &repo, from, to).await?))
         }
     };
     let page = DiffPage {
@@ -101,9 +110,19 @@ impl Shown {
         let shown = |change: compare::Change| ShownChange { lines: lines(&change.text), change };
         let groups_shown = groups.into_iter().map(|group| ShownGroup {
             group: group.group.to_string(),
+            nodes: group.nodes,
             changes: group.changes.into_iter().map(shown).collect(),
         });
-        Self { groups_shown: groups_shown.collect(), comparison }
+        let files = comparison.source.iter_mut().flat_map(|one| std::mem::take(&mut one.files));
+        let files_shown = files.map(|file| ShownFile {
+            path: file.path.to_string(),
+            lines: file.text.as_deref().map(lines),
+        });
+        Self {
+            groups_shown: groups_shown.collect(),
+            files_shown: files_shown.collect(),
+            comparison,
+        }
     }
 }
 
@@ -135,12 +154,15 @@ mod tests {
 
     #[test]
     fn a_difference_is_shown_per_resource() {
-        let side = || compare::Side { stage: stage("beta"), bundle: None };
+        let side = || compare::Side { stage: stage("beta"), bundle: None, as_served: false };
         let change = compare::Change {
             type_url: "t".into(),
             kind: "Cluster".into(),
             name: "pay<ments".into(),
             change: ResourceChange::Changed,
+            sentences: vec!["cluster pay<ments: timeout: 1s → 3s".into()],
+            impact: "makes the cluster anew".into(),
+            disturbs: true,
             text: "-timeout: 1s\n+timeout: 3s\n".into(),
             place: None,
         };
@@ -152,8 +174,10 @@ mod tests {
             changed: 1,
             removed,
             cut: false,
+            source: None,
             groups: vec![compare::GroupChanges {
                 group: NodeGroup::default(),
+                nodes: 3,
                 changes: vec![change],
             }],
         });
@@ -169,6 +193,8 @@ mod tests {
                 comparison: Some(comparison),
             },
         );
-        assert!(html.contains("pay&lt;ments") && html.contains("+timeout: 3s"), "{html}");
+        for part in ["pay&lt;ments: timeout: 1s → 3s", "+timeout: 3s", "3 nodes", "anew"] {
+            assert!(html.contains(part), "{part} is not in\n{html}");
+        }
     }
 }
