@@ -18,7 +18,6 @@ mod resource;
 mod role;
 mod rollout;
 mod secret;
-mod subset;
 mod tree;
 mod verdict;
 mod window;
@@ -43,7 +42,6 @@ pub use resource::{
 pub use role::Role;
 pub use rollout::{OnFailure, Rollout, RolloutStep, Subset};
 pub use secret::Secret;
-pub use subset::Subset;
 pub use tree::{FilePath, PathError, SourceTree};
 pub use verdict::{Cell, CellResult, Outcome};
 pub use window::{Span, WEEKDAYS, Window, WindowEffect};
