@@ -25,6 +25,7 @@ mod culprit;
 mod event;
 mod fleet;
 mod handle;
+mod measure;
 mod owner;
 mod people;
 mod record;
@@ -41,6 +42,7 @@ pub use bundle::Bundle;
 pub use cards::{Announcer, CardRef};
 pub use culprit::{Change, Culprit};
 pub use handle::{Command, Handle, Receipt};
+pub use measure::MetricsServer;
 pub use owner::{Parts, start};
 pub use resolve::find_bundle;
 pub use sync::Repository;
@@ -56,6 +58,8 @@ pub struct Settings {
     /// How long a stage's nodes may take to answer before a promotion counts
     /// as done without the silent ones.
     pub ack_deadline: Duration,
+    /// Who is asked what gates and steps measure; `None`: nobody.
+    pub metrics: Option<MetricsServer>,
     /// The folder for quarantined fetches.
     pub quarantine: std::path::PathBuf,
 }

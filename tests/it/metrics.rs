@@ -12,26 +12,38 @@ use crate::harness::pki::Pki;
 use crate::harness::process::Beside;
 
 /// A Prometheus that scrapes itself.
-struct Prometheus {
+pub(crate) struct Prometheus {
     url: String,
     running: Option<Beside>,
     _home: tempfile::TempDir,
 }
 
 impl Prometheus {
+    /// Starts it on a port that nothing listens on, for everybody.
+    pub(crate) fn open(port: u16) -> Self {
+        Self::run(port, "http", "", "")
+    }
+
     /// Starts it with a certificate of `pki`.
     fn start(pki: &Pki) -> Self {
+        let files = pki.files(false);
+        let (ca, cert, key) = (
+            files.client_ca_files[0].display(),
+            files.cert_file.display(),
+            files.key_file.display(),
+        );
+        let scrape = format!("    scheme: https\n    tls_config: {{ca_file: {ca}}}\n");
+        let web = format!("tls_server_config: {{cert_file: {cert}, key_file: {key}}}\n");
+        Self::run(free_port(), "https", &scrape, &web)
+    }
+
+    fn run(port: u16, scheme: &str, scrape: &str, web: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         let at = |name: &str| home.path().join(name);
-        let (port, files) = (free_port(), pki.files(false));
-        let (ca, cert, key) =
-            (&files.client_ca_files[0], files.cert_file.display(), files.key_file.display());
         let own = format!(
-            "global: {{scrape_interval: 1s}}\nscrape_configs:\n  - job_name: own\n    scheme: https\n    \
-             tls_config: {{ca_file: {}}}\n    static_configs: [{{targets: [\"127.0.0.1:{port}\"]}}]\n",
-            ca.display()
+            "global: {{scrape_interval: 1s}}\nscrape_configs:\n  - job_name: own\n{scrape}    \
+             static_configs: [{{targets: [\"127.0.0.1:{port}\"]}}]\n",
         );
-        let web = format!("tls_server_config: {{cert_file: {cert}, key_file: {key}}}\n");
         std::fs::write(at("prometheus.yml"), own).unwrap();
         std::fs::write(at("web.yml"), web).unwrap();
         let option = |name: &str, path: &Path| format!("--{name}={}", path.display());
@@ -43,7 +55,7 @@ impl Prometheus {
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .stderr(Stdio::null());
         let running = Some(Beside::start(&mut command));
-        Self { url: format!("https://127.0.0.1:{port}"), running, _home: home }
+        Self { url: format!("{scheme}://127.0.0.1:{port}"), running, _home: home }
     }
 }
 

@@ -95,6 +95,7 @@ impl Site {
                     poll: Duration::from_secs(60),
                 }],
                 ack_deadline: Duration::from_secs(1),
+                metrics: None,
                 quarantine: dir.path().join("quarantine"),
             },
             tasks: Tasks::default(),
