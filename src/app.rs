@@ -11,6 +11,7 @@
 //! The port for people answers `/readyz` with 503 until what was active before
 //! is served again.
 
+mod hosting;
 mod measure;
 mod nodes;
 mod ports;
@@ -38,7 +39,7 @@ use crate::govern::{ConfiguredPerson, ConfiguredToken, Govern, GovernSettings};
 use crate::metrics::{Metrics, MetricsSettings};
 use crate::mirror;
 use crate::mirroring::{self, Mirroring};
-use crate::reconcile::{self, Announcer, MetricsServer, Parts, Repository, Settings};
+use crate::reconcile::{self, Announcer, MetricsServer, Parts, Repository, Reviewing, Settings};
 use crate::render::Renderer;
 use crate::rpc;
 use crate::schema::Schema;
@@ -183,11 +184,19 @@ impl App {
             Arc::new(move |repo| nudged.nudge(repo)),
             &tasks,
         );
+        let reviewing = Reviewing {
+            store: store.clone(),
+            renderer: renderer.clone(),
+            quarantine: quarantine.clone(),
+            file_bytes_max: store_options(&config.store).file_bytes_max,
+        };
+        let hosting = hosting::start(config, &secrets, &handle, reviewing, &tasks)?;
         let guard = nodes::guard(config, secrets.tls.clone(), &govern);
         let ready = Arc::new(AtomicBool::new(false));
         let parts = Routes {
             govern,
             mirroring,
+            hosting,
             config,
             secrets: &secrets,
             store: store.clone(),

@@ -30,6 +30,7 @@ mod owner;
 mod people;
 mod record;
 mod resolve;
+mod review;
 mod runs;
 mod stored;
 mod sync;
@@ -45,6 +46,7 @@ pub use handle::{Command, Handle, Receipt};
 pub use measure::MetricsServer;
 pub use owner::{Parts, start};
 pub use resolve::find_bundle;
+pub use review::{ReviewFailure, Reviewing, review};
 pub use sync::Repository;
 pub use view::{Fleet, MirrorState, MirrorView, View};
 

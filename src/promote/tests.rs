@@ -1,7 +1,6 @@
 //! The state machine as sentences, and as a walk of random events.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use jiff::Timestamp;
 

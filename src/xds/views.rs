@@ -2,7 +2,7 @@
 //! that they share resources and frames too.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::access::Scope;
 use crate::model::{ResourceKind, SnapshotKey};
@@ -29,10 +29,13 @@ impl Sight {
 }
 
 /// The views that are in use, the newest of a key last: there are two while a
-/// candidate is tried. They live as long as somebody is served them.
+/// candidate is tried. They live as long as somebody is served them. Those of
+/// one place are cut behind a lock of its own: whoever waits there would have
+/// made the same view, and nobody else waits.
 #[derive(Debug, Default)]
-pub(super) struct Views(Mutex<HashMap<(SnapshotKey, Arc<Sight>), Vec<Made>>>);
+pub(super) struct Views(Mutex<HashMap<(SnapshotKey, Arc<Sight>), Arc<Mutex<Vec<Made>>>>>);
 
+/// A view, and what it was cut from.
 #[derive(Debug)]
 struct Made {
     from: Weak<Snapshot>,
@@ -53,29 +56,42 @@ impl Views {
         sight: &Arc<Sight>,
         scope: &Scope,
     ) -> Arc<Snapshot> {
-        // Whoever waits here would have made the same view.
-        let mut views = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = (snapshot.key.clone(), sight.clone());
-        let made = views.get(&place).map(Vec::as_slice).unwrap_or_default();
+        let own = self.of(&snapshot.key, sight);
+        let mut made = locked(&own);
         let same = made.iter().find(|made| std::ptr::eq(made.from.as_ptr(), Arc::as_ptr(snapshot)));
         if let Some(view) = same.and_then(|made| made.view.upgrade()) {
             return view;
         }
-        let secrets = ResourceKind::Secrets.type_url();
         let before = made.iter().rev().find_map(|made| made.view.upgrade());
+        let secrets = ResourceKind::Secrets.type_url();
         let view = snapshot.seen_by(
             |type_url, name| (sight.secure || *type_url != secrets) && scope.sees(type_url, name),
             before.as_deref(),
         );
-        if views.len() % SWEEP_AT == SWEEP_AT - 1 {
-            views.retain(|_, made| made.iter().any(Made::is_used));
-        }
-        let new = Made { from: Arc::downgrade(snapshot), view: Arc::downgrade(&view) };
-        let made = views.entry(place).or_default();
         made.retain(Made::is_used);
-        made.push(new);
+        made.push(Made { from: Arc::downgrade(snapshot), view: Arc::downgrade(&view) });
         view
     }
+
+    /// The place of one sight's views.
+    fn of(&self, key: &SnapshotKey, sight: &Arc<Sight>) -> Arc<Mutex<Vec<Made>>> {
+        let mut views = locked(&self.0);
+        let place = (key.clone(), sight.clone());
+        if let Some(known) = views.get(&place) {
+            return known.clone();
+        }
+        if views.len() % SWEEP_AT == SWEEP_AT - 1 {
+            // One that is being cut is somebody's, and stays.
+            views.retain(|_, made| {
+                Arc::strong_count(made) > 1 || locked(made).iter().any(Made::is_used)
+            });
+        }
+        views.entry(place).or_default().clone()
+    }
+}
+
+fn locked<T>(table: &Mutex<T>) -> MutexGuard<'_, T> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

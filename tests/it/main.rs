@@ -17,6 +17,7 @@ mod dogma;
 mod faults;
 mod fleet;
 mod git_serve;
+mod github;
 mod harness;
 mod install;
 mod journey;

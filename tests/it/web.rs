@@ -109,6 +109,7 @@ impl Site {
         let mirroring = Mirroring::start(store.clone(), govern.clone(), settings, brought, &tasks);
         let auth = Auth::new(govern.clone(), None, false, false).expect("random numbers");
         let router = web::router(Web {
+            hosting: convoy::hosting::Hosting::default(),
             govern,
             mirroring,
             git: GitServer::new(tasks),

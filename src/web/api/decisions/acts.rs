@@ -54,7 +54,7 @@ fn time(text: &str) -> Result<Timestamp, Fault> {
     if let Ok(at) = text.parse() {
         return Ok(at);
     }
-    let ahead = text.parse::<Span>().ok().filter(Span::is_positive);
+    let ahead = text.parse::<Span>().ok().filter(|span| span.is_positive());
     let at = ahead.and_then(|span| now.to_zoned(TimeZone::UTC).checked_add(span).ok());
     at.map(|at| at.timestamp()).ok_or_else(|| {
         let message = format!("`{}` is not a time", text.escape_debug());
