@@ -150,6 +150,8 @@ impl App {
                 envoys: config.envoys.clone(),
                 work: data.join("smoke"),
                 parallel: config.smoke_parallel,
+                evidence: Some(data.join("evidence")),
+                warden: std::env::current_exe().ok(),
             },
             Arc::new(PrivateListeners),
             Some(store.cache()),
@@ -308,9 +310,12 @@ fn settings(config: &Config, secrets: &Secrets) -> anyhow::Result<Settings> {
         upstream: secrets.upstreams.get(&repository.name).cloned(),
         poll: repository.poll,
     });
+    // As the HTTP API decides it: tokens of people and services close it.
+    let guarded = config.tokens.iter().any(|token| token.role != crate::config::Role::Node);
     Ok(Settings {
         repositories: repositories.collect(),
         ack_deadline: config.ack_deadline,
+        open: config.insecure_dev && !guarded,
         metrics: config.metrics.as_ref().map(metrics_server).transpose()?,
         quarantine: config.data.join("quarantine"),
     })

@@ -48,7 +48,7 @@ pub use owner::{Parts, start};
 pub use resolve::find_bundle;
 pub use review::{ReviewFailure, Reviewing, review};
 pub use sync::Repository;
-pub use view::{Fleet, MirrorState, MirrorView, View};
+pub use view::{Fleet, MirrorState, MirrorView, Progress, View};
 
 use std::time::Duration;
 
@@ -62,6 +62,8 @@ pub struct Settings {
     pub ack_deadline: Duration,
     /// Who is asked what gates and steps measure; `None`: nobody.
     pub metrics: Option<MetricsServer>,
+    /// Open development mode: anybody may be anybody.
+    pub open: bool,
     /// The folder for quarantined fetches.
     pub quarantine: std::path::PathBuf,
 }

@@ -7,7 +7,9 @@ use super::cards::CardRef;
 use super::handle::{Command, Receipt};
 use super::measure::Subject;
 use crate::mirror::MirrorError;
-use crate::model::{Actor, BundleId, CellResult, ContentHash, PromotionId, RepoName, Revision};
+use crate::model::{
+    Actor, BundleId, Cell, CellResult, ContentHash, PromotionId, RepoName, Revision,
+};
 use crate::promote::{MetricValue, Refusal};
 use crate::store::{Import, StoreError};
 
@@ -42,6 +44,8 @@ pub(super) enum Event {
     Rendered { repo: RepoName, revision: Revision, made: Option<Box<Made>> },
     /// Assessing a revision failed on our side.
     RenderFailed { repo: RepoName, revision: Revision, detail: String },
+    /// A cell's turn has come.
+    CellBegan { bundle: BundleId, cell: Cell },
     /// A cell of the matrix has its result.
     Cell { bundle: BundleId, result: CellResult },
     /// A metric of a promotion was asked for.
