@@ -178,7 +178,15 @@ fn result(cell: Cell, outcome: Outcome) -> CellResult {
         Outcome::Passed => Vec::new(),
         _ => vec!["envoy said no".into()],
     };
-    CellResult { cell, outcome, reasons, took_ms: 5, checks: 1, cached: false }
+    CellResult {
+        cell,
+        outcome,
+        reasons,
+        took_ms: 5,
+        checks: 1,
+        cached: false,
+        proof: crate::model::Proof::default(),
+    }
 }
 
 #[test]
