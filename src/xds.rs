@@ -13,7 +13,8 @@
 //!   to live; what one type needs is `session/channel`.
 //! - `guard` lets callers in by token or certificate, and `views` cuts what
 //!   they see; a session knows of neither.
-//! - `line` decides what a node gets that joins while others refuse the newest.
+//! - `line` decides what a node gets that joins while others refuse the newest,
+//!   and which nodes get a candidate that is tried on a part of them.
 //! - `standing` and `registry` show who is connected; `blame` finds the
 //!   resource that a refusal is about.
 //!

@@ -170,7 +170,7 @@ impl Owner {
                 let late = Duration::from_secs(rollout.deadline_seconds);
                 let stage = (&promotion.repo, &promotion.stage);
                 let behind = || laggard(&self.parts.hub, &self.routing, stage, late, clock::now());
-                let detail = if enough { None } else { behind() }?;
+                let detail = (!enough).then(behind).flatten()?;
                 Some(promote::Event::Drift { id: promotion.id.clone(), detail })
             }
             _ => None,
