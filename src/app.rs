@@ -151,6 +151,8 @@ impl App {
                 envoys: config.envoys.clone(),
                 work: data.join("smoke"),
                 parallel: config.smoke_parallel,
+                evidence: Some(data.join("evidence")),
+                warden: std::env::current_exe().ok(),
             },
             Arc::new(PrivateListeners),
             Some(store.cache()),
@@ -331,9 +333,12 @@ fn settings(config: &Config, secrets: &Secrets) -> Settings {
         upstream: secrets.upstreams.get(&repository.name).cloned(),
         poll: repository.poll,
     });
+    // As the HTTP API decides it: tokens of people and services close it.
+    let guarded = config.tokens.iter().any(|token| token.role != crate::config::Role::Node);
     Settings {
         repositories: repositories.collect(),
         ack_deadline: config.ack_deadline,
+        open: config.insecure_dev && !guarded,
         quarantine: config.data.join("quarantine"),
     }
 }

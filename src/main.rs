@@ -2,9 +2,13 @@
 //! code.
 
 use clap::Parser;
-use convoy::{app, cli};
+use convoy::{app, cli, smoke};
 
 fn main() -> std::process::ExitCode {
+    // Before any thread is there: a process with threads gets no namespace.
+    if let Some(code) = smoke::fenced_in() {
+        return code;
+    }
     app::choose_crypto();
     // Arguments that are no text are none of the grammar's.
     let typed: Result<Vec<_>, _> = std::env::args_os().map(|word| word.into_string()).collect();

@@ -50,7 +50,7 @@ pub use rehearse::Rehearsal;
 pub use resolve::find_bundle;
 pub use review::{ReviewFailure, Reviewing, review};
 pub use sync::Repository;
-pub use view::{Fleet, MirrorState, MirrorView, View};
+pub use view::{Fleet, MirrorState, MirrorView, Progress, View};
 
 use std::time::Duration;
 
@@ -62,6 +62,8 @@ pub struct Settings {
     /// How long a stage's nodes may take to answer before a promotion counts
     /// as done without the silent ones.
     pub ack_deadline: Duration,
+    /// Open development mode: anybody may be anybody.
+    pub open: bool,
     /// The folder for quarantined fetches.
     pub quarantine: std::path::PathBuf,
 }

@@ -6,7 +6,7 @@ use super::bundle::Made;
 use super::cards::CardRecord;
 use super::handle::{Command, Receipt};
 use crate::mirror::MirrorError;
-use crate::model::{Actor, BundleId, CellResult, PromotionId, RepoName, Revision};
+use crate::model::{Actor, BundleId, Cell, CellResult, PromotionId, RepoName, Revision};
 use crate::promote::Refusal;
 use crate::store::{Import, StoreError};
 
@@ -41,6 +41,8 @@ pub(super) enum Event {
     Rendered { repo: RepoName, revision: Revision, made: Option<Box<Made>> },
     /// Assessing a revision failed on our side.
     RenderFailed { repo: RepoName, revision: Revision, detail: String },
+    /// A cell's turn has come.
+    CellBegan { bundle: BundleId, cell: Cell },
     /// A cell of the matrix has its result.
     Cell { bundle: BundleId, result: CellResult },
     /// A person asks for something.

@@ -105,6 +105,7 @@ pub async fn start(parts: Parts) -> Result<Handle, StartError> {
         view: watching.clone(),
         records: records.clone(),
         tasks: parts.tasks.clone(),
+        smoke: parts.smoke.clone(),
     };
     let outbox = parts.announcer.clone().map(|announcer| {
         let (wanted, queue) = mpsc::channel(EVENTS_MAX);
@@ -224,6 +225,9 @@ impl Owner {
             self.vouch(&repo, &stage).await;
             self.publish(&repo, &stage).await;
         }
+        if let Err(error) = self.learn_authors().await {
+            tracing::error!(error = %chain(&error), "who wrote what could not be recorded");
+        }
         for (repo, mirror) in &mut self.mirrors {
             mirror.rendered = self.state.newest(repo).map(|bundle| bundle.commit.revision);
         }
@@ -310,6 +314,7 @@ impl Owner {
                     mirror.render_again();
                 }
             }
+            Event::CellBegan { bundle, cell } => self.runs.at_work(&bundle, &cell, clock::now()),
             Event::Cell { bundle, result } => self.cell(&bundle, result).await?,
             Event::Command { actor, command, reply } => self.command(actor, command, reply).await?,
             Event::Shown { promotion, room, record, done } => {
@@ -324,6 +329,9 @@ impl Owner {
 
     async fn tick(&mut self) -> Result<(), RecordError> {
         let now = Instant::now();
+        // Who only looks should see who there is by now, too.
+        self.learn_authors().await?;
+        self.learn_fleet();
         let due = self.mirrors.iter().filter(|(_, mirror)| mirror.due <= now);
         for repo in due.map(|(repo, _)| repo.clone()).collect::<Vec<_>>() {
             self.begin_sync(&repo, Mode::Import);

@@ -84,7 +84,7 @@ impl Owner {
                 .iter()
                 .filter_map(|(repo, m)| self.mirror_view(repo, m))
                 .collect(),
-            running: self.runs.working().cloned().collect(),
+            running: self.runs.running(),
             fleet: standing(&self.parts.hub),
         };
         // Whoever follows is told of news only, not of every tick.
