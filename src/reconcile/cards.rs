@@ -295,19 +295,22 @@ impl Outbox {
         }
     }
 
-    fn free(&self, room: &str) -> Instant {
-        self.rooms.get(room).map_or_else(Instant::now, |(at, _)| *at)
+    /// When a channel may get a message, where it has to wait.
+    fn free(&self, room: &str) -> Option<Instant> {
+        self.rooms.get(room).map(|(at, _)| *at)
     }
 
     /// When something can be done.
     fn next(&self) -> Option<Instant> {
-        self.due.keys().map(|(_, room)| self.free(room)).min()
+        let now = Instant::now();
+        self.due.keys().map(|(_, room)| self.free(room).unwrap_or(now)).min()
     }
 
     /// What has waited longest in a channel that may get a message.
     fn ready(&mut self) -> Option<Key> {
         let now = Instant::now();
-        let ready = self.due.iter().filter(|((_, room), _)| self.free(room) <= now);
+        let ready =
+            self.due.iter().filter(|((_, room), _)| self.free(room).is_none_or(|at| at <= now));
         let (key, _) = ready.min_by_key(|(_, asked)| **asked)?;
         let key = key.clone();
         self.due.remove(&key);
