@@ -128,6 +128,13 @@ impl Setup {
         ))
     }
 
+    /// The same in Socket Mode.
+    pub(crate) fn slack_socket(self, url: &str) -> Self {
+        let app = self.secret("app", "xapp-test");
+        let setup = self.slack(url);
+        setup.config(&format!("  app_token_file: {}\n", app.display()))
+    }
+
     /// Starts without `--insecure-dev`.
     pub(crate) fn authenticated(mut self) -> Self {
         self.insecure_dev = false;
