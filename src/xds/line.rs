@@ -93,6 +93,7 @@ struct Edition {
     release: Option<Release>,
     version: ContentHash,
     types: Vec<(TypeUrl, Arc<str>)>,
+    at: Timestamp,
 }
 
 /// A version of a type as it was first published: since when, and by what.
@@ -207,6 +208,22 @@ impl Line {
         self.past().origins.get(&version).cloned()
     }
 
+    /// When a version of a type was replaced by the one after it; `None` where
+    /// it is served, or not remembered.
+    pub(super) fn version_left_at(
+        &self,
+        type_url: &TypeUrl,
+        version: &Arc<str>,
+    ) -> Option<Timestamp> {
+        let is_it = |(url, known): &(TypeUrl, Arc<str>)| url == type_url && known == version;
+        self.past().left_at(|edition| edition.types.iter().any(is_it))
+    }
+
+    /// When a snapshot was replaced by the one after it.
+    pub(super) fn left_at(&self, version: ContentHash) -> Option<Timestamp> {
+        self.past().left_at(|edition| edition.version == version)
+    }
+
     /// A stream says something of a publication; `before` is what it said
     /// last. Wakes those who wait for the doubt to end.
     pub(super) fn judged(&self, of: &Publication, before: Verdict, now: Verdict) {
@@ -245,7 +262,7 @@ impl Past {
             let since = self.origins.get(one).filter(|_| stays).map_or(at, |origin| origin.since);
             self.origins.insert(one.clone(), Origin { release: release.clone(), since });
         }
-        self.editions.push_back(Edition { release, version: snapshot.version, types });
+        self.editions.push_back(Edition { release, version: snapshot.version, types, at });
         if self.editions.len() > EDITIONS_KEPT
             && let Some(oldest) = self.editions.pop_front()
         {
@@ -254,6 +271,12 @@ impl Past {
                 oldest.types.iter().filter(|one| !rest.iter().any(|e| e.types.contains(one)));
             gone.for_each(|one| drop(self.origins.remove(one)));
         }
+    }
+
+    /// When the first edition came that is none of these any more.
+    fn left_at(&self, is_one: impl Fn(&Edition) -> bool) -> Option<Timestamp> {
+        let last = self.editions.iter().rposition(is_one)?;
+        self.editions.get(last + 1).map(|edition| edition.at)
     }
 
     fn take_as_good(&mut self, snapshot: Arc<Snapshot>) {
