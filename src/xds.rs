@@ -59,7 +59,7 @@ pub use credential::{Credential, Credentials};
 pub use csds::{Csds, MayLook, client_status};
 pub use guard::Guard;
 pub use hub::{Hub, Report};
-pub use line::Release;
+pub use line::{Issue, Offer, Release};
 pub use load::{ClusterLoad, Load};
 pub use method::services;
 pub use private::{Private, listen_private};

@@ -1,6 +1,7 @@
 //! xDS over real gRPC: independent clients, and real Envoys.
 
 mod broken;
+mod cohorts;
 mod envoys;
 mod fanout;
 mod grpc_client;
