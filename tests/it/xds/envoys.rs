@@ -10,8 +10,8 @@ use convoy::xds::TypeStatus;
 use super::Server;
 use super::mesh::snapshot;
 use super::real::{
-    Envoy, Setup, Transport, VERSIONS, cluster, endpoints, http_manager, listener, rds, routes,
-    status, wait_taken,
+    Envoy, Setup, Transport, cluster, endpoints, http_manager, listener, rds, routes, status,
+    wait_taken,
 };
 use crate::harness::convoy::wait_for;
 
