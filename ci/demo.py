@@ -163,7 +163,11 @@ class Demo:
         git = self.start_server(
             "git", [sys.executable, fixtures / "git_server.py", "--root", self.home / "git", "--port", "0"])
         self.upstream = f"http://127.0.0.1:{git}/mesh-config.git"
+        self.before_config()
         (self.home / "convoy.yaml").write_text(self.config())
+
+    def before_config(self):
+        """What stands beside, for a longer story."""
 
     def secret_file(self, name, text):
         path = self.home / name
@@ -209,17 +213,19 @@ slack:
     def start_envoys(self):
         newest = pathlib.Path("ci/envoy-versions").read_text().split()
         for number, stage in enumerate(STAGES):
-            version = newest[number % len(newest)]
-            bootstrap = subprocess.run(
-                [self.args.convoy, "bootstrap", "--node", f"front-{stage}", "--cluster", "front",
-                 "--stage", stage, "--metadata", "role=edge", "--xds", f"127.0.0.1:{self.xds}",
-                 "--admin-port", "0", "--runtime", "mesh"],
-                env=self.env, check=True, stdout=subprocess.PIPE, text=True).stdout
-            path = self.home / f"envoy-{stage}.yaml"
-            path.write_text(bootstrap)
-            self.start(f"envoy-{stage}", [
-                f"{self.args.envoys}/{version}/envoy", "-c", path, "--use-dynamic-base-id",
-                "--concurrency", "1", "--log-level", "warning"])
+            self.start_envoy(f"front-{stage}", stage, newest[number % len(newest)])
+
+    def start_envoy(self, node, stage, version):
+        bootstrap = subprocess.run(
+            [self.args.convoy, "bootstrap", "--node", node, "--cluster", "front",
+             "--stage", stage, "--metadata", "role=edge", "--xds", f"127.0.0.1:{self.xds}",
+             "--admin-port", "0", "--runtime", "mesh"],
+            env=self.env, check=True, stdout=subprocess.PIPE, text=True).stdout
+        path = self.home / f"envoy-{node}.yaml"
+        path.write_text(bootstrap)
+        self.start(f"envoy-{node}", [
+            f"{self.args.envoys}/{version}/envoy", "-c", path, "--use-dynamic-base-id",
+            "--concurrency", "1", "--log-level", "warning"])
 
     # === the mesh's configuration ===
 
@@ -236,7 +242,11 @@ slack:
             f"cluster: {name}\nhosts: [{{address: 127.0.0.1, port: {server.server_port}}}]\n"
             for name, server in self.services.items() if name != "search")
         (self.work / "discovery/local.yaml").write_text(hosts)
+        self.write_files()
         self.commit("front: Route payments, users and search")
+
+    def write_files(self):
+        """What a longer story changes in the sample."""
 
     def commit(self, message):
         self.git("add", "-A")
@@ -468,7 +478,15 @@ def main():
     parser.add_argument("--keep", action="store_true", help="leave everything up until Ctrl-C")
     parser.add_argument("--then", metavar="COMMAND",
                         help="run this at the end, with CONVOY_URL set, and fail if it fails")
-    demo = Demo(parser.parse_args())
+    parser.add_argument("--story", action="store_true", help="tell the whole life of one change instead")
+    parser.add_argument("--python", default=sys.executable, help="one that has ci/requirements.txt, for --story")
+    args = parser.parse_args()
+    if args.story:
+        # Not at the top: it builds on this.
+        from story import Story
+        demo = Story(args)
+    else:
+        demo = Demo(args)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     failed = True
     try:

@@ -67,9 +67,6 @@ class Story(Demo):
         for name in canaries():
             self.start_envoy(name, "canary", "1.40.0")
 
-    def first_commit(self):
-        super().first_commit()
-
     def write_files(self):
         """canary takes what comes in steps."""
         path = self.work / "convoy.yaml"
