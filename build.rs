@@ -1,12 +1,14 @@
 //! Compiles the `.proto` tree that the `envoy-types` crate ships, and our own
-//! `proto/` for what it lacks, into one descriptor set: `$OUT_DIR/envoy.fds`.
-//! `src/schema.rs` embeds it; no code is made of it.
+//! `proto/` for what it lacks and for files in which a newer Envoy has more,
+//! into one descriptor set: `$OUT_DIR/envoy.fds`. `src/schema.rs` embeds it; no
+//! code is made of it.
 //!
 //! `proto/convoy` is our own API and no part of that set: authors must not
 //! find its messages among Envoy's. It becomes code and a descriptor set of
 //! its own (`$OUT_DIR/convoy.v1.rs`, `convoy.fds`), which `src/rpc.rs`
 //! includes. Nothing is fetched.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -97,13 +99,15 @@ fn compile(roots: &[PathBuf], include: &Path, output: &Path) -> Result<(), Box<d
         protoc.arg("-I").arg(root);
     }
     protoc.arg("-I").arg(include).args(WELL_KNOWN);
+    // The first root that has a file is the one it is read from.
+    let mut given = BTreeSet::new();
     for root in roots {
         let mut files = Vec::new();
         proto_files(root, &mut files)?;
         files.sort();
         for file in files {
             let name = file.strip_prefix(root)?;
-            if !name.starts_with(OURS) {
+            if !name.starts_with(OURS) && given.insert(name.to_owned()) {
                 protoc.arg(name);
             }
         }

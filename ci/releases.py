@@ -20,6 +20,7 @@ import sys
 from google.protobuf import descriptor_pb2
 from google.protobuf.message import DecodeError
 
+import protos
 import verdict_cases as cases_of
 import verdict_judges as judges
 
@@ -27,6 +28,10 @@ HERE = pathlib.Path(__file__).resolve().parent
 FILE = HERE.parent / "src/schema/releases.txt"
 COMMANDS = HERE.parent / "src/render/typed/refusals/commands.txt"
 PACKAGES = ("envoy/", "xds/", "udpa/")
+PROTOS = HERE.parent / "proto"
+# Left out of our own protos: 1.40 gave the protocols of language models a new
+# file with the values of the old one, and both can't stand in one set.
+UNWRITTEN = ("/ai/", "/ai_")
 # A file descriptor begins with its name: field 1, its length, the path, then
 # field 2, the package.
 START = re.compile(rb"\x0a([\x08-\x7f])((?:envoy|xds|udpa)/[A-Za-z0-9_/.\-]+?\.proto)\x12")
@@ -56,8 +61,12 @@ def main():
     parser.add_argument("--envoys", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--descriptors", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--check", action="store_true", help="write nothing; fail on a difference")
+    parser.add_argument("--protos", action="store_true",
+                        help="write what the newest of them knows beyond the descriptors to proto/")
     args = parser.parse_args()
     versions = (HERE / "envoy-releases").read_text().split()
+    if args.protos:
+        return write_protos(args, versions[-1])
     if args.check:
         # Those that are there; CI needs no others.
         versions = [version for version in versions
@@ -78,6 +87,28 @@ def main():
     print("\n".join(changed[:200]) if changed else
           f"{FILE.name} is what Envoys {', '.join(versions)} say")
     return 1 if changed else 0
+
+
+def write_protos(args, version):
+    """The files of the newest Envoy that hold more than ours, and those from it before."""
+    ours = descriptor_pb2.FileDescriptorSet.FromString(pathlib.Path(args.descriptors).read_bytes())
+    known = {file.name: everything(file) for file in ours.file}
+    newer = []
+    for file in sorted(files_of(judges.program_of(args.envoys, version)), key=lambda one: one.name):
+        current = file.package.endswith((".v3", ".v3alpha")) and file.name.startswith("envoy/")
+        if not current or any(part in file.name for part in UNWRITTEN):
+            continue
+        written = (PROTOS / file.name).is_file()
+        if written or everything(file) - known.get(file.name, set()):
+            newer.append(file)
+    protos.write(PROTOS, version, newer, ours.file)
+    print(f"{len(newer)} files of {PROTOS.name}/envoy are of Envoy {version}")
+    return 0
+
+
+def everything(file):
+    known = Vocabulary([file])
+    return known.types | known.fields | known.values
 
 
 def for_versions(text, versions):

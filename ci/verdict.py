@@ -69,6 +69,8 @@ def arguments():
                              "`--mode validate`; those it can't carry all are")
     parser.add_argument("--refused", action="store_true",
                         help="also the cases of verdict_refused.yaml, which Envoy's code refuses")
+    parser.add_argument("--grafts", type=int, default=1,
+                        help="on how many resources each line of verdict_grafts.yaml is set")
     parser.add_argument("--served", type=int, default=100,
                         help="how many of the cases that Convoy takes reach Envoy in the bytes "
                              "of Convoy's own xDS server, not in Python's")
@@ -89,6 +91,9 @@ def collect(args, types):
         bases += cases_of.positives(cases_of.from_corpus(args.corpus), corpus=True)
     cases = bases + cases_of.from_builtin(HERE / "verdict_builtin.yaml")
     mutated = list(cases_of.negatives(types, cases, args.seed, args.times, args.per_resource))
+    if args.grafts:
+        rows = cases_of.grafts(HERE / "verdict_grafts.yaml")
+        mutated += cases_of.grafted(types, bases, rows, args.seed, args.grafts)
     if args.refused:
         cases += cases_of.from_builtin(HERE / "verdict_refused.yaml")
     cases += mutated

@@ -4,6 +4,8 @@ A resource is taken as it is (the positive half) and mutated by the message
 descriptors (the negative half). Where to mutate is seeded, and prefers the
 fields that were tried least, so that a run covers each field of the corpus
 with each mutation a few times instead of the common ones over and over.
+Grafts (`verdict_grafts.yaml`) set what a field's meaning forbids, or nearly so,
+where mutations only know its type.
 """
 
 import collections
@@ -624,6 +626,74 @@ def negatives(types, bases, seed, times, per_base):
             if tried[(note, base.kind)] < times:
                 tried[(note, base.kind)] += 1
                 yield dataclasses.replace(base, text=text, mutation=f"{note} #")
+
+
+# === grafts ===
+
+# Whose list gets a filter of its sort.
+FILTERS = {
+    "http filter": (HCM.removeprefix(PREFIX), "http_filters"),
+    "network filter": ("envoy.config.listener.v3.FilterChain", "filters"),
+    "listener filter": ("envoy.config.listener.v3.Listener", "listener_filters"),
+}
+
+
+def grafts(path):
+    """What `verdict_grafts.yaml` sets, as `(message, fields)`."""
+    for message, rows in yaml.safe_load(pathlib.Path(path).read_text()).items():
+        for row in rows:
+            if message in FILTERS:
+                owner, field = FILTERS[message]
+                yield owner, {f"+{field}": {"name": "grafted", "typed_config": typed(row)}}
+            else:
+                yield message, typed(row)
+
+
+def typed(value):
+    """The same with whole type URLs."""
+    if isinstance(value, list):
+        return [typed(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: PREFIX + one if key == "@type" else typed(one) for key, one in value.items()}
+
+
+def grafted(types, bases, rows, seed, times):
+    """Each of `rows` set on messages of `times` resources that hold one, seeded."""
+    rng = random.Random(seed)
+    holders = collections.defaultdict(list)
+    for base in bases:
+        value = base.value()
+        canonical = value and types.canonical(TYPES[base.kind], value)
+        names = {site.message.full_name for site in
+                 sites(types, types.descriptor(TYPES[base.kind]), canonical)} if canonical else ()
+        for name in sorted(names):
+            holders[name].append((base, canonical))
+    for message, fields in rows:
+        for base, canonical in rng.sample(holders[message], min(times, len(holders[message]))):
+            value = copy.deepcopy(canonical)
+            descriptor = types.descriptor(TYPES[base.kind])
+            found = [one for one in messages(types, descriptor, value)
+                     if one[1].full_name == message]
+            graft(*rng.choice(found), fields)
+            note = f"graft: {message.rsplit('.', 1)[-1]} {json.dumps(fields)}".replace("#", "//")
+            yield dataclasses.replace(base, text=json.dumps(value), mutation=note[:400])
+
+
+def graft(holder, descriptor, fields):
+    """Sets `fields`; other members of their oneofs give way."""
+    for key, value in copy.deepcopy(fields).items():
+        field = descriptor.fields_by_name.get(key)
+        others = field.containing_oneof.fields if field and field.containing_oneof else ()
+        for other in others:
+            if other.name not in fields:
+                holder.pop(other.name, None)
+        if key.startswith("+"):
+            holder.setdefault(key[1:], []).insert(0, value)
+        elif value is None:
+            holder.pop(key, None)
+        else:
+            holder[key] = value
 
 
 def mutated(types, base, canonical, name, rng, tried, times):

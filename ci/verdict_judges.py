@@ -327,7 +327,16 @@ class Running:
         try:
             if case.around_id != self.around:
                 self._surround(case)
-            return self._ask(put)
+            verdict = self._ask(put)
+            if "has duplicate address" in verdict.text:
+                # A listener of a case before may stay while it drains.
+                self._stop()
+                self._start()
+            if self.around is None:
+                # An Envoy may end late, of a case before: a fresh one is asked again.
+                self._surround(case)
+                verdict = self._ask(put)
+            return verdict
         except TimeoutError as error:
             return Verdict(False, f"envoy is gone: {error}")
 

@@ -11,6 +11,7 @@
 //! The port for people answers `/readyz` with 503 until what was active before
 //! is served again.
 
+mod hosting;
 mod measure;
 mod nodes;
 mod ports;
@@ -37,7 +38,7 @@ use crate::config::{Config, StoreConfig};
 use crate::govern::{ConfiguredPerson, ConfiguredToken, Govern, GovernSettings};
 use crate::mirror;
 use crate::mirroring::{self, Mirroring};
-use crate::reconcile::{self, Announcer, Parts, Repository, Settings};
+use crate::reconcile::{self, Announcer, Parts, Repository, Reviewing, Settings};
 use crate::render::Renderer;
 use crate::rpc;
 use crate::schema::Schema;
@@ -184,11 +185,19 @@ impl App {
             Arc::new(move |repo| nudged.nudge(repo)),
             &tasks,
         );
+        let reviewing = Reviewing {
+            store: store.clone(),
+            renderer: renderer.clone(),
+            quarantine: quarantine.clone(),
+            file_bytes_max: store_options(&config.store).file_bytes_max,
+        };
+        let hosting = hosting::start(config, &secrets, &handle, reviewing, &tasks)?;
         let guard = nodes::guard(config, secrets.tls.clone(), &govern);
         let ready = Arc::new(AtomicBool::new(false));
         let parts = Routes {
             govern,
             mirroring,
+            hosting,
             config,
             secrets: &secrets,
             store: store.clone(),
@@ -300,9 +309,12 @@ fn settings(config: &Config, secrets: &Secrets) -> Settings {
         upstream: secrets.upstreams.get(&repository.name).cloned(),
         poll: repository.poll,
     });
+    // As the HTTP API decides it: tokens of people and services close it.
+    let guarded = config.tokens.iter().any(|token| token.role != crate::config::Role::Node);
     Settings {
         repositories: repositories.collect(),
         ack_deadline: config.ack_deadline,
+        open: config.insecure_dev && !guarded,
         quarantine: config.data.join("quarantine"),
     }
 }

@@ -8,6 +8,7 @@
 
 mod error;
 mod file;
+mod github;
 mod layers;
 pub mod secrets;
 
@@ -114,6 +115,67 @@ pub struct RepositoryConfig {
     pub poll: Duration,
     /// The GitHub hook that nudges it.
     pub webhook: Option<WebhookConfig>,
+    /// What is said on GitHub about it; `None`: nothing.
+    pub github: Option<GithubConfig>,
+}
+
+/// A repository on GitHub, and who Convoy is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GithubConfig {
+    /// Where it is written, as `file:line:column`.
+    pub place: String,
+    /// The REST API, `https://api.github.com` or `https://HOST/api/v3`.
+    pub api_url: String,
+    /// `owner/name` as GitHub calls the repository.
+    pub full_name: String,
+    /// Who Convoy is.
+    pub account: GithubAccount,
+    /// Certificates (PEM) to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// What is written there.
+    pub reports: Vec<Report>,
+    /// How often pull requests are looked at without a nudge.
+    pub poll: Duration,
+    /// Pull requests that are rendered, newest first; 0: none.
+    pub pulls_max: usize,
+}
+
+/// Who Convoy is on GitHub.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GithubAccount {
+    /// A token's owner.
+    Token {
+        /// The file that holds the token.
+        file: PathBuf,
+    },
+    /// A GitHub App.
+    App {
+        /// Its id, or its client id.
+        id: String,
+        /// The number of its installation.
+        installation: String,
+        /// The file that holds its private key.
+        key_file: PathBuf,
+    },
+}
+
+/// What is written on GitHub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Report {
+    /// A commit status per stage cell.
+    Statuses,
+    /// A check run with annotations; Apps only.
+    Checks,
+    /// A comment in each pull request.
+    Comments,
+    /// A deployment per promotion.
+    Deployments,
+}
+
+impl Report {
+    /// All there are.
+    pub const ALL: [Self; 4] = [Self::Statuses, Self::Checks, Self::Comments, Self::Deployments];
 }
 
 /// A remote.

@@ -51,9 +51,9 @@
 //! | 9 | `cli`: the command line |
 //! | 8 | `app`: the composition root: builds adapters, plugs ports, starts and ends tasks |
 //! | 7 | `web`: HTTP: JSON API, Central Dogma's API, hooks, authentication, console pages; `rpc`: the same over gRPC |
-//! | 6 | `reconcile`: the single owner: one task, one closed list of events; records decisions; `mirroring`: repositories kept in step with other Git servers, both ways; `feed`: what followers of repositories are told |
+//! | 6 | `reconcile`: the single owner: one task, one closed list of events; records decisions; `mirroring`: repositories kept in step with other Git servers, both ways; `hosting`: GitHub kept in step with what is known here; `feed`: what followers of repositories are told |
 //! | 5 | `govern`: projects, people, teams, tokens, credentials: who there is and what they may do |
-//! | 4 | `store` `mirror` `smoke` `chat` `xds` `conform`: adapters; each knows one outside world |
+//! | 4 | `store` `mirror` `smoke` `chat` `githost` `xds` `conform`: adapters; each knows one outside world |
 //! | 3 | `config` `telemetry` `tasks` `retry`: helpers of everything above |
 //! | 2 | `render` `lint` `snapshot` `promote` `access`: pure; no clock, no disk, no tasks, no randomness |
 //! | 1 | `schema`: Envoy's message types, and the one canonical encoding; `content`: what files hold |
@@ -81,6 +81,8 @@
 //! - [`mirror`]: the upstream: fetch in, editor branches out.
 //! - [`smoke`]: cells, sandboxed Envoys, checks, verdicts.
 //! - [`chat`]: Slack: signatures, grammar, cards, client.
+//! - [`githost`]: GitHub's REST API: statuses, check runs, comments, deployments,
+//!   pull requests; what shall be there, from the state alone.
 //! - [`xds`]: a pure session per stream, a hub of latest snapshots, a guard
 //!   that lets nodes in and cuts what they see, a thin server for gRPC and REST;
 //!   who is connected and what each refused.
@@ -90,6 +92,8 @@
 //!   `@convoy/state`; tokens; removal and restoration of repositories.
 //! - [`mirroring`]: mirrors that are documents, many per project, each on its
 //!   own, both ways.
+//! - [`hosting`]: brings GitHub to where it shall be, whenever it answers; edits
+//!   that become pull requests; pull requests, rendered before they are merged.
 //! - [`feed`]: streams of revisions over many repositories, cut to what their
 //!   reader may see, ended when the right is.
 //! - [`rpc`]: get, commit and watch over gRPC.
@@ -125,7 +129,9 @@ pub mod config;
 pub mod conform;
 pub mod content;
 pub mod feed;
+pub mod githost;
 pub mod govern;
+pub mod hosting;
 pub mod lint;
 pub mod mirror;
 pub mod mirroring;

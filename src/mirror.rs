@@ -16,6 +16,7 @@
 //! ```
 
 mod allow;
+mod app_login;
 mod app_token;
 mod bounds;
 mod commit;
@@ -28,6 +29,7 @@ mod key;
 mod push;
 mod quarantine;
 mod serve;
+mod source;
 mod tip;
 mod transport;
 mod tree;
@@ -40,14 +42,16 @@ use std::time::Duration;
 use crate::model::{CommitId, Effect, Secret};
 
 pub use allow::{Allow, AllowError};
-pub use app_token::{App, AppTokens};
-pub use fetch::{fetch, fetch_tip, head};
+pub use app_login::AppLogin;
+pub use app_token::{App, AppScope, AppTokens};
+pub use fetch::{fetch, fetch_reference, fetch_tip, head};
 pub use foreign::{Foreign, ForeignCommit};
 pub use graft::{Graft, fresh, graft};
 pub use key::{KeyFolder, ssh_key};
 pub use push::{Expect, push};
 pub use quarantine::{Quarantine, sweep};
 pub use serve::{Answer, Ask, GitServer, ServeError};
+pub use source::Source;
 pub use tree::{Listing, Objects, TreeFile};
 
 /// A Git remote and the branch of it that a repository follows.
@@ -59,6 +63,8 @@ pub struct Upstream {
     pub branch: String,
     /// For `https://`: sent as basic authentication, never in a URL or argv.
     pub credentials: Option<Credentials>,
+    /// For `https://`: a GitHub App whose tokens are used in their place.
+    pub app: Option<AppLogin>,
     /// For `https://`: certificates (PEM) to trust besides the system's.
     pub ca_file: Option<PathBuf>,
     /// For `ssh://`: the key to use. Without it, what the user who runs
@@ -169,6 +175,7 @@ impl Upstream {
             url: url.into(),
             branch: branch.into(),
             credentials: None,
+            app: None,
             ca_file: None,
             ssh: None,
             pin: None,
@@ -225,7 +232,7 @@ pub async fn propose(
             .map_err(|error| {
                 MirrorError::failed("the proposal's commit was not written", error)
             })??;
-    let pushed = push::push(upstream, folder.path(), &branch, commit, Expect::Absent).await;
+    let pushed = push(upstream, folder.path(), &branch, commit, Expect::Absent).await;
     match pushed {
         Ok(()) => Ok(commit),
         Err(MirrorError::Moved { url, branch }) => {

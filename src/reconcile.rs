@@ -29,6 +29,7 @@ mod owner;
 mod people;
 mod record;
 mod resolve;
+mod review;
 mod runs;
 mod stored;
 mod sync;
@@ -43,6 +44,7 @@ pub use culprit::{Change, Culprit};
 pub use handle::{Command, Handle, Receipt};
 pub use owner::{Parts, start};
 pub use resolve::find_bundle;
+pub use review::{ReviewFailure, Reviewing, review};
 pub use sync::Repository;
 pub use view::{Fleet, MirrorState, MirrorView, Progress, View};
 
@@ -56,6 +58,8 @@ pub struct Settings {
     /// How long a stage's nodes may take to answer before a promotion counts
     /// as done without the silent ones.
     pub ack_deadline: Duration,
+    /// Open development mode: anybody may be anybody.
+    pub open: bool,
     /// The folder for quarantined fetches.
     pub quarantine: std::path::PathBuf,
 }

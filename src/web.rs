@@ -30,7 +30,6 @@ mod fleet;
 mod git;
 mod health;
 pub mod hooks;
-mod mask;
 mod oidc;
 mod session;
 
@@ -47,6 +46,7 @@ use tower::Layer as _;
 use tower::util::MapRequestLayer;
 
 use crate::govern::Govern;
+use crate::hosting::Hosting;
 use crate::mirror::{GitServer, Upstream};
 use crate::mirroring::Mirroring;
 use crate::model::{Person, RepoName};
@@ -84,6 +84,8 @@ pub struct Web {
     pub govern: Govern,
     /// Mirrors that are documents.
     pub mirroring: Mirroring,
+    /// Pull requests that edits become.
+    pub hosting: Hosting,
     /// Clones and fetches of our repositories.
     pub git: GitServer,
     /// Where people reach us, without a slash at the end.

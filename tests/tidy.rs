@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Modules by floor. A module imports only from lower floors, or from itself.
-const FLOORS: [(&str, u8); 27] = [
+const FLOORS: [(&str, u8); 29] = [
     ("model", 0),
     ("schema", 1),
     ("render", 2),
@@ -24,9 +24,11 @@ const FLOORS: [(&str, u8); 27] = [
     ("chat", 4),
     ("xds", 4),
     ("conform", 4),
+    ("githost", 4),
     ("govern", 5),
     ("reconcile", 6),
     ("mirroring", 6),
+    ("hosting", 6),
     ("feed", 6),
     ("web", 7),
     ("rpc", 7),
@@ -45,7 +47,7 @@ const CRATES: [(&str, &[&str]); 9] = [
     ("tonic", &["xds", "conform", "rpc", "app"]),
     ("axum", &["web", "app"]),
     ("gix", &["store", "mirror"]),
-    ("sled", &["store", "smoke"]),
+    ("sled", &["store", "smoke", "hosting"]),
     ("slack_morphism", &["chat"]),
     ("envoy_types", &["xds", "snapshot", "conform"]),
     ("granit_parser", &["render"]),

@@ -49,6 +49,8 @@ fn streams(page: &mut Page, hub: &Hub) {
     page.counter("xds_streams_opened", "Streams ever opened", &[], counters.streams_opened);
     page.counter("xds_streams_refused", "Streams that were refused", &[], counters.streams_refused);
     page.counter("xds_reconnects", "Streams of nodes seen before", &[], counters.reconnects);
+    let help = "Requests that named another node than their stream's first one";
+    page.counter("xds_other_nodes", help, &[], counters.other_nodes);
     let lags = hub.lags();
     let help = "From a commit to its publication to the nodes of a stage and group";
     page.spread("xds_commit_to_publish_seconds", help, lags.commit_to_publish);

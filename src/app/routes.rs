@@ -10,6 +10,7 @@ use super::{Secrets, measure};
 use crate::chat::{Ingress, Links, People, Slack};
 use crate::config::{Config, PersonConfig, Role};
 use crate::govern::Govern;
+use crate::hosting::Hosting;
 use crate::mirror::GitServer;
 use crate::mirroring::Mirroring;
 use crate::model::Person;
@@ -34,6 +35,7 @@ pub(super) struct Routes<'a> {
     pub(super) tasks: Tasks,
     pub(super) govern: Govern,
     pub(super) mirroring: Mirroring,
+    pub(super) hosting: Hosting,
 }
 
 impl Routes<'_> {
@@ -42,7 +44,7 @@ impl Routes<'_> {
         let hooks = hooks::routes(Hooks {
             desk: Arc::new(self.handle.clone()),
             slack: slack.map(|(client, links)| Arc::new(self.slack(client, links))),
-            github: Arc::new(GitHub::new(self.github())),
+            github: Arc::new(GitHub::new(self.github()).telling(Arc::new(self.hosting.clone()))),
             tasks: self.tasks.clone(),
         });
         // The pages answer whatever no hook has taken.
@@ -66,8 +68,8 @@ impl Routes<'_> {
     }
 
     fn web(self) -> anyhow::Result<Web> {
-        let Self { config, secrets, store, handle, hub, renderer, ready, govern, mirroring, tasks } =
-            self;
+        let Self { config, secrets, store, handle, hub, renderer, ready, govern, .. } = self;
+        let Self { mirroring, hosting, tasks, .. } = self;
         let secure = config.base_url.starts_with("https://");
         let work_dir = config.data.join("edits");
         std::fs::create_dir_all(&work_dir).context("the folder for edits can't be made")?;
@@ -78,6 +80,7 @@ impl Routes<'_> {
         Ok(Web {
             govern,
             mirroring,
+            hosting,
             git: GitServer::new(tasks),
             store,
             handle,

@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::config::secrets::read;
-use crate::config::{Config, ConfigError, LimitsConfig, UpstreamConfig, XdsTlsConfig};
-use crate::mirror::{Allow, Credentials, Limits, SshKey, Upstream};
+use crate::config::{
+    Config, ConfigError, GithubAccount, GithubConfig, LimitsConfig, UpstreamConfig, XdsTlsConfig,
+};
+use crate::mirror::{
+    Allow, App, AppLogin, AppScope, AppTokens, Credentials, Limits, SshKey, Upstream,
+};
 use crate::mirroring::Remotes;
 use crate::model::{RepoName, Secret};
 use crate::xds::{Tls, TlsFiles};
@@ -16,6 +20,10 @@ pub struct Secrets {
     pub upstreams: BTreeMap<RepoName, Upstream>,
     /// Each hook's secrets.
     pub webhooks: BTreeMap<RepoName, Vec<Secret>>,
+    /// Tokens that Apps have bought.
+    pub tokens: AppTokens,
+    /// Each repository's account on GitHub.
+    pub github: BTreeMap<RepoName, GithubSecret>,
     /// Ours at the identity provider.
     pub oidc: Option<Secret>,
     /// Slack's.
@@ -25,6 +33,10 @@ pub struct Secrets {
     /// What mirrors may reach; no secret, but checked with them.
     pub mirrors: Remotes,
 }
+
+/// What proves who we are on GitHub: a token, or an App's private key.
+#[derive(Debug, Clone)]
+pub struct GithubSecret(pub Secret);
 
 /// Slack's secrets.
 #[derive(Debug, Clone)]
@@ -50,6 +62,18 @@ impl Secrets {
                 let read: Result<_, _> = hook.secret_files.iter().map(|path| read(path)).collect();
                 secrets.webhooks.insert(repository.name.clone(), read?);
             }
+        }
+        for repository in &config.repositories {
+            let Some(github) = &repository.github else { continue };
+            let file = match &github.account {
+                GithubAccount::Token { file } => file,
+                GithubAccount::App { key_file, .. } => key_file,
+            };
+            let secret = read(file)?;
+            if let Some(upstream) = secrets.upstreams.get_mut(&repository.name) {
+                upstream.app = git_login(github, &secret, upstream, &secrets.tokens)?;
+            }
+            secrets.github.insert(repository.name.clone(), GithubSecret(secret));
         }
         let oidc = config.oidc.as_ref();
         secrets.oidc = oidc.map(|oidc| read(&oidc.client_secret_file)).transpose()?;
@@ -95,6 +119,7 @@ fn upstream(config: &UpstreamConfig) -> Result<Upstream, ConfigError> {
         url: config.url.clone(),
         branch: config.branch.clone(),
         credentials,
+        app: None,
         limits: limits(&config.limits),
         ssh: ssh.map(|(key_file, known_hosts)| SshKey { key_file, known_hosts }),
         ca_file: config.ca_file.clone(),
@@ -104,6 +129,41 @@ fn upstream(config: &UpstreamConfig) -> Result<Upstream, ConfigError> {
         |error: crate::mirror::MirrorError| ConfigError::at(&config.place, error.to_string());
     upstream.check().map_err(refused)?;
     Ok(upstream)
+}
+
+/// The App as who Git is spoken to, where nobody else is named for it.
+fn git_login(
+    github: &GithubConfig,
+    key: &Secret,
+    upstream: &Upstream,
+    tokens: &AppTokens,
+) -> Result<Option<AppLogin>, ConfigError> {
+    if upstream.credentials.is_some() || !upstream.url.starts_with("https://") {
+        return Ok(None);
+    }
+    // Branches of edits are pushed.
+    app_login(github, key, tokens, vec![("metadata", "read"), ("contents", "write")])
+}
+
+/// An App whose tokens are cut to one repository; `None` where the account is
+/// a token's.
+pub(super) fn app_login(
+    github: &GithubConfig,
+    key: &Secret,
+    tokens: &AppTokens,
+    permissions: Vec<(&'static str, &'static str)>,
+) -> Result<Option<AppLogin>, ConfigError> {
+    let GithubAccount::App { id, installation, .. } = &github.account else { return Ok(None) };
+    let repository = github.full_name.split('/').next_back().unwrap_or("").to_owned();
+    let app = App {
+        id: id.clone(),
+        installation: installation.clone(),
+        api_url: github.api_url.clone(),
+        key: key.clone(),
+        scope: Some(AppScope { repository, permissions }),
+    };
+    let login = AppLogin::new(app, tokens.clone(), github.ca_file.clone());
+    login.map(Some).map_err(|error| ConfigError::at(&github.place, error))
 }
 
 fn limits(config: &LimitsConfig) -> Limits {

@@ -178,8 +178,13 @@ impl Commit {
 fn saved(output: &Output, answer: &Value) {
     output.result(answer, || match answer["saved"].as_str() {
         Some("proposed") => {
-            let page = text(answer, "compare_url");
-            format!("proposed as branch {} {page}\n", text(answer, "branch"))
+            let (pull, branch) = (&answer["pull"], text(answer, "branch"));
+            match pull["number"].as_u64() {
+                Some(number) => {
+                    format!("proposed as pull request {number} {}\n", text(pull, "url"))
+                }
+                None => format!("proposed as branch {branch} {}\n", text(answer, "compare_url")),
+            }
         }
         _ => format!("revision {}\n", text(answer, "revision")),
     });

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_saphyr::{Error, Spanned};
 
-use super::{ConfigError, Role};
+use super::{ConfigError, Report, Role};
 use crate::access::NodeScope;
 use crate::model::{ContentHash, Person, RepoName, did_you_mean};
 use crate::schema::mistake;
@@ -57,6 +57,45 @@ pub(super) struct Repository {
     pub(super) upstream: Option<UpstreamEntry>,
     pub(super) poll: Option<Span>,
     pub(super) webhook: Option<Webhook>,
+    pub(super) github: Option<Spanned<GithubEntry>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GithubEntry {
+    pub(super) api_url: Option<String>,
+    pub(super) repository: Option<String>,
+    pub(super) token_file: Option<PathBuf>,
+    pub(super) app: Option<AppEntry>,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) report: Option<Vec<Report>>,
+    pub(super) poll: Option<Span>,
+    pub(super) pulls: Option<usize>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AppEntry {
+    pub(super) id: AppId,
+    pub(super) installation: AppId,
+    pub(super) key_file: PathBuf,
+}
+
+/// A number, or a client id.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum AppId {
+    Number(u64),
+    Text(String),
+}
+
+impl fmt::Display for AppId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => text.fmt(f),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]

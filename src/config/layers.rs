@@ -13,6 +13,7 @@ use super::file::{
     CertificateEntry, ClientCertificates, File, LimitsEntry, OidcEntry, PersonEntry, Repository,
     Slack, TlsEntry, TokenEntry, UpstreamEntry,
 };
+use super::github;
 use super::{
     CertificateConfig, Config, ConfigError, LimitsConfig, MirrorsConfig, OidcConfig, PersonConfig,
     RepositoryConfig, SlackConfig, StoreConfig, TokenConfig, UpstreamConfig, WebhookConfig,
@@ -237,11 +238,14 @@ fn repository(name: &str, entry: Repository) -> Result<RepositoryConfig, ConfigE
         .webhook
         .map(|hook| WebhookConfig { full_name: hook.full_name, secret_files: hook.secret_files });
     let upstream = entry.upstream.map(|upstream| upstream_config(name, upstream)).transpose()?;
+    let beside = (upstream.as_ref(), webhook.as_ref());
+    let github = entry.github.map(|github| github::resolve(name, github, beside)).transpose()?;
     Ok(RepositoryConfig {
         name: entry.name,
         upstream,
         poll: entry.poll.map_or(Duration::from_secs(30), |span| span.0),
         webhook,
+        github,
     })
 }
 
@@ -343,7 +347,7 @@ fn scope(name: &str, entry: Option<Spanned<NodeScope>>) -> Result<NodeScope, Con
     }
 }
 
-fn place<T>(name: &str, entry: &Spanned<T>) -> String {
+pub(super) fn place<T>(name: &str, entry: &Spanned<T>) -> String {
     format!("{name}:{}:{}", entry.referenced.line(), entry.referenced.column())
 }
 

@@ -316,3 +316,35 @@ fn the_example_names_every_part_of_a_scope() {
         assert!(comment.contains(part.as_str()), "{part}");
     }
 }
+
+#[test]
+fn github_is_found_by_the_upstream_and_what_cannot_be_is_refused() {
+    use super::{GithubAccount, Report};
+    let head = "repositories:\n  - name: mesh/config\n    upstream: {url: \"https://ghe.example.com/acme/mesh.git\"}\n    ";
+    let read = |github: &str| resolve(&[], &format!("{head}github: {github}\n"));
+    let config = read("{token_file: /t}").expect("a token is enough");
+    let github = config.repositories[0].github.clone().expect("it is there");
+    assert_eq!(github.api_url, "https://ghe.example.com/api/v3");
+    assert_eq!(github.full_name, "acme/mesh");
+    assert_eq!(github.reports, [Report::Statuses, Report::Comments, Report::Deployments]);
+    let app = read("{app: {id: 17, installation: \"42\", key_file: /k}, report: [checks]}");
+    let github = app.expect("an App").repositories[0].github.clone().expect("it is there");
+    assert_eq!(github.reports, [Report::Checks]);
+    assert!(matches!(github.account, GithubAccount::App { id, .. } if id == "17"));
+    for (wrong, part) in [
+        ("{}", "either `token_file` or `app`"),
+        ("{token_file: /t, app: {id: 1, installation: 2, key_file: /k}}", "either"),
+        ("{token_file: /t, report: [checks]}", "from an App only"),
+        ("{token_file: /t, api_url: \"http://ghe.example.com\"}", "no https:// URL"),
+        ("{token_file: /t, repository: mesh}", "no name of a repository"),
+        ("{app: {id: 1, installation: x, key_file: /k}}", "no number"),
+        ("{token_file: /t, pulls: 1000}", "100 at most"),
+        ("{tokenfile: /t}", "unknown key"),
+    ] {
+        let error = read(wrong).expect_err(wrong).to_string();
+        assert!(error.contains(part) && error.contains("c.yaml:"), "{wrong}: {error}");
+    }
+    let alone = "repositories:\n  - {name: a/b, github: {token_file: /t}}\n";
+    let error = resolve(&[], alone).expect_err("no upstream").to_string();
+    assert!(error.contains("needs an `upstream`"), "{error}");
+}

@@ -43,6 +43,27 @@ pub struct App {
     pub api_url: String,
     /// Its private key (PEM).
     pub key: Secret,
+    /// What the tokens are cut to; `None`: everything that the installation
+    /// may do.
+    pub scope: Option<AppScope>,
+}
+
+/// Less than an installation may do: one repository, some permissions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppScope {
+    /// The repository's name, without its owner.
+    pub repository: String,
+    /// Each permission with `read` or `write`.
+    pub permissions: Vec<(&'static str, &'static str)>,
+}
+
+impl AppScope {
+    fn body(&self) -> String {
+        let permissions: serde_json::Map<_, _> =
+            self.permissions.iter().map(|(name, what)| ((*name).into(), (*what).into())).collect();
+        let repositories = [&self.repository];
+        serde_json::json!({ "repositories": repositories, "permissions": permissions }).to_string()
+    }
 }
 
 /// The tokens that are valid; cheap to clone.
@@ -101,7 +122,16 @@ impl AppTokens {
 impl App {
     fn hash(&self) -> ContentHash {
         let parts = [&self.id, &self.installation, &self.api_url].map(|part| part.as_bytes());
-        ContentHash::of_parts(parts.into_iter().chain([self.key.expose().as_bytes()]))
+        let scope = self.scope.as_ref().map(AppScope::body).unwrap_or_default();
+        let own = [self.key.expose().as_bytes(), scope.as_bytes()];
+        ContentHash::of_parts(parts.into_iter().chain(own))
+    }
+
+    /// What a token is asked for, for people.
+    fn asked(&self) -> String {
+        let scope = self.scope.iter().flat_map(|scope| &scope.permissions);
+        let words: Vec<_> = scope.map(|(name, what)| format!("{name}: {what}")).collect();
+        if words.is_empty() { "everything it has".into() } else { words.join(", ") }
     }
 
     /// Checks what goes into the API's address.
@@ -164,8 +194,11 @@ async fn ask(
         .post(&address)
         .bearer_auth(&proof)
         .header("accept", "application/vnd.github+json")
-        .header("x-github-api-version", "2022-11-28")
-        .header("content-length", "0");
+        .header("x-github-api-version", "2022-11-28");
+    let request = match &app.scope {
+        Some(scope) => request.header("content-type", "application/json").body(scope.body()),
+        None => request.header("content-length", "0"),
+    };
     let mut answer = request.send().await.map_err(broken)?;
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(broken)? {
@@ -178,6 +211,10 @@ async fn ask(
         201 => serde_json::from_slice(&body)
             .map_err(|_| unreachable("its answer holds no token; is it GitHub's API?")),
         401 | 403 | 404 => Err(MirrorError::Unauthorized { url: address.clone() }),
+        422 => Err(MirrorError::failed(
+            format!("{address} gives no token for what is to be written"),
+            format!("the installation has no right to it; grant it: {}", app.asked()),
+        )),
         status => Err(unreachable(&format!("it answered {status}"))),
     }
 }
@@ -222,7 +259,19 @@ mod tests {
             installation: "42".into(),
             api_url: "https://api.github.com/".into(),
             key: Secret::new(key),
+            scope: None,
         }
+    }
+
+    #[test]
+    fn a_token_is_cut_to_one_repository_and_some_permissions() {
+        let permissions = vec![("statuses", "write"), ("metadata", "read")];
+        let scope = AppScope { repository: "mesh".into(), permissions };
+        let expected =
+            r#"{"repositories":["mesh"],"permissions":{"statuses":"write","metadata":"read"}}"#;
+        assert_eq!(scope.body(), expected);
+        let cut = App { scope: Some(scope), ..app("") };
+        assert_ne!(cut.hash(), app("").hash());
     }
 
     #[test]

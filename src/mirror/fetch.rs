@@ -54,6 +54,27 @@ pub async fn fetch(
     in_time(job, Job::run).await
 }
 
+/// As [`fetch`], of any reference that the remote shows, as in
+/// `refs/pull/7/head`, whatever the upstream's branch is.
+///
+/// # Errors
+/// See [`MirrorError`]; a fetch that failed leaves no folder behind.
+pub async fn fetch_reference(
+    upstream: &Upstream,
+    reference: &str,
+    known_git_dir: &Path,
+    have: Option<CommitId>,
+    quarantine_dir: &Path,
+) -> Result<Option<Quarantine>, MirrorError> {
+    super::url::check_branch(&upstream.url, reference)?;
+    let job = Job {
+        have: have.map(|CommitId(bytes)| ObjectId::from(bytes)),
+        reference: reference.to_owned(),
+        ..Job::new(upstream, &[known_git_dir], quarantine_dir)
+    };
+    in_time(job, Job::run).await
+}
+
 /// The branch's head as the remote has it now; `None` where there is no such
 /// branch. Nothing is fetched.
 ///
@@ -92,7 +113,16 @@ async fn in_time<T: Send + 'static>(
     job: Job,
     work: impl FnOnce(Job) -> Result<T, MirrorError> + Send + 'static,
 ) -> Result<T, MirrorError> {
-    job.upstream.check()?;
+    let asked = job.upstream.clone();
+    asked.check()?;
+    let job = Job { upstream: asked.logged_in().await?, ..job };
+    asked.note(watched(job, work).await)
+}
+
+async fn watched<T: Send + 'static>(
+    job: Job,
+    work: impl FnOnce(Job) -> Result<T, MirrorError> + Send + 'static,
+) -> Result<T, MirrorError> {
     let (bounds, url) = (Arc::clone(&job.bounds), job.upstream.url.clone());
     let time_max = job.upstream.limits.time_max;
     let _stop = StopOnDrop(Arc::clone(&bounds));
@@ -115,6 +145,8 @@ impl Drop for StopOnDrop {
 
 struct Job {
     upstream: Upstream,
+    /// What is fetched: the upstream's branch, if nothing else was said.
+    reference: String,
     known_git_dirs: Vec<PathBuf>,
     have: Option<ObjectId>,
     /// How many commits of the branch are wanted; `None`: all.
@@ -142,6 +174,7 @@ impl Job {
     fn new(upstream: &Upstream, known_git_dirs: &[&Path], quarantine_dir: &Path) -> Self {
         Self {
             upstream: upstream.clone(),
+            reference: format!("refs/heads/{}", upstream.branch),
             known_git_dirs: known_git_dirs.iter().map(|known| known.to_path_buf()).collect(),
             have: None,
             depth: None,
@@ -231,7 +264,7 @@ impl Job {
             &mut Discard,
         )
         .map_err(world)?;
-        let spec = format!("+refs/heads/{0}:refs/convoy/fetched", self.upstream.branch);
+        let spec = format!("+{}:refs/convoy/fetched", self.reference);
         let spec = gix::refspec::parse(spec.as_str().into(), gix::refspec::parse::Operation::Fetch)
             .map_err(|error| {
                 MirrorError::failed("the branch can't be asked for", error.to_string())
@@ -252,7 +285,7 @@ impl Job {
             Some(head) => Ok((handshake, head.to_owned())),
             None => Err(MirrorError::NoBranch {
                 url: self.upstream.url.clone(),
-                branch: self.upstream.branch.clone(),
+                branch: self.reference.trim_start_matches("refs/heads/").to_owned(),
             }),
         }
     }

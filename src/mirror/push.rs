@@ -63,6 +63,17 @@ pub async fn push(
 ) -> Result<(), MirrorError> {
     upstream.check()?;
     url::check_branch(&upstream.url, branch)?;
+    let known = upstream.logged_in().await?;
+    upstream.note(run(&known, git_dir, branch, commit, expect).await)
+}
+
+async fn run(
+    upstream: &Upstream,
+    git_dir: &Path,
+    branch: &str,
+    commit: CommitId,
+    expect: Expect,
+) -> Result<(), MirrorError> {
     let mut command = command(upstream, git_dir, branch, commit, expect);
     let child = command
         .spawn()

@@ -23,7 +23,7 @@ const SKIPPED_MAX: usize = 100;
 
 /// The objects of a bare Git folder and of those it borrows from.
 pub struct Objects {
-    odb: odb::Handle,
+    pub(super) odb: odb::Handle,
 }
 
 impl std::fmt::Debug for Objects {
@@ -173,6 +173,6 @@ impl Listing {
     }
 }
 
-fn unreadable(error: impl std::fmt::Display) -> MirrorError {
+pub(super) fn unreadable(error: impl std::fmt::Display) -> MirrorError {
     MirrorError::failed("a Git object can't be read", error.to_string())
 }

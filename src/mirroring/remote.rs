@@ -144,6 +144,7 @@ impl Remote {
                     installation: installation_id.clone(),
                     api_url: api_url.clone(),
                     key: secret()?,
+                    scope: None,
                 };
                 let remotes = &env.settings.remotes;
                 let token = env.tokens.token(&app, &remotes.allow, remotes.ca_file.as_deref());

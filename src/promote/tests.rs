@@ -1,8 +1,17 @@
 //! The state machine as sentences, and as a walk of random events.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
+
+mod faults;
+mod gates;
+mod keeping;
+mod model;
+mod old;
+mod steps;
+mod walk;
 
 use super::*;
 use crate::model::{

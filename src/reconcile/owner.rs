@@ -225,6 +225,9 @@ impl Owner {
             self.vouch(&repo, &stage).await;
             self.publish(&repo, &stage).await;
         }
+        if let Err(error) = self.learn_authors().await {
+            tracing::error!(error = %chain(&error), "who wrote what could not be recorded");
+        }
         for (repo, mirror) in &mut self.mirrors {
             mirror.rendered = self.state.newest(repo).map(|bundle| bundle.commit.revision);
         }
@@ -326,6 +329,9 @@ impl Owner {
 
     async fn tick(&mut self) -> Result<(), RecordError> {
         let now = Instant::now();
+        // Who only looks should see who there is by now, too.
+        self.learn_authors().await?;
+        self.learn_fleet();
         let due = self.mirrors.iter().filter(|(_, mirror)| mirror.due <= now);
         for repo in due.map(|(repo, _)| repo.clone()).collect::<Vec<_>>() {
             self.begin_sync(&repo, Mode::Import);

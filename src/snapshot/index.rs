@@ -4,8 +4,10 @@
 //! Worked out when it is first asked for, once for all streams. Pure: it says
 //! nothing that the resources don't.
 
+mod chosen;
 mod hosts;
 mod on_demand;
+mod peek;
 mod routes;
 
 use std::collections::{BTreeMap, BTreeSet};

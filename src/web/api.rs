@@ -28,7 +28,7 @@
 //! | `POST R/merge` `{path, base_revision, revision?, content}` | read | `clean, content`: the edit merged with the file by line |
 //! | `POST R/revert` `{to, message, expected?}` | write | as `commits` |
 //! | `POST R/validate` `{revision?, changes}` | reader | `ok, problems, findings, stages` |
-//! | `POST R/commits` `{base_revision, changes, message, merge?}` | operator | `saved: committed` or `proposed` |
+//! | `POST R/commits` `{base_revision, changes, message, merge?}` | operator | `saved: committed`, or `proposed` with its `branch` and `pull` |
 //! | `GET R/board` | reader | stages with live bundle, matrix, fleet, open promotions |
 //! | `GET R/bundles` | reader | `bundles`, newest first |
 //! | `GET R/diff?from=&to=&stage=` | reader | differing resources; sides are stages or bundles |

@@ -10,13 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
-use similar::TextDiff;
 
 pub(crate) use self::sides::{Side, sides};
 pub(crate) use self::sources::Sources;
 use super::Site;
 use super::error::Fault;
-use super::mask::{Masked, masked_any};
 use crate::model::{NodeGroup, Place, RepoName, SnapshotKey, Stage};
 use crate::reconcile::Bundle;
 use crate::schema::Schema;
@@ -198,51 +196,19 @@ fn change(
     new: Option<&Snapshot>,
     place: Option<Place>,
 ) -> Change {
-    let side = |snapshot: Option<&Snapshot>| {
-        let served = snapshot?.types.get(&diff.type_url)?.resources.get(&diff.name)?;
-        masked_any(schema, &served.any)
-    };
-    let text = text_of(&diff, side(old), side(new));
+    let text = snapshot::masked_diff(schema, &diff, old, new);
     let message = diff.type_url.message();
     Change {
         kind: message.rsplit('.').next().unwrap_or(message).into(),
         type_url: diff.type_url.to_string(),
         name: diff.name.to_string(),
         change: diff.change,
-        sentences: diff.sentences(FIELDS_SHOWN_MAX).into_iter().map(hidden).collect(),
+        sentences: snapshot::masked_sentences(&diff, FIELDS_SHOWN_MAX),
         impact: diff.impact.to_string(),
         disturbs: diff.impact.disturbs(),
         text: cut(text),
         place,
     }
-}
-
-/// Without the hashes of secrets: short ones could be guessed by them.
-fn hidden(sentence: String) -> String {
-    let mut rest = sentence.as_str();
-    let mut shown = String::new();
-    while let Some((before, after)) = rest.split_once("[redacted sha256:") {
-        shown.push_str(before);
-        shown.push_str("[hidden]");
-        rest = after.split_once(']').map_or("", |(_, after)| after);
-    }
-    shown.push_str(rest);
-    shown
-}
-
-/// The diff as it was made, or, where a side hides something, of the masked
-/// texts.
-fn text_of(diff: &ResourceDiff, old: Option<Masked>, new: Option<Masked>) -> String {
-    let hides = [&old, &new].into_iter().flatten().any(|side| side.hidden);
-    if !hides {
-        return diff.text.clone();
-    }
-    let yaml = |side: Option<Masked>| side.map(|side| side.yaml).unwrap_or_default();
-    let (old, new) = (yaml(old), yaml(new));
-    if old == new {
-        return " only hidden values differ\n".into();
-    }
-    TextDiff::from_lines(&old, &new).unified_diff().context_radius(3).to_string()
 }
 
 fn cut(mut text: String) -> String {
@@ -252,35 +218,4 @@ fn cut(mut text: String) -> String {
         text.push_str("\n … the rest is not shown\n");
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{ResourceKind, ResourceName};
-
-    #[test]
-    fn hashes_of_secrets_do_not_reach_the_sentences() {
-        let told = "secret a: key: [redacted sha256:0a1b2c3d] → [redacted sha256:ffffffff]";
-        assert_eq!(hidden(told.into()), "secret a: key: [hidden] → [hidden]");
-        assert_eq!(hidden("secret a is new".into()), "secret a is new");
-    }
-
-    #[test]
-    fn secrets_do_not_reach_the_diff() {
-        let diff = ResourceDiff {
-            type_url: ResourceKind::Secrets.type_url(),
-            name: ResourceName("key".into()),
-            change: ResourceChange::Changed,
-            text: "-inline_string: hunter1\n+inline_string: hunter2\n".into(),
-            fields: Vec::new(),
-            more_fields: 0,
-            impact: snapshot::Impact::InPlace,
-        };
-        let side = |yaml: &str| Some(Masked { yaml: yaml.into(), hidden: true });
-        let same = text_of(&diff, side("key: [hidden]\n"), side("key: [hidden]\n"));
-        assert_eq!(same, " only hidden values differ\n");
-        let new = text_of(&diff, None, side("key: [hidden]\n"));
-        assert!(new.contains("+key: [hidden]") && !new.contains("hunter"), "{new}");
-    }
 }

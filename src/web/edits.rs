@@ -13,6 +13,7 @@ use super::auth::Caller;
 use super::error::Fault;
 use crate::access::{Reach, Right};
 use crate::content::Patterns;
+use crate::hosting::{Intent, Opened};
 use crate::mirror::{self, Proposal, Upstream};
 use crate::model::{
     CommitId, ContentHash, Effect, FilePath, FileState, Finding, MANIFEST_PATH, Origin, Person,
@@ -51,7 +52,25 @@ pub(crate) enum Saved {
     /// A commit of ours.
     Committed { revision: Revision, commit: Option<CommitId> },
     /// A branch of the upstream.
-    Proposed { branch: String, commit: CommitId, compare_url: Option<String> },
+    Proposed(Box<Proposed>),
+}
+
+/// An edit that is a branch of the upstream now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Proposed {
+    pub(crate) branch: String,
+    pub(crate) commit: CommitId,
+    /// The page that makes a pull request of it by hand.
+    pub(crate) compare_url: Option<String>,
+    /// The pull request that it is.
+    pub(crate) pull: Option<Opened>,
+    /// Whether it becomes one without anybody's doing, now or later.
+    pub(crate) opens_by_itself: bool,
+    /// Why GitHub makes none of it.
+    pub(crate) refused: Option<String>,
+    /// The head by now, where the edit stands on an older one. It is never
+    /// forced onto it: whoever merges it merges both.
+    pub(crate) moved_to: Option<Revision>,
 }
 
 /// An edit to save.
@@ -185,18 +204,56 @@ async fn propose(
         return Err(StoreError::Empty(edit.repo).into());
     }
     let base = store.info(&edit.repo, edit.base)?.commit;
+    let branch = branch_of(&person, &base, &edit.message, &effects);
+    let moved_to = Some(store.head(&edit.repo)?.revision).filter(|head| *head != edit.base);
+    // What is to follow is durable before anything leaves the machine.
+    let intent = intent(upstream, &person, &edit, (&branch, base));
+    let intent = site.web.hosting.intend(intent).await.map_err(|error| Fault::internal(&error))?;
     let proposal = Proposal {
-        branch: branch_of(&person, &base, &edit.message, &effects),
+        branch,
         base,
         effects,
         author: author_of(site, &by),
-        time: clock::now(),
+        time: intent.at,
         message: edit.message,
     };
     let git_dir = store.git_dir(&edit.repo);
     let commit = mirror::propose(upstream, &git_dir, &proposal, &site.web.work_dir).await?;
-    let compare_url = compare_url(upstream, &proposal.branch);
-    Ok(Saved::Proposed { branch: proposal.branch, commit, compare_url })
+    let (hosting, branch) = (&site.web.hosting, proposal.branch);
+    Ok(Saved::Proposed(Box::new(Proposed {
+        compare_url: compare_url(upstream, &branch),
+        pull: hosting.opened(&edit.repo, &branch).await,
+        opens_by_itself: hosting.opens_pulls(&edit.repo),
+        refused: hosting.refusal(&edit.repo, &branch),
+        branch,
+        commit,
+        moved_to,
+    })))
+}
+
+/// The pull request that an edit shall become, where the upstream has them.
+fn intent(
+    upstream: &Upstream,
+    person: &Person,
+    edit: &Edit,
+    (branch, base): (&str, CommitId),
+) -> Intent {
+    let (title, rest) = edit.message.trim().split_once('\n').unwrap_or((edit.message.trim(), ""));
+    let made = format!("Proposed by {person} in Convoy, on revision {} ({base}).", edit.base);
+    let body = if rest.trim().is_empty() { made } else { format!("{}\n\n{made}", rest.trim()) };
+    Intent {
+        repo: edit.repo.clone(),
+        branch: branch.to_owned(),
+        base: upstream.branch.clone(),
+        made_on: edit.base,
+        title: title.to_owned(),
+        body,
+        by: person.clone(),
+        at: clock::now(),
+        number: None,
+        url: None,
+        refused: None,
+    }
 }
 
 /// A proposal stands on its base, and whoever takes it over merges it. Only

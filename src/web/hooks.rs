@@ -34,7 +34,7 @@ use crate::model::{RepoName, Secret};
 use crate::tasks::Tasks;
 
 pub use desk::Desk;
-pub use github::GitHub;
+pub use github::{GitHub, Told};
 pub use replies::Replies;
 
 /// Slack's requests are a few KiB.

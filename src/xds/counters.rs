@@ -30,6 +30,9 @@ pub struct HubCounters {
     pub reconnects: u64,
     /// Reports that found the channel full.
     pub reports_dropped: u64,
+    /// Requests that named another node than their stream's first one, which
+    /// changes nothing.
+    pub other_nodes: u64,
 }
 
 /// How long news take, in seconds.
@@ -78,6 +81,7 @@ pub(super) struct Counts {
     /// From a commit to a node's last ACK of it.
     pub(super) commit_lag: Distribution,
     pub(super) reports_dropped: Count,
+    pub(super) other_nodes: Count,
 }
 
 impl Counts {
@@ -121,6 +125,7 @@ impl Counts {
             nacks: self.nacks.iter().map(Count::get).sum(),
             reconnects: self.reconnects.get(),
             reports_dropped: self.reports_dropped.get(),
+            other_nodes: self.other_nodes.get(),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What a client can read beyond the base protocol, by its own word.
+//! What a client can read beyond the base protocol, by its own word, and
+//! whether it drains.
 //!
 //! Times to live it names in `node.client_features`. Envoy (1.36 to 1.40) reads
 //! them and does not say so by itself: whoever wants them names the features in
@@ -27,6 +28,8 @@ const TTL: &str = "xds.config.supports-resource-ttl";
 const WRAPPED: [&str; 2] = ["xds.config.resource-in-sotw", "xds.config.supports-resource-in-sotw"];
 /// How the user agent of any gRPC client begins: `gRPC Go`, `gRPC C-core linux`.
 const GRPC: &str = "gRPC ";
+/// The user agent of Envoy.
+const ENVOY: &str = "envoy";
 
 /// A client's optional abilities.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,6 +40,9 @@ pub(super) struct Features {
     pub(super) wrapped: bool,
     /// Errors about single resources, on state-of-the-world streams.
     pub(super) errors: bool,
+    /// It goes on with a listener's connections for a while when the listener
+    /// is replaced.
+    pub(super) drains: bool,
 }
 
 /// What `node` says it can do.
@@ -46,7 +52,8 @@ pub(super) fn features(node: &Node) -> Features {
     // content, a wrapped resource is an error there.
     let ttl = says(TTL);
     let wrapped = ttl && WRAPPED.iter().any(|feature| says(feature));
-    Features { ttl, wrapped, errors: node.user_agent_name.starts_with(GRPC) }
+    let agent = node.user_agent_name.as_str();
+    Features { ttl, wrapped, errors: agent.starts_with(GRPC), drains: agent == ENVOY }
 }
 
 #[cfg(test)]
@@ -62,7 +69,7 @@ mod tests {
         assert_eq!(features(&node(&["other"])), Features::default());
         assert_eq!(features(&node(&[TTL])), Features { ttl: true, ..Features::default() });
         for wrapped in WRAPPED {
-            let both = Features { ttl: true, wrapped: true, errors: false };
+            let both = Features { ttl: true, wrapped: true, ..Features::default() };
             assert_eq!(features(&node(&[wrapped, TTL])), both);
             assert_eq!(features(&node(&[wrapped])), Features::default());
         }
@@ -77,5 +84,6 @@ mod tests {
         for name in ["envoy", "", "my gRPC thing", "gRPCfoo"] {
             assert!(!features(&agent(name)).errors, "{name}");
         }
+        assert!(features(&agent("envoy")).drains && !features(&agent("gRPC Go")).drains);
     }
 }

@@ -412,6 +412,11 @@ impl Hub {
         self.shared.counts.refused.add(1);
     }
 
+    /// A request named another node than its stream's first one.
+    pub(super) fn other_node(&self) {
+        self.shared.counts.other_nodes.add(1);
+    }
+
     /// Whether it is not the same as the one before it.
     fn remember(&self, type_url: &TypeUrl, message: &str) -> bool {
         let mut refusals = locked(&self.shared.refusals);

@@ -207,6 +207,8 @@ impl Session {
         }
         if first {
             self.greet(&turn, now);
+        } else {
+            self.take_up_draining(&turn, now, false);
         }
         Ok((answer, self.pump(now)))
     }
@@ -218,8 +220,8 @@ impl Session {
         snapshot: Option<Arc<Snapshot>>,
         now: Duration,
     ) -> Vec<Outgoing> {
-        self.offer.snapshot = snapshot;
-        self.draining.unsettle();
+        let before = std::mem::replace(&mut self.offer.snapshot, snapshot);
+        self.note_renamed(before.as_deref(), now);
         self.pump(now)
     }
 
@@ -247,7 +249,8 @@ impl Session {
         {
             self.greets_until = Some(now + GREETING);
         }
-        self.resume_draining(turn, now);
+        self.draining.unsettle();
+        self.take_up_draining(turn, now, true);
     }
 
     /// Sends what may be sent now.
@@ -291,12 +294,13 @@ impl Session {
 
     /// Finds what the client's names stand for in the snapshot.
     fn look_up(&mut self, offer: &Offer) {
-        let hosts = Turn::Of(ResourceKind::VirtualHosts);
+        let (hosts, none) = (Turn::Of(ResourceKind::VirtualHosts), BTreeSet::new());
+        let others = self.channels.iter_mut().filter(|(turn, _)| **turn != hosts);
+        others.for_each(|(_, channel)| channel.look_up(offer.of(&channel.type_url), &none));
+        // Which hosts are meant depends on what the names of routes stand for.
         let legacy = self.legacy_hosts(&hosts);
-        for (turn, channel) in &mut self.channels {
-            let none = BTreeSet::new();
-            let legacy = if *turn == hosts { &legacy } else { &none };
-            channel.look_up(offer.of(&channel.type_url), legacy);
+        if let Some(channel) = self.channels.get_mut(&hosts) {
+            channel.look_up(offer.of(&channel.type_url), &legacy);
         }
     }
 
@@ -423,14 +427,21 @@ impl Session {
         let Some(Sending { mut parts, news }) = sending else { return };
         out.append(&mut parts);
         if *turn == Turn::Of(ResourceKind::Clusters) {
-            self.owe_endpoints(&news);
+            self.owe_endpoints(&news, offer);
         }
     }
 
     /// A cluster that was sent anew warms until its endpoints come, even if
     /// they did not change, and not every client asks for them again.
-    fn owe_endpoints(&mut self, clusters: &Batch) {
+    fn owe_endpoints(&mut self, clusters: &Batch, offer: &Offer) {
+        let there = offer.of(&ResourceKind::Endpoints.type_url());
+        // In the state of the world nothing tells of endpoints that are not
+        // there, but an empty state that says so again and again.
+        let told = |name: &&ResourceName| {
+            self.protocol == Protocol::Delta || there.resources.contains_key(*name)
+        };
         let names = clusters.iter().filter_map(|cluster| cluster.endpoints.as_ref());
+        let names = names.filter(told);
         match self.channels.get_mut(&Turn::Of(ResourceKind::Endpoints)) {
             Some(channel) => names.for_each(|name| {
                 if channel.subscription.covers(name) {

@@ -264,6 +264,8 @@ impl<R: Incoming> Open<R> {
             self.session().introduce(node.as_ref().map(features).unwrap_or_default());
             let identity = node.and_then(identity).ok_or(Refusal::NoNode)?;
             self.introduce(identity)?;
+        } else if let Some(node) = node {
+            self.compare(node);
         }
         let type_url = self.method.resolve(request.take_type())?;
         let request = request.into_request(type_url.clone());
@@ -274,6 +276,15 @@ impl<R: Incoming> Open<R> {
         }
         self.ready.extend(outgoing);
         Ok(())
+    }
+
+    /// A node that is named again is the same, says the protocol; another one
+    /// is counted and changes nothing.
+    fn compare(&self, node: Node) {
+        let own = self.client.as_ref().map(|client| client.standing.identity());
+        if identity(node).as_ref() != own {
+            self.hub.other_node();
+        }
     }
 
     fn introduce(&mut self, identity: NodeIdentity) -> Result<(), Refusal> {

@@ -2,7 +2,7 @@
 //! that they share resources and frames too.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::access::Scope;
 use crate::model::{ResourceKind, SnapshotKey};
@@ -29,10 +29,13 @@ impl Sight {
 }
 
 /// The views that are in use. They live as long as somebody is served them.
+/// Each is cut behind a lock of its own: whoever waits there would have made
+/// the same view, and nobody else waits.
 #[derive(Debug, Default)]
-pub(super) struct Views(Mutex<HashMap<(SnapshotKey, Arc<Sight>), Made>>);
+pub(super) struct Views(Mutex<HashMap<(SnapshotKey, Arc<Sight>), Arc<Mutex<Made>>>>);
 
-#[derive(Debug)]
+/// A view, and what it was cut from.
+#[derive(Debug, Default)]
 struct Made {
     from: Weak<Snapshot>,
     view: Weak<Snapshot>,
@@ -46,29 +49,41 @@ impl Views {
         sight: &Arc<Sight>,
         scope: &Scope,
     ) -> Arc<Snapshot> {
-        // Whoever waits here would have made the same view.
-        let mut views = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = (snapshot.key.clone(), sight.clone());
-        let before = views.get(&place).and_then(|made| {
-            let view = made.view.upgrade()?;
-            Some((std::ptr::eq(made.from.as_ptr(), Arc::as_ptr(snapshot)), view))
-        });
-        if let Some((true, view)) = before {
-            return view;
+        let own = self.of(&snapshot.key, sight);
+        let mut made = locked(&own);
+        let before = made.view.upgrade();
+        let same = std::ptr::eq(made.from.as_ptr(), Arc::as_ptr(snapshot));
+        if let Some(view) = before.as_ref().filter(|_| same) {
+            return view.clone();
         }
         let secrets = ResourceKind::Secrets.type_url();
-        let before = before.map(|(_, view)| view);
         let view = snapshot.seen_by(
             |type_url, name| (sight.secure || *type_url != secrets) && scope.sees(type_url, name),
             before.as_deref(),
         );
-        if views.len() % SWEEP_AT == SWEEP_AT - 1 {
-            views.retain(|_, made| made.view.strong_count() > 0);
-        }
-        let made = Made { from: Arc::downgrade(snapshot), view: Arc::downgrade(&view) };
-        views.insert(place, made);
+        *made = Made { from: Arc::downgrade(snapshot), view: Arc::downgrade(&view) };
         view
     }
+
+    /// The place of one view.
+    fn of(&self, key: &SnapshotKey, sight: &Arc<Sight>) -> Arc<Mutex<Made>> {
+        let mut views = locked(&self.0);
+        let place = (key.clone(), sight.clone());
+        if let Some(known) = views.get(&place) {
+            return known.clone();
+        }
+        if views.len() % SWEEP_AT == SWEEP_AT - 1 {
+            // One that is being cut is somebody's, and stays.
+            views.retain(|_, made| {
+                Arc::strong_count(made) > 1 || locked(made).view.strong_count() > 0
+            });
+        }
+        views.entry(place).or_default().clone()
+    }
+}
+
+fn locked<T>(table: &Mutex<T>) -> MutexGuard<'_, T> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

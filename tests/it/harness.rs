@@ -5,6 +5,7 @@
 pub(crate) mod api;
 pub(crate) mod convoy;
 pub(crate) mod envoy;
+pub(crate) mod github;
 pub(crate) mod oneshot;
 pub(crate) mod pki;
 pub(crate) mod process;

@@ -95,6 +95,7 @@ impl Site {
                     poll: Duration::from_secs(60),
                 }],
                 ack_deadline: Duration::from_secs(1),
+                open: false,
                 quarantine: dir.path().join("quarantine"),
             },
             tasks: Tasks::default(),
@@ -108,6 +109,7 @@ impl Site {
         let mirroring = Mirroring::start(store.clone(), govern.clone(), settings, brought, &tasks);
         let auth = Auth::new(govern.clone(), None, false, false).expect("random numbers");
         let router = web::router(Web {
+            hosting: convoy::hosting::Hosting::default(),
             govern,
             mirroring,
             git: GitServer::new(tasks),

@@ -46,7 +46,7 @@ pub(super) fn holds(before: &State, after: &State) -> Result<(), String> {
         }
         let began = promotion.applied_at.is_some() && was.is_none_or(|p| p.applied_at.is_none());
         if began && promotion.kind == Kind::Promote {
-            proper(before, after, promotion)?;
+            proper(after, promotion)?;
         }
     }
     Ok(())
@@ -58,15 +58,17 @@ fn check(holds: bool, else_: impl FnOnce() -> String) -> Result<(), String> {
 
 /// No way to applying without quorum on this very plan, the matrix, and the
 /// stage before, but in an emergency that names what it skips.
-fn proper(before: &State, after: &State, promotion: &Promotion) -> Result<(), String> {
+fn proper(after: &State, promotion: &Promotion) -> Result<(), String> {
     let Promotion { id, stage, .. } = promotion;
     let bundle = &after.bundles[&promotion.bundle];
     let spec = bundle.manifest.stage(stage).unwrap();
     let skips =
         |kind| promotion.breakglass.as_ref().is_some_and(|glass| glass.skip.contains(&kind));
-    let served = before.slot(&promotion.repo, stage);
-    check(promotion.plan.epoch == served.epoch, || format!("{id} began on an old plan"))?;
-    check(promotion.plan.from == served.current, || format!("{id} began from elsewhere"))?;
+    // Beginning is the one move of the pointer since its plan was made.
+    let slot = after.slot(&promotion.repo, stage);
+    check(promotion.plan.epoch + 1 == slot.epoch, || format!("{id} began on an old plan"))?;
+    let base = promotion.course.as_ref().and_then(|course| course.base.clone());
+    check(promotion.plan.from == base, || format!("{id} began from elsewhere"))?;
     let voters: BTreeSet<_> = promotion.valid_approvals().map(|vote| &vote.by).collect();
     check(voters.len() >= spec.approvals || skips(GateKind::Approvals), || {
         format!("{id} began with {} approvals", voters.len())

@@ -21,6 +21,7 @@ mod regex;
 mod route;
 mod single;
 mod source;
+mod template;
 mod tls;
 mod tree;
 

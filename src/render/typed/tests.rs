@@ -1006,6 +1006,240 @@ fn what_envoy_takes_against_the_look_of_it_is_taken() {
     assert_eq!(refused.len(), 1, "{refused:?}");
     let limit = "name: r\nvirtual_hosts:\n- name: v\n  domains: ['*']\n  rate_limits: [{actions: \
                  [{dynamic_metadata: {descriptor_key: a, metadata_key: {key: a, path: [{key: b}]}}}]}]\n";
-    assert_eq!(said_for(&["1.38.3"], ResourceKind::Routes, limit), [""; 0]);
+    // Running Envoys refuse it, of each version; before 1.39 `--mode validate` took it.
+    assert_eq!(said_for(&["1.36.4"], ResourceKind::Routes, limit).len(), 1);
     assert_eq!(said_for(&["1.39.3"], ResourceKind::Routes, limit).len(), 1);
+}
+
+/// Each a pair: what Envoy refuses by its code, and the nearest that it takes.
+#[test]
+fn options_that_envoys_code_refuses_are_refused_and_their_neighbours_taken() {
+    use ResourceKind::{Clusters, Endpoints, Listeners, Routes};
+    let typed = |name: &str| format!("'@type': type.googleapis.com/envoy.{name}");
+    let tls = |common: &str| {
+        let kind = typed("extensions.transport_sockets.tls.v3.UpstreamTlsContext");
+        format!("transport_socket: {{name: t, typed_config: {{{kind}, {common}}}}}")
+    };
+    let context =
+        |context: &str| tls(&format!("common_tls_context: {{validation_context: {{{context}}}}}"));
+    let sds = |name: &str| {
+        format!("{{name: {name}, sds_config: {{ads: {{}}, resource_api_version: V3}}}}")
+    };
+    let certificates = |names: &[&str]| {
+        let all: Vec<_> = names.iter().map(|name| sds(name)).collect();
+        let all = all.join(", ");
+        tls(&format!("common_tls_context: {{tls_certificate_sds_secret_configs: [{all}]}}"))
+    };
+    let per_route = |config: &str| {
+        format!(
+            "typed_per_filter_config: {{x: {{{}}}}}",
+            typed(&format!("extensions.filters.http.{config}"))
+        )
+    };
+    let route = |rest: &str| format!("virtual_hosts: [{{name: v, domains: ['*'], {rest}}}]");
+    let path = |template: &str| {
+        let kind = typed("extensions.path.match.uri_template.v3.UriTemplateMatchConfig");
+        route(&format!(
+            "routes: [{{match: {{path_match_policy: {{name: a, typed_config: {{{kind}, \
+             path_template: '{template}'}}}}}}, direct_response: {{status: 200}}}}]"
+        ))
+    };
+    let header =
+        |value: &str| format!("request_headers_to_add: [{{header: {{key: x, value: '{value}'}}}}]");
+    let http = |filter: &str| {
+        let manager =
+            typed("extensions.filters.network.http_connection_manager.v3.HttpConnectionManager");
+        let router = typed("extensions.filters.http.router.v3.Router");
+        format!(
+            "address: {{socket_address: {{address: 0.0.0.0, port_value: 1}}}}\nfilter_chains: \
+             [{{filters: [{{name: h, typed_config: {{{manager}, stat_prefix: x, route_config: \
+             {{name: r}}, {filter} http_filters: [{{name: r, typed_config: {{{router}}}}}]}}}}]}}]"
+        )
+    };
+    let filter = |config: &str| {
+        let one = typed(&format!("extensions.filters.{config}"));
+        http("").replace(
+            "http_filters: [",
+            &format!("http_filters: [{{name: f, typed_config: {{{one}}}}}, "),
+        )
+    };
+    let network = |config: &str| {
+        let one = typed(&format!("extensions.filters.network.{config}"));
+        http("").replace(
+            "filters: [{name: h,",
+            &format!("filters: [{{name: f, typed_config: {{{one}}}}}, {{name: h,"),
+        )
+    };
+    let hosts = |more: &str| {
+        format!(
+            "endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: \
+             1.2.3.4, port_value: 80{more}}}}}}}}}]}}]"
+        )
+    };
+    let policy = |config: &str| {
+        let one = typed(&format!("extensions.load_balancing_policies.{config}"));
+        format!(
+            "load_balancing_policy: {{policies: [{{typed_extension_config: {{name: p, \
+             typed_config: {{{one}}}}}}}]}}"
+        )
+    };
+    let random = typed("extensions.load_balancing_policies.random.v3.Random");
+    let fallback = format!(
+        "fallback_policy: {{policies: [{{typed_extension_config: {{name: r, typed_config: {{{random}}}}}}}]}}"
+    );
+    let ports = |range: &str| {
+        network(&format!(
+            "rbac.v3.RBAC, stat_prefix: x, rules: {{policies: {{a: {{permissions: \
+             [{{destination_port_range: {{{range}}}}}], principals: [{{any: true}}]}}}}}}"
+        ))
+    };
+    let hash = "ab".repeat(32);
+    for (kind, wrong, rule, fine) in [
+        (Clusters, certificates(&["a", "b"]), "validation", certificates(&["a"])),
+        (
+            Clusters,
+            context(&format!("verify_certificate_hash: [{}]", "g".repeat(64))),
+            "validation",
+            context(&format!("verify_certificate_hash: [{hash}, '{}']", ["AB"; 32].join(":"))),
+        ),
+        (
+            Clusters,
+            context("verify_certificate_spki: ['!!qYIYSbgK2vCJpQhObf77vv+bQWtc5ek5RIOwPiC9A=']"),
+            "validation",
+            context("verify_certificate_spki: ['NvqYIYSbgK2vCJpQhObf77vv+bQWtc5ek5RIOwPiC9A=']"),
+        ),
+        (
+            Clusters,
+            context(
+                "trusted_ca: {filename: /x}, match_typed_subject_alt_names: [{san_type: OTHER_NAME, \
+                 matcher: {exact: a}}]",
+            ),
+            "validation",
+            context(
+                "trusted_ca: {filename: /x}, match_typed_subject_alt_names: [{san_type: OTHER_NAME, \
+                 oid: '1.2.3', matcher: {exact: a}}]",
+            ),
+        ),
+        (
+            Clusters,
+            tls("auto_sni_san_validation: true, common_tls_context: {validation_context: {}}"),
+            "validation",
+            tls(
+                "auto_sni_san_validation: true, common_tls_context: {validation_context: \
+                 {trusted_ca: {filename: /x}}}",
+            ),
+        ),
+        (
+            Clusters,
+            "cluster_type: {name: nope}".into(),
+            "no-extension",
+            "cluster_type: {name: envoy.cluster.static}".into(),
+        ),
+        (
+            Clusters,
+            "cluster_type: {name: envoy.cluster.static}\neds_cluster_config: {eds_config: {ads: {}}}".into(),
+            "no-eds-config",
+            "type: EDS\neds_cluster_config: {eds_config: {ads: {}}}".into(),
+        ),
+        (
+            Clusters,
+            "type: EDS\neds_cluster_config: {eds_config: {self: {}}}".into(),
+            "no-eds-config",
+            "type: EDS\neds_cluster_config: {eds_config: {ads: {}}}".into(),
+        ),
+        (
+            Clusters,
+            "type: STRICT_DNS\ndns_resolvers: [{socket_address: {address: dns.x, port_value: 53}}]".into(),
+            "bad-address",
+            "type: STRICT_DNS\ndns_resolvers: [{socket_address: {address: 1.1.1.1, port_value: 53}}]".into(),
+        ),
+        (
+            Clusters,
+            "lb_subset_config: {locality_weight_aware: true}".into(),
+            "validation",
+            "lb_subset_config: {locality_weight_aware: true}\ncommon_lb_config: \
+             {locality_weighted_lb_config: {}}"
+                .into(),
+        ),
+        (
+            Clusters,
+            policy(&format!("override_host.v3.OverrideHost, override_host_sources: [{{}}], {fallback}")),
+            "oneof",
+            policy(&format!(
+                "override_host.v3.OverrideHost, override_host_sources: [{{header: x}}], {fallback}"
+            )),
+        ),
+        (Clusters, "filters: [{name: a}]".into(), "no-extension", String::new()),
+        (
+            Clusters,
+            "typed_extension_protocol_options: {a: {}}".into(),
+            "no-extension",
+            String::new(),
+        ),
+        (
+            Endpoints,
+            hosts(", network_namespace_filepath: /x"),
+            "bad-address",
+            hosts(""),
+        ),
+        (
+            Endpoints,
+            "endpoints: [{leds_cluster_locality_config: {leds_collection_name: x}}]".into(),
+            "validation",
+            "endpoints: [{leds_cluster_locality_config: {leds_config: {ads: {}}, \
+             leds_collection_name: 'xdstp://x/y/*'}}]"
+                .into(),
+        ),
+        (
+            Routes,
+            per_route("bandwidth_limit.v3.BandwidthLimit, stat_prefix: x, enable_mode: REQUEST"),
+            "validation",
+            per_route(
+                "bandwidth_limit.v3.BandwidthLimit, stat_prefix: x, enable_mode: REQUEST, \
+                 limit_kbps: 1",
+            ),
+        ),
+        (Routes, per_route("grpc_web.v3.GrpcWeb"), "wrong-extension", String::new()),
+        (Routes, path("/{1a}"), "bad-template", path("/{a1}")),
+        (Routes, path("/**/*"), "bad-template", path("/*/**")),
+        (Routes, header("%GRPC_STATUS(NOPE)%"), "bad-format", header("%GRPC_STATUS(NUMBER)%")),
+        (
+            Routes,
+            header("%FILTER_STATE(a:FIELD)%"),
+            "bad-format",
+            header("%FILTER_STATE(a:FIELD:b)%"),
+        ),
+        (Routes, header("%PER_REQUEST_STATE%"), "bad-format", header("%PER_REQUEST_STATE(a)%")),
+        (Listeners, ports("start: 5, end: 70000"), "validation", ports("start: 5, end: 65536")),
+        (Listeners, http("tracing: {provider: {name: nope}},"), "no-extension", http("tracing: {},")),
+        (Listeners, filter("http.upstream_codec.v3.UpstreamCodec"), "wrong-extension", http("")),
+        (Listeners, filter("http.basic_auth.v3.BasicAuth"), "oneof", http("")),
+        (
+            Listeners,
+            filter("http.cdn_loop.v3.CdnLoopConfig, cdn_id: a@b"),
+            "validation",
+            filter("http.cdn_loop.v3.CdnLoopConfig, cdn_id: '[::1]:80'"),
+        ),
+        (
+            Listeners,
+            network(
+                "zookeeper_proxy.v3.ZooKeeperProxy, stat_prefix: x, latency_threshold_overrides: \
+                 [{opcode: Create, threshold: 1s}, {opcode: Create, threshold: 2s}]",
+            ),
+            "validation",
+            network(
+                "zookeeper_proxy.v3.ZooKeeperProxy, stat_prefix: x, latency_threshold_overrides: \
+                 [{opcode: Create, threshold: 1s}, {opcode: Ping, threshold: 2s}]",
+            ),
+        ),
+    ] {
+        let rules = |text: &str| {
+            let name = if kind == Endpoints { "cluster_name" } else { "name" };
+            let text = format!("{name}: a\n{text}\n");
+            let (_, problems) = decode(schema(), &file(Some(kind), &text));
+            problems.iter().map(|problem| problem.rule.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(rules(&wrong), [rule], "{wrong}");
+        assert_eq!(rules(&fine), [""; 0], "{fine}");
+    }
 }

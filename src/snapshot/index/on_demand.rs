@@ -6,76 +6,21 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use prost::Message;
-
+use super::peek::{Filter, managers};
 use crate::model::ResourceName;
 use crate::snapshot::Served;
 
 /// The type of the filter's configuration, as a type URL ends.
 const FILTER: &str = "/envoy.extensions.filters.http.on_demand.v3.OnDemand";
-/// The type of a connection manager, as a type URL ends.
-const MANAGER: &str =
-    "/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
-
-#[derive(Clone, PartialEq, Message)]
-struct Listener {
-    #[prost(message, repeated, tag = "3")]
-    filter_chains: Vec<FilterChain>,
-    #[prost(message, optional, tag = "25")]
-    default_filter_chain: Option<FilterChain>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct FilterChain {
-    #[prost(message, repeated, tag = "3")]
-    filters: Vec<Filter>,
-}
-
-/// A network filter, or an HTTP filter: both have it in the same place.
-#[derive(Clone, PartialEq, Message)]
-struct Filter {
-    #[prost(message, optional, tag = "4")]
-    typed_config: Option<Any>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Any {
-    #[prost(string, tag = "1")]
-    type_url: String,
-    #[prost(bytes = "bytes", tag = "2")]
-    value: Bytes,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Manager {
-    #[prost(message, optional, tag = "3")]
-    rds: Option<Rds>,
-    #[prost(message, repeated, tag = "5")]
-    http_filters: Vec<Filter>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Rds {
-    #[prost(string, tag = "2")]
-    route_config_name: String,
-}
-
 /// The route configurations of `listeners` that are loaded so.
 pub(super) fn routes<'a>(
     listeners: impl Iterator<Item = &'a Arc<Served>>,
 ) -> BTreeSet<ResourceName> {
-    // What is no listener names no route.
-    let read = listeners.map(|one| Listener::decode(one.body()).unwrap_or_default());
-    let chains = read.flat_map(|one| one.filter_chains.into_iter().chain(one.default_filter_chain));
-    let filters = chains.flat_map(|chain| chain.filters);
-    let configs = filters.filter_map(|filter| filter.typed_config);
-    configs
-        .filter(|config| config.type_url.ends_with(MANAGER))
-        .filter_map(|config| Manager::decode(config.value).ok())
+    listeners
+        .flat_map(|one| managers(one.body()))
         .filter(|manager| manager.http_filters.iter().any(is_on_demand))
         .filter_map(|manager| manager.rds)
-        .map(|rds| ResourceName(rds.route_config_name.into()))
+        .map(|rds| ResourceName(rds.route.into()))
         .collect()
 }
 
@@ -89,6 +34,9 @@ mod tests {
     use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as http;
     use envoy_types::pb::google::protobuf::Any as ProtoAny;
 
+    use prost::Message as _;
+
+    use super::super::peek::MANAGER;
     use super::*;
     use crate::model::ResourceKind;
     use crate::snapshot::build;

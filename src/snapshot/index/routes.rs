@@ -5,18 +5,15 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use prost::Message;
 
+use super::peek::{Any, Manager, Named, managers};
 use crate::model::ResourceName;
 use crate::snapshot::Served;
 
 /// How many differences a state remembers: streams that keep up are at one or
 /// two earlier states.
 const REMEMBERED: usize = 8;
-/// The type of a connection manager, as a type URL ends.
-const MANAGER: &str =
-    "/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 /// The type of a scoped route, as a type URL ends.
 const SCOPED: &str = "/envoy.config.route.v3.ScopedRouteConfiguration";
 
@@ -44,93 +41,16 @@ impl Left {
     }
 }
 
-#[derive(Clone, PartialEq, Message)]
-struct Listener {
-    #[prost(message, repeated, tag = "3")]
-    filter_chains: Vec<FilterChain>,
-    #[prost(message, optional, tag = "19")]
-    api_listener: Option<ApiListener>,
-    #[prost(message, optional, tag = "25")]
-    default_filter_chain: Option<FilterChain>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct FilterChain {
-    #[prost(message, repeated, tag = "3")]
-    filters: Vec<Filter>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Filter {
-    #[prost(message, optional, tag = "4")]
-    typed_config: Option<Any>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct ApiListener {
-    #[prost(message, optional, tag = "1")]
-    api_listener: Option<Any>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Any {
-    #[prost(string, tag = "1")]
-    type_url: String,
-    #[prost(bytes = "bytes", tag = "2")]
-    value: Bytes,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Manager {
-    #[prost(message, optional, tag = "3")]
-    rds: Option<Named>,
-    #[prost(message, optional, tag = "31")]
-    scoped_routes: Option<ScopedRoutes>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct ScopedRoutes {
-    #[prost(message, optional, tag = "4")]
-    list: Option<ScopedList>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct ScopedList {
-    #[prost(message, repeated, tag = "1")]
-    all: Vec<Named>,
-}
-
-/// `Rds` or `ScopedRouteConfiguration`: both have it in the same place.
-#[derive(Clone, PartialEq, Message)]
-struct Named {
-    #[prost(string, tag = "2")]
-    route: String,
-}
-
 /// The route configurations that `all` name.
 pub(super) fn named<'a>(all: impl Iterator<Item = &'a Arc<Served>>) -> BTreeSet<ResourceName> {
     let names = all.flat_map(|one| match Any::decode(one.any.clone()) {
         Ok(any) if any.type_url.ends_with(SCOPED) => {
             Named::decode(any.value).into_iter().map(|named| named.route).collect()
         }
-        Ok(any) => of_listener(any.value),
+        Ok(any) => managers(any.value).flat_map(of_manager).collect(),
         Err(_) => Vec::new(),
     });
     names.filter(|name| !name.is_empty()).map(|name| ResourceName(name.into())).collect()
-}
-
-/// What is no listener names no route.
-fn of_listener(message: Bytes) -> Vec<String> {
-    let read = Listener::decode(message).unwrap_or_default();
-    let chains = read.filter_chains.into_iter().chain(read.default_filter_chain);
-    let filters = chains.flat_map(|chain| chain.filters);
-    let configs = filters.filter_map(|filter| filter.typed_config);
-    let api = read.api_listener.and_then(|api| api.api_listener);
-    let managers = configs
-        .chain(api)
-        .filter(|config| config.type_url.ends_with(MANAGER))
-        .filter_map(|config| Manager::decode(config.value).ok());
-    managers.flat_map(of_manager).collect()
 }
 
 fn of_manager(manager: Manager) -> impl Iterator<Item = String> {
@@ -146,6 +66,7 @@ mod tests {
     use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as http;
     use envoy_types::pb::google::protobuf::Any as ProtoAny;
 
+    use super::super::peek::MANAGER;
     use super::*;
     use crate::model::{Resource, ResourceKind};
     use crate::snapshot::testing::{key, resource_of};

@@ -8,12 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{ContentHash, NodeGroup, NodeId, SnapshotKey, Stage};
 use crate::schema::Schema;
-use crate::snapshot::{Served, Snapshot};
+use crate::snapshot::{Served, Snapshot, masked_any};
 use crate::web::Site;
 use crate::web::error::Fault;
 use crate::web::extract::{Answer, Path, Query, repo_name};
 use crate::web::fleet::{self, NodeCard, Nodes, Wanted, node_card};
-use crate::web::mask::masked_any;
 use crate::xds::{ClusterLoad, ResourceState, ResourceStatus};
 
 /// More resources of one node than these are counted, not shown.

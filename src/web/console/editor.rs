@@ -10,12 +10,12 @@ use super::diffs::{DiffLine, lines};
 use super::files::{Crumb, crumbs, parse};
 use crate::access::Right;
 use crate::content;
-use crate::model::{Change, CommitId, FilePath, Finding, Problem, RepoName, Revision, Stage};
+use crate::model::{Change, FilePath, Finding, Problem, RepoName, Revision, Stage};
 use crate::store::StoreError;
 use crate::web::Site;
 use crate::web::api::revision_or_head;
 use crate::web::auth::Caller;
-use crate::web::edits::{self, ChangeIn, Edit, Saved, Verdict};
+use crate::web::edits::{self, ChangeIn, Edit, Proposed, Saved, Verdict};
 use crate::web::error::Fault;
 use crate::web::extract::{InRepo, Path, Posted, Query, encode_path, repo_name};
 
@@ -96,9 +96,9 @@ enum How {
 struct ProposedPage {
     repo: RepoName,
     path: FilePath,
-    branch: String,
-    commit: CommitId,
-    compare_url: Option<String>,
+    base: Revision,
+    #[serde(flatten)]
+    proposed: Proposed,
 }
 
 #[derive(Deserialize)]
@@ -182,9 +182,9 @@ async fn save(
             let address = format!("/r/{}/files/{path}?revision={revision}", page.repo);
             Ok(Redirect::to(&address).into_response())
         }
-        Ok(Saved::Proposed { branch, commit, compare_url }) => {
-            let page =
-                ProposedPage { repo: page.repo, path: page.path, branch, commit, compare_url };
+        Ok(Saved::Proposed(proposed)) => {
+            let EditorPage { repo, path, base, .. } = page;
+            let page = ProposedPage { repo, path, base, proposed: *proposed };
             Ok(site.pages.render("proposed.html", Some(&posted.caller), page)?.into_response())
         }
         // Somebody was faster by a moment.

@@ -1,9 +1,20 @@
 //! GitHub's webhook: a nudge to look at an upstream, never a source of truth.
 //!
+//! ```text
+//! push                                 ─▶ the upstream is looked at
+//! pull_request                         ─▶ its pull requests are looked at
+//! check_run, check_suite rerequested   ─▶ what is said of a commit is said again
+//! installation, installation_repositories ─▶ everything is looked at
+//! ```
+//!
+//! Which commits there are and what waits is asked of GitHub afterwards, so
+//! deliveries may be lost, repeated or out of order. One that was received
+//! before does nothing for three days, as long as GitHub itself keeps it.
+//!
 //! <https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries>
 
 use std::borrow::Cow;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Json;
@@ -18,24 +29,53 @@ use sha2::Sha256;
 
 use super::{GitHubHook, Hooks};
 use crate::chat::Seen;
-use crate::model::Secret;
+use crate::hosting::Hosting;
+use crate::model::{CommitId, ContentHash, RepoName, Secret};
 use crate::telemetry::clock;
 
-/// Redeliveries that a person asks for come later than this and count again.
-const REMEMBER: Duration = Duration::from_secs(600);
-const REMEMBER_MAX: usize = 10_000;
+/// As long as GitHub lets a delivery be sent again.
+const REMEMBER: Duration = Duration::from_secs(3 * 24 * 3600);
+const REMEMBER_MAX: usize = 20_000;
+/// Repositories of an installation that are looked at.
+const REPOSITORIES_MAX: usize = 1_000;
+
+/// Who is told that something about a repository may have changed.
+pub trait Told: Send + Sync + std::fmt::Debug {
+    /// Its pull requests.
+    fn pulls(&self, repo: &RepoName);
+    /// What is said about a commit shall be said again.
+    fn again(&self, repo: &RepoName, commit: CommitId);
+}
+
+impl Told for Hosting {
+    fn pulls(&self, repo: &RepoName) {
+        self.nudge(repo);
+    }
+
+    fn again(&self, repo: &RepoName, commit: CommitId) {
+        Self::again(self, repo, commit);
+    }
+}
 
 /// Every configured webhook, and the deliveries of late.
 #[derive(Debug)]
 pub struct GitHub {
     hooks: Vec<GitHubHook>,
     seen: Mutex<Seen<String>>,
+    told: Arc<dyn Told>,
 }
 
 impl GitHub {
     /// One entry per mirrored repository that GitHub tells us about.
     pub fn new(hooks: Vec<GitHubHook>) -> Self {
-        Self { hooks, seen: Mutex::new(Seen::new(REMEMBER, REMEMBER_MAX)) }
+        let seen = Mutex::new(Seen::new(REMEMBER, REMEMBER_MAX));
+        Self { hooks, seen, told: Arc::new(Hosting::default()) }
+    }
+
+    /// The same, telling `told` what is not about pushes.
+    #[must_use]
+    pub fn telling(self, told: Arc<dyn Told>) -> Self {
+        Self { told, ..self }
     }
 
     /// The hooks whose secret made this signature. All are compared.
@@ -47,23 +87,65 @@ impl GitHub {
         self.hooks.iter().filter(signed).collect()
     }
 
-    fn first(&self, delivery: &str) -> bool {
+    /// Whether a delivery is new. One without a name is known by its body.
+    fn first(&self, delivery: Option<&str>, body: &[u8]) -> bool {
+        let named = delivery.filter(|name| !name.is_empty() && name.len() <= 64);
+        let name = named.map_or_else(|| ContentHash::of(body).to_string(), str::to_owned);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.first(delivery.to_owned(), clock::now())
+        seen.first(name, clock::now())
     }
 }
 
-/// As much of a payload as is used.
-#[derive(Debug, Deserialize)]
-struct Push {
-    #[serde(rename = "ref", default)]
+/// As much of any payload as is used.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Payload {
+    action: String,
+    #[serde(rename = "ref")]
     reference: String,
+    deleted: bool,
+    forced: bool,
     repository: Option<Repository>,
+    pull_request: Option<PullRequest>,
+    check_run: Option<Checked>,
+    check_suite: Option<Checked>,
+    repositories: Vec<Repository>,
+    repositories_added: Vec<Repository>,
+    repositories_removed: Vec<Repository>,
 }
 
 #[derive(Debug, Deserialize)]
 struct Repository {
     full_name: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct PullRequest {
+    base: Base,
+}
+
+#[derive(Debug, Deserialize)]
+struct Base {
+    #[serde(rename = "ref")]
+    branch: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Checked {
+    head_sha: String,
+}
+
+impl Payload {
+    /// Whether it is about the repository of a hook.
+    fn is_about(&self, hook: &GitHubHook) -> bool {
+        let named = |repository: &Repository| {
+            let given = &hook.full_name;
+            given.as_ref().is_none_or(|name| name.eq_ignore_ascii_case(&repository.full_name))
+        };
+        let lists = [&self.repositories, &self.repositories_added, &self.repositories_removed];
+        let listed = lists.into_iter().flatten().take(REPOSITORIES_MAX);
+        self.repository.iter().chain(listed).any(named)
+    }
 }
 
 /// `POST /hooks/github`
@@ -82,48 +164,102 @@ pub(super) async fn receive(
         tracing::warn!("github: a request with a wrong signature was refused");
         return said(StatusCode::UNAUTHORIZED, "the signature is wrong");
     }
-    match header("x-github-event") {
-        Some("ping") => said(StatusCode::OK, "pong"),
-        Some("push") => {
-            let form = header(CONTENT_TYPE.as_str())
-                .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
-            let delivery = header("x-github-delivery").unwrap_or_default();
-            push(&hooks, &signed, delivery, &payload(&body, form))
-        }
-        _ => said(StatusCode::ACCEPTED, "ignored: not a push"),
-    }
-}
-
-fn push(hooks: &Hooks, signed: &[&GitHubHook], delivery: &str, payload: &[u8]) -> Response {
-    let push: Push = match serde_json::from_slice(payload) {
-        Ok(push) => push,
+    let act: Act = match header("x-github-event") {
+        Some("ping") => return said(StatusCode::OK, "pong"),
+        Some("push") => push,
+        Some("pull_request") => pull_request,
+        Some("check_run" | "check_suite") => rerequested,
+        Some("installation" | "installation_repositories") => installation,
+        _ => return said(StatusCode::ACCEPTED, "ignored: not an event that is used"),
+    };
+    let form = header(CONTENT_TYPE.as_str())
+        .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+    let payload: Payload = match serde_json::from_slice(&payload(&body, form)) {
+        Ok(payload) => payload,
         Err(error) => {
             tracing::warn!("github: a signed payload can't be read: {error}");
             return said(StatusCode::BAD_REQUEST, "the payload can't be read");
         }
     };
-    let full_name = push.repository.map(|repository| repository.full_name).unwrap_or_default();
-    let of_name = |hook: &&&GitHubHook| {
-        hook.full_name.as_ref().is_none_or(|name| name.eq_ignore_ascii_case(&full_name))
-    };
-    let meant: Vec<_> = signed.iter().filter(of_name).collect();
+    let meant: Vec<_> = signed.into_iter().filter(|hook| payload.is_about(hook)).collect();
     if meant.is_empty() {
         return said(StatusCode::ACCEPTED, "ignored: no such repository is mirrored");
     }
-    let branch = push.reference.strip_prefix("refs/heads/");
-    let followed: Vec<_> =
-        meant.into_iter().filter(|hook| branch == Some(hook.branch.as_str())).collect();
-    if followed.is_empty() {
-        return said(StatusCode::ACCEPTED, "ignored: the branch is not mirrored");
-    }
-    if !delivery.is_empty() && !hooks.github.first(delivery) {
+    let works = match act(&payload, &meant) {
+        Ok(works) => works,
+        Err(why) => return said(StatusCode::ACCEPTED, why),
+    };
+    if !hooks.github.first(header("x-github-delivery"), &body) {
         return said(StatusCode::OK, "already received");
     }
-    for hook in followed {
-        tracing::info!(repo = %hook.repo, delivery, "github: a push was announced");
-        hooks.desk.nudge(&hook.repo);
-    }
+    works.iter().for_each(|work| work.run(&hooks));
     said(StatusCode::ACCEPTED, "nudged")
+}
+
+/// What an event asks for, or why it is ignored.
+type Act = fn(&Payload, &[&GitHubHook]) -> Result<Vec<Work>, &'static str>;
+
+/// One thing to look at.
+enum Work {
+    Upstream(RepoName),
+    Pulls(RepoName),
+    Again(RepoName, CommitId),
+}
+
+impl Work {
+    fn run(&self, hooks: &Hooks) {
+        match self {
+            Self::Upstream(repo) => hooks.desk.nudge(repo),
+            Self::Pulls(repo) => hooks.github.told.pulls(repo),
+            Self::Again(repo, commit) => hooks.github.told.again(repo, *commit),
+        }
+    }
+}
+
+/// A branch that is gone or was rewritten is looked at like any other: what
+/// that means is the reconciler's to say.
+fn push(push: &Payload, meant: &[&GitHubHook]) -> Result<Vec<Work>, &'static str> {
+    let branch = push.reference.strip_prefix("refs/heads/");
+    let followed = meant.iter().filter(|hook| branch == Some(hook.branch.as_str()));
+    let works: Vec<_> = followed.map(|hook| Work::Upstream(hook.repo.clone())).collect();
+    if works.is_empty() {
+        return Err("ignored: the branch is not mirrored");
+    }
+    tracing::info!(
+        branch,
+        deleted = push.deleted,
+        forced = push.forced,
+        "github: a push was announced"
+    );
+    Ok(works)
+}
+
+/// Whatever happened to it: what waits is asked for.
+fn pull_request(payload: &Payload, meant: &[&GitHubHook]) -> Result<Vec<Work>, &'static str> {
+    let pull = payload.pull_request.as_ref().ok_or("ignored: it names no pull request")?;
+    // One that went to another branch by now is not shown any more.
+    let moved = payload.action == "edited";
+    let ours = meant.iter().filter(|hook| moved || hook.branch == pull.base.branch);
+    let works: Vec<_> = ours.map(|hook| Work::Pulls(hook.repo.clone())).collect();
+    if works.is_empty() { Err("ignored: it goes to another branch") } else { Ok(works) }
+}
+
+fn rerequested(payload: &Payload, meant: &[&GitHubHook]) -> Result<Vec<Work>, &'static str> {
+    if payload.action != "rerequested" {
+        return Err("ignored: nothing was asked for again");
+    }
+    let checked = payload.check_run.as_ref().or(payload.check_suite.as_ref());
+    let commit = checked.and_then(|checked| checked.head_sha.parse().ok());
+    let commit: CommitId = commit.ok_or("ignored: it names no commit")?;
+    Ok(meant.iter().map(|hook| Work::Again(hook.repo.clone(), commit)).collect())
+}
+
+fn installation(payload: &Payload, meant: &[&GitHubHook]) -> Result<Vec<Work>, &'static str> {
+    tracing::info!(action = payload.action, "github: an App's installation changed");
+    let works = meant
+        .iter()
+        .flat_map(|hook| [Work::Upstream(hook.repo.clone()), Work::Pulls(hook.repo.clone())]);
+    Ok(works.collect())
 }
 
 /// The JSON, which GitHub may send as the `payload` of a form.
@@ -204,6 +340,76 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_delivery_without_a_name_is_known_by_its_body() {
+        let app = App::start(Counter::new(Vec::new()));
+        let push = body("refs/heads/main", "acme/mesh");
+        assert_eq!(deliver(&app, "push", "", &push).await.0, 202);
+        assert_eq!(deliver(&app, "push", "", &push).await, (200, "already received".into()));
+        assert_eq!(app.desk.nudges(), 1);
+    }
+
+    /// What was told, in words.
+    #[derive(Debug, Default)]
+    struct Listener(Mutex<Vec<String>>);
+
+    impl Told for Listener {
+        fn pulls(&self, repo: &RepoName) {
+            self.0.lock().unwrap().push(format!("pulls of {repo}"));
+        }
+
+        fn again(&self, repo: &RepoName, commit: CommitId) {
+            self.0.lock().unwrap().push(format!("{repo} {}", commit.short()));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_about_pushes_is_told_to_whoever_keeps_github_in_step() {
+        let told = Arc::new(Listener::default());
+        let app = App::telling(Counter::new(Vec::new()), told.clone());
+        let about = |mut more: serde_json::Value| {
+            more["repository"] = json!({"full_name": "acme/mesh"});
+            more.to_string()
+        };
+        let pull = |action: &str, base: &str| {
+            about(json!({"action": action, "pull_request": {"base": {"ref": base}}}))
+        };
+        let sha = "12".repeat(20);
+        let run = |action: &str, sha: &str| {
+            about(json!({"action": action, "check_run": {"head_sha": sha}}))
+        };
+        let installed = |name: &str| {
+            json!({"action": "created", "repositories": [{"full_name": name}]}).to_string()
+        };
+        let table = [
+            ("pull_request", pull("synchronize", "main"), "pulls of mesh/config"),
+            ("pull_request", pull("closed", "main"), "pulls of mesh/config"),
+            ("pull_request", pull("edited", "other"), "pulls of mesh/config"),
+            ("pull_request", pull("opened", "other"), ""),
+            ("check_run", run("rerequested", &sha), "mesh/config 1212121212"),
+            ("check_run", run("completed", &sha), ""),
+            ("check_run", run("rerequested", "main"), ""),
+            (
+                "check_suite",
+                about(json!({"action": "rerequested", "check_suite": {"head_sha": sha}})),
+                "mesh/config 1212121212",
+            ),
+            ("installation", installed("acme/mesh"), "pulls of mesh/config"),
+            ("installation", installed("acme/other"), ""),
+        ];
+        for (n, (event, body, expected)) in table.iter().enumerate() {
+            let (status, said) = deliver(&app, event, &format!("d{n}"), body).await;
+            let heard: Vec<String> = std::mem::take(&mut *told.0.lock().unwrap());
+            assert_eq!(
+                (status, heard.concat().as_str()),
+                (202, *expected),
+                "{event} {body} {said}"
+            );
+            let (_, again) = deliver(&app, event, &format!("d{n}"), body).await;
+            assert!(told.0.lock().unwrap().is_empty(), "{event} {body} {again}");
+        }
+    }
+
+    #[tokio::test]
     async fn what_concerns_nobody_is_accepted_and_ignored() {
         let app = App::start(Counter::new(Vec::new()));
         let main = body("refs/heads/main", "acme/mesh");
@@ -212,7 +418,7 @@ mod tests {
             ("push", body("refs/heads/topic", "acme/mesh"), 202, "branch"),
             ("push", body("refs/tags/main", "acme/mesh"), 202, "branch"),
             ("push", body("refs/heads/main", "acme/other"), 202, "repository"),
-            ("issues", main, 202, "not a push"),
+            ("issues", main, 202, "not an event"),
             ("push", "{".to_owned(), 400, "can't be read"),
         ];
         for (event, body, status, part) in table {

@@ -194,6 +194,10 @@ pub(super) struct App {
 
 impl App {
     pub(super) fn start(desk: Counter) -> Self {
+        Self::telling(desk, Arc::new(crate::hosting::Hosting::default()))
+    }
+
+    pub(super) fn telling(desk: Counter, told: Arc<dyn super::Told>) -> Self {
         let desk = Arc::new(desk);
         let hook = GitHubHook {
             repo: samples::repo(),
@@ -204,7 +208,7 @@ impl App {
         let hooks = Hooks {
             desk: desk.clone(),
             slack: Some(Arc::new(slack_hooks())),
-            github: Arc::new(GitHub::new(vec![hook])),
+            github: Arc::new(GitHub::new(vec![hook]).telling(told)),
             tasks: Tasks::default(),
         };
         Self { desk, router: routes(hooks) }

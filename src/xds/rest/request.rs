@@ -6,6 +6,9 @@
 //! JSON form, `null` is a field's default; a field that is there twice is a
 //! mistake.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use envoy_types::pb::envoy::config::core::v3::node::UserAgentVersionType;
 use envoy_types::pb::envoy::config::core::v3::{BuildVersion, Locality, Node};
 use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, ResourceLocator};
@@ -13,30 +16,55 @@ use envoy_types::pb::envoy::r#type::v3::SemanticVersion;
 use envoy_types::pb::google::protobuf::value::Kind;
 use envoy_types::pb::google::protobuf::{ListValue, Struct, Value};
 use envoy_types::pb::google::rpc::Status;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
 
 /// Reads `body`; the error says where it is wrong, by line and column.
 pub(super) fn parse(body: &[u8]) -> Result<DiscoveryRequest, serde_json::Error> {
-    serde_json::from_slice::<Asked>(body).map(Asked::into_request)
+    serde_json::from_slice::<Object<Asked>>(body).map(|asked| asked.0.into_request())
+}
+
+/// A message, which is written as a JSON object; a derived reader would take a
+/// list of values for it too.
+#[derive(Debug, Default)]
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Reader<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Reader<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+                to.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        from.deserialize_map(Reader(PhantomData))
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, expecting = "a JSON object")]
+#[serde(default)]
 struct Asked {
     #[serde(alias = "versionInfo", deserialize_with = "nullable")]
     version_info: String,
-    node: Option<AskedNode>,
+    node: Option<Object<AskedNode>>,
     #[serde(alias = "resourceNames", deserialize_with = "nullable")]
     resource_names: Vec<String>,
     #[serde(alias = "resourceLocators", deserialize_with = "nullable")]
-    resource_locators: Vec<Named>,
+    resource_locators: Vec<Object<Named>>,
     #[serde(alias = "typeUrl", deserialize_with = "nullable")]
     type_url: String,
     #[serde(alias = "responseNonce", deserialize_with = "nullable")]
     response_nonce: String,
     #[serde(alias = "errorDetail")]
-    error_detail: Option<Said>,
+    error_detail: Option<Object<Said>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -48,13 +76,13 @@ struct AskedNode {
     cluster: String,
     #[serde(deserialize_with = "nullable")]
     metadata: serde_json::Map<String, Json>,
-    locality: Option<Place>,
+    locality: Option<Object<Place>>,
     #[serde(alias = "userAgentName", deserialize_with = "nullable")]
     user_agent_name: String,
     #[serde(alias = "userAgentVersion", deserialize_with = "nullable")]
     user_agent_version: String,
     #[serde(alias = "userAgentBuildVersion")]
-    user_agent_build_version: Option<Build>,
+    user_agent_build_version: Option<Object<Build>>,
     #[serde(alias = "clientFeatures", deserialize_with = "nullable")]
     client_features: Vec<String>,
 }
@@ -87,7 +115,7 @@ struct Place {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Build {
-    version: Option<Numbers>,
+    version: Option<Object<Numbers>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -103,11 +131,12 @@ struct Numbers {
 
 impl Asked {
     fn into_request(self) -> DiscoveryRequest {
-        let locator = |one: Named| ResourceLocator { name: one.name, ..Default::default() };
-        let error = |said: Said| Status { message: said.message, ..Status::default() };
+        let locator =
+            |one: Object<Named>| ResourceLocator { name: one.0.name, ..Default::default() };
+        let error = |said: Object<Said>| Status { message: said.0.message, ..Status::default() };
         DiscoveryRequest {
             version_info: self.version_info,
-            node: self.node.map(AskedNode::into_node),
+            node: self.node.map(|node| node.0.into_node()),
             resource_names: self.resource_names,
             resource_locators: self.resource_locators.into_iter().map(locator).collect(),
             type_url: self.type_url,
@@ -119,9 +148,13 @@ impl Asked {
 
 impl AskedNode {
     fn into_node(self) -> Node {
-        let place =
-            |one: Place| Locality { region: one.region, zone: one.zone, sub_zone: one.sub_zone };
-        let build = |one: Build| UserAgentVersionType::UserAgentBuildVersion(one.into_version());
+        let place = |Object(one): Object<Place>| Locality {
+            region: one.region,
+            zone: one.zone,
+            sub_zone: one.sub_zone,
+        };
+        let build =
+            |one: Object<Build>| UserAgentVersionType::UserAgentBuildVersion(one.0.into_version());
         let text = self.user_agent_version;
         let text = (!text.is_empty()).then_some(UserAgentVersionType::UserAgentVersion(text));
         Node {
@@ -139,7 +172,7 @@ impl AskedNode {
 
 impl Build {
     fn into_version(self) -> BuildVersion {
-        let version = self.version.map(|one| SemanticVersion {
+        let version = self.version.map(|Object(one)| SemanticVersion {
             major_number: one.major_number,
             minor_number: one.minor_number,
             patch: one.patch,
@@ -234,7 +267,9 @@ mod tests {
             ("", "EOF while parsing a value at line 1 column 0"),
             ("{\n \"node\": }", "expected value at line 2 column 10"),
             ("{} {}", "trailing characters at line 1 column 4"),
-            ("[1]", "invalid type: integer `1`, expected a string at line 1 column 2"),
+            ("[1]", "invalid type: sequence, expected a JSON object at line 1 column 0"),
+            ("{\"node\": [\"n\"]}", "invalid type: sequence, expected a JSON object"),
+            ("{\"resource_locators\": [[\"a\"]]}", "sequence, expected a JSON object"),
             ("\"x\"", "invalid type: string \"x\", expected a JSON object at line 1 column 3"),
             ("{\"resource_names\": \"a\"}", "expected a sequence at line 1 column 22"),
             ("{\"version_info\": \"1\", \"versionInfo\": \"2\"}", "duplicate field `version_info`"),

@@ -153,12 +153,6 @@ impl Channel {
                 change
             }
         };
-        if change.everything {
-            // What comes to a client that asks for everything by now, it keeps,
-            // even if it was asked for by name and left again meanwhile.
-            let under_way = self.flight.iter().flat_map(Flight::names);
-            under_way.for_each(|name| self.holding.owe(name));
-        }
         // A wildcard is answered even if there is nothing: the client waits.
         self.due |= change.everything;
         let begins = change.everything && self.is_legacy_hosts();
@@ -168,12 +162,18 @@ impl Channel {
         if self.reach.is_some() {
             self.look_up(current, legacy);
             // Who asks by another name is told of the resource.
-            let reach = self.reach.as_ref();
-            let owed = change
-                .added
-                .iter()
-                .flat_map(|name| reach.into_iter().flat_map(|reach| reach.targets(name, current)));
-            owed.for_each(|name| self.holding.owe(&name));
+            if let Some(reach) = &mut self.reach {
+                reach.owe(&change.added, current, &mut self.holding);
+            }
+        }
+        if change.everything || !change.added.is_empty() {
+            // What comes to a client that asks for it by now, it keeps, even if
+            // it was left meanwhile.
+            for name in self.flight.iter().flat_map(Flight::names) {
+                if change.everything || self.holding.is_owed(name) {
+                    self.holding.owe_again(name);
+                }
+            }
         }
         if begins {
             // Envoy takes the first word about a route's hosts for the begin of
@@ -315,7 +315,13 @@ impl Channel {
         let needed = self.due || removals || !lack.send.is_empty() || !lack.unknown.is_empty();
         let is_new = |one: &Arc<Served>| !self.holding.holds(&one.name);
         let has_new = self.is_often() && lack.send.iter().any(is_new);
+        // A host that went is removed first and then said to be missing, as one
+        // message can't do both: requests wait for that word.
+        let hosts = self.kind == Some(ResourceKind::VirtualHosts) && told_gone;
+        let asked = full.gone.iter().filter(|name| hosts && self.holding.is_owed(name));
+        let asked: Vec<_> = asked.cloned().collect();
         self.holding.sent(&full, current.clone(), told_gone);
+        asked.iter().for_each(|name| self.holding.owe(name));
         if !needed {
             self.settle(current);
             return None;

@@ -5,12 +5,16 @@
 //! number of resources. Compares itself with what the client should hold;
 //! knows no protocol, no nonce, no order.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod compare;
+mod lack;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub(super) use self::lack::{Hold, Lack};
 use super::subscription::{Change, Subscription};
 use crate::model::ResourceName;
-use crate::snapshot::{Batch, Difference, Served, TypeSnapshot};
+use crate::snapshot::{Served, TypeSnapshot};
 
 /// The client's side of one type.
 #[derive(Debug, Default)]
@@ -26,75 +30,18 @@ pub(super) struct Holding {
     pub(super) hold: Hold,
 }
 
-/// Removals that are not to be told.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) enum Hold {
-    /// None is held back.
-    #[default]
-    Nothing,
-    /// Those of these names.
-    Names(BTreeSet<ResourceName>),
-    /// All of them.
-    Everything,
-}
-
-impl Hold {
-    /// Holds `name` back too.
-    pub(super) fn add(&mut self, name: &ResourceName) {
-        match self {
-            Self::Nothing => *self = Self::Names(BTreeSet::from([name.clone()])),
-            Self::Names(names) => drop(names.insert(name.clone())),
-            Self::Everything => {}
-        }
-    }
-
-    fn holds(&self, name: &ResourceName) -> bool {
-        match self {
-            Self::Nothing => false,
-            Self::Names(names) => names.contains(name),
-            Self::Everything => true,
-        }
-    }
-}
-
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Exception {
     /// It has this version.
     Has(Arc<str>),
-    /// It must be told, whatever it has.
-    Owed,
+    /// It must be told, whatever it has; whether that may be something.
+    Owed { held: bool },
     /// It has none, though `base` does.
     Lacks,
     /// It refused this version; what it has instead is its own affair.
     Refused(Arc<str>),
     /// It refused the message that removed it, so it may have it still.
     Lingers,
-}
-
-/// What the client lacks.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Lack {
-    /// To be sent. Streams that lack the same share it, and so its bytes.
-    pub(super) send: Batch,
-    /// Held, and gone from the snapshot.
-    pub(super) gone: Vec<ResourceName>,
-    /// Asked for, and not there; the client was not told so far.
-    pub(super) unknown: Vec<ResourceName>,
-    /// Gone too, and not to be told for now. A client that lacks nothing else
-    /// is in step.
-    pub(super) held: Vec<ResourceName>,
-}
-
-impl Lack {
-    /// Whether there are removals and nothing else.
-    pub(super) fn is_only_gone(&self) -> bool {
-        !self.gone.is_empty() && self.send.is_empty() && self.unknown.is_empty()
-    }
-
-    /// Whether the client is in step.
-    pub(super) fn is_none(&self) -> bool {
-        self.send.is_empty() && self.gone.is_empty() && self.unknown.is_empty()
-    }
 }
 
 impl Holding {
@@ -104,22 +51,21 @@ impl Holding {
             // What it asked for by name before is owed to it still, and what it
             // has by name is told again, or that it is gone.
             let names = subscription.names.iter();
-            let held: Vec<_> = names.filter(|name| self.holds(name)).cloned().collect();
-            self.except.retain(|_, one| *one == Exception::Owed);
+            let held: Vec<_> = names.filter(|name| self.may_have(name)).cloned().collect();
+            self.except.retain(|_, one| matches!(one, Exception::Owed { .. }));
             (self.base, self.kept) = (None, BTreeMap::new());
-            held.iter().for_each(|name| self.owe(name));
+            held.iter().for_each(|name| self.owe_again(name));
         }
         if change.not_everything {
             self.except.retain(|name, _| subscription.covers(name));
             self.kept.retain(|name, _| subscription.covers(name));
         }
         for name in &change.dropped {
-            self.except.remove(name);
             if subscription.wildcard {
                 // The client may think it gone, so it must hear of it.
-                self.except.insert(name.clone(), Exception::Owed);
+                self.owe(name);
             } else {
-                self.kept.remove(name);
+                self.forget(name);
             }
         }
         change.added.iter().for_each(|name| self.owe(name));
@@ -127,7 +73,14 @@ impl Holding {
 
     /// Notes that `name` is to be sent even if its version is known.
     pub(super) fn owe(&mut self, name: &ResourceName) {
-        self.except.insert(name.clone(), Exception::Owed);
+        let held = self.may_have(name);
+        self.except.insert(name.clone(), Exception::Owed { held });
+    }
+
+    /// The same of a name that the client has, or will have with what is under
+    /// way: if it goes, that is a removal.
+    pub(super) fn owe_again(&mut self, name: &ResourceName) {
+        self.except.insert(name.clone(), Exception::Owed { held: true });
     }
 
     /// Notes that the client has no `name`, though it may be in what was
@@ -153,6 +106,20 @@ impl Holding {
     /// Whether the client may hold some version of `name`.
     pub(super) fn holds(&self, name: &ResourceName) -> bool {
         matches!(self.held(name), Held::Has(_) | Held::Refused(_) | Held::Lingers)
+    }
+
+    /// Whether the client may have something by `name`, owed or not.
+    pub(super) fn may_have(&self, name: &ResourceName) -> bool {
+        match self.held(name) {
+            Held::Owed { held } => held,
+            Held::Nothing => false,
+            Held::Has(_) | Held::Refused(_) | Held::Lingers => true,
+        }
+    }
+
+    /// Whether `name` is to be sent even if its version is known.
+    pub(super) fn is_owed(&self, name: &ResourceName) -> bool {
+        matches!(self.except.get(name), Some(Exception::Owed { .. }))
     }
 
     /// Whether the client holds just this of what it asks for.
@@ -235,7 +202,7 @@ impl Holding {
 
     /// Whether something must be told whatever the versions say.
     pub(super) fn owes(&self) -> bool {
-        self.except.values().any(|one| *one == Exception::Owed)
+        self.except.values().any(|one| matches!(one, Exception::Owed { .. }))
     }
 
     /// Whether the client refused something that still stands.
@@ -254,7 +221,7 @@ impl Holding {
         match self.except.get(name) {
             Some(Exception::Has(version)) => (Some(version.clone()), None),
             Some(Exception::Refused(version)) => (None, Some(version.clone())),
-            Some(Exception::Owed | Exception::Lacks | Exception::Lingers) => (None, None),
+            Some(Exception::Owed { .. } | Exception::Lacks | Exception::Lingers) => (None, None),
             None => (self.known(name).map(|served| served.version.clone()), None),
         }
     }
@@ -296,73 +263,6 @@ impl Holding {
         &self.kept
     }
 
-    /// What the client lacks of `now`. What it refused goes along with a
-    /// change of something else, because it may have taken nothing of that
-    /// response; by itself it is never sent again. What is gone is such a
-    /// change only where it `tells` of that.
-    pub(super) fn lack(
-        &self,
-        subscription: &Subscription,
-        now: &Arc<TypeSnapshot>,
-        tells: bool,
-    ) -> Lack {
-        let plain = self.except.is_empty() && self.kept.is_empty();
-        let difference = match &self.base {
-            Some(base) if base.is(now) && plain => return Lack::default(),
-            Some(base) if !base.is(now) => now.since(base),
-            None if plain && subscription.wildcard => {
-                return Lack { send: now.all(), ..Lack::default() };
-            }
-            _ => Arc::default(),
-        };
-        if plain && subscription.wildcard && self.hold == Hold::Nothing {
-            let gone = difference.gone.clone();
-            return Lack { send: difference.changed.clone(), gone, ..Lack::default() };
-        }
-        self.compare(subscription, now, &difference, tells)
-    }
-
-    /// The comparison name by name, where `difference` leads to `now`.
-    fn compare(
-        &self,
-        subscription: &Subscription,
-        now: &Arc<TypeSnapshot>,
-        difference: &Difference,
-        tells: bool,
-    ) -> Lack {
-        let mut lack = Lack::default();
-        let (mut send, mut refused, mut changed) = (Vec::new(), Vec::new(), false);
-        let mut lingering = Vec::new();
-        for name in self.candidates(subscription, now, difference) {
-            let held = self.held(name);
-            match (now.resources.get(name), held) {
-                (Some(new), Held::Has(version)) if *new.version == *version => {}
-                (Some(new), Held::Refused(version)) if *new.version == *version => {
-                    refused.push(new.clone());
-                }
-                (Some(new), held) => {
-                    changed |= held != Held::Owed;
-                    send.push(new.clone());
-                }
-                (None, Held::Has(_) | Held::Refused(_)) if self.hold.holds(name) => {
-                    lack.held.push(name.clone());
-                }
-                (None, Held::Has(_) | Held::Refused(_)) => lack.gone.push(name.clone()),
-                (None, Held::Lingers) if self.hold.holds(name) => {}
-                (None, Held::Lingers) => lingering.push(name.clone()),
-                (None, Held::Owed) => lack.unknown.push(name.clone()),
-                (None, Held::Nothing) => {}
-            }
-        }
-        if changed || (tells && !lack.gone.is_empty()) {
-            send.append(&mut refused);
-            send.sort_by(|a, b| a.name.cmp(&b.name));
-            lack.gone.append(&mut lingering);
-        }
-        lack.send = shared(send, now, difference);
-        lack
-    }
-
     /// Notes that the client was sent what it lacked of `now`: all of it, or
     /// all but the removals.
     pub(super) fn sent(&mut self, lack: &Lack, now: Arc<TypeSnapshot>, removals: bool) {
@@ -376,7 +276,7 @@ impl Holding {
         }
         waiting.iter().chain(&lack.held).for_each(|name| self.keep(name));
         if !self.except.is_empty() || !self.kept.is_empty() {
-            for name in lack.send.iter().map(|one| &one.name).chain(&lack.unknown) {
+            for name in lack.send.iter().map(|one| &one.name).chain(lack.missing()) {
                 self.except.remove(name);
                 self.kept.remove(name);
             }
@@ -394,37 +294,29 @@ impl Holding {
     /// Holds on to what the client has by `name`. What we know only by its
     /// word stays an exception.
     fn keep(&mut self, name: &ResourceName) {
-        if matches!(self.except.get(name), Some(Exception::Refused(_))) {
-            return;
-        }
-        if let Some(served) = self.known(name).cloned() {
-            self.kept.insert(name.clone(), served);
-            self.except.remove(name);
-        }
-    }
-
-    /// The names that can possibly differ, each once, sorted.
-    fn candidates<'a>(
-        &'a self,
-        subscription: &'a Subscription,
-        now: &'a TypeSnapshot,
-        difference: &'a Difference,
-    ) -> Vec<&'a ResourceName> {
-        let noted = self.except.keys().chain(self.kept.keys());
-        let Some(_) = &self.base else {
-            return match subscription.wildcard {
-                true => sorted(noted.chain(now.resources.keys())),
-                false => subscription.names.iter().collect(),
-            };
+        let noted = self.except.get(name);
+        let sent = match noted {
+            Some(Exception::Refused(_)) => return,
+            Some(Exception::Has(version)) => self.known(name).filter(|one| one.version == *version),
+            _ => self.known(name),
         };
-        let changed = difference.changed.iter().map(|one| &one.name).chain(&difference.gone);
-        sorted(noted.chain(changed).filter(|name| subscription.covers(name)))
+        match (sent.cloned(), noted) {
+            (Some(sent), _) => {
+                self.kept.insert(name.clone(), sent);
+                self.except.remove(name);
+            }
+            // It was told that there is nothing, and has something.
+            (None, Some(Exception::Owed { .. })) => {
+                self.except.insert(name.clone(), Exception::Has(Arc::default()));
+            }
+            (None, _) => {}
+        }
     }
 
     fn held(&self, name: &ResourceName) -> Held<'_> {
         match self.except.get(name) {
             Some(Exception::Has(version)) => Held::Has(version),
-            Some(Exception::Owed) => Held::Owed,
+            Some(Exception::Owed { held }) => Held::Owed { held: *held },
             Some(Exception::Lacks) => Held::Nothing,
             Some(Exception::Lingers) => Held::Lingers,
             Some(Exception::Refused(version)) => Held::Refused(version),
@@ -441,30 +333,11 @@ impl Holding {
     }
 }
 
-/// `send` as a batch, the shared one if it is what other streams lack too.
-fn shared(send: Vec<Arc<Served>>, now: &TypeSnapshot, difference: &Difference) -> Batch {
-    let same = |shared: &Batch| {
-        shared.len() == send.len() && shared.iter().zip(&send).all(|(a, b)| Arc::ptr_eq(a, b))
-    };
-    if same(&difference.changed) {
-        return difference.changed.clone();
-    }
-    // As many names as there are can only be all of them.
-    if send.len() == now.resources.len() { now.all() } else { send.into() }
-}
-
-fn sorted<'a>(names: impl Iterator<Item = &'a ResourceName>) -> Vec<&'a ResourceName> {
-    let mut names: Vec<_> = names.collect();
-    names.sort_unstable();
-    names.dedup();
-    names
-}
-
 #[derive(Debug, PartialEq, Eq)]
 enum Held<'a> {
     Has(&'a str),
     Refused(&'a str),
-    Owed,
+    Owed { held: bool },
     Nothing,
     Lingers,
 }

@@ -32,6 +32,8 @@ pub(super) struct Reach {
     hosts: bool,
     /// What a name stands for or stood for, as long as the client may hold it.
     stands: BTreeMap<ResourceName, BTreeSet<ResourceName>>,
+    /// Names whose answer may still be owed.
+    waits: BTreeSet<ResourceName>,
     /// What the legacy wildcard of virtual hosts stands for.
     implied: BTreeSet<ResourceName>,
     /// The state that all was found in last, and what was implied then.
@@ -41,7 +43,8 @@ pub(super) struct Reach {
 impl Reach {
     /// Begins with a subscription to resources.
     pub(super) fn new(asked: Subscription, hosts: bool) -> Self {
-        Self { asked, hosts, stands: BTreeMap::new(), implied: BTreeSet::new(), seen: None }
+        let (stands, waits, implied) = Default::default();
+        Self { asked, hosts, stands, waits, implied, seen: None }
     }
 
     /// Whether virtual hosts are asked for in the way that names none.
@@ -75,6 +78,20 @@ impl Reach {
         holding.subscribed(&whole, to);
     }
 
+    /// Notes that whoever asked for `names` just now is to be told of what they
+    /// stand for.
+    pub(super) fn owe(
+        &mut self,
+        names: &[ResourceName],
+        current: &TypeSnapshot,
+        holding: &mut Holding,
+    ) {
+        for name in names {
+            self.targets(name, current).iter().for_each(|target| holding.owe(target));
+            self.waits.insert(name.clone());
+        }
+    }
+
     /// Whether the names would stand for the same as when they were looked up
     /// last.
     pub(super) fn is_settled(
@@ -96,19 +113,26 @@ impl Reach {
         // What a client holds by a name that means something else now is still
         // kept up to date, and it is told when it goes.
         let lives = |name: &ResourceName| current.resources.contains_key(name);
-        let mut stands = BTreeMap::new();
-        let mut names = BTreeSet::new();
+        let (mut stands, mut names) = (BTreeMap::new(), BTreeSet::new());
+        let is_owed = |all: &BTreeSet<_>| all.iter().any(|name| holding.is_owed(name));
+        self.waits.retain(|asked| self.stands.get(asked).is_some_and(is_owed));
         for asked in &self.asked.names {
             let now = self.targets(asked, current);
             names.extend(now.iter().cloned());
             let mut all: BTreeSet<_> = self.stands.remove(asked).unwrap_or_default();
-            all.retain(|name| lives(name) || holding.holds(name));
+            // Who waits for what went is told of what there is instead, or that
+            // there is nothing.
+            let lost = |name: &_| !lives(name) && !now.contains(name) && holding.is_owed(name);
+            if self.waits.contains(asked) && all.iter().any(lost) {
+                now.iter().for_each(|name| holding.owe(name));
+            }
+            all.retain(|name| lives(name) || holding.may_have(name));
             all.extend(now);
             names.extend(all.iter().cloned());
             stands.insert(asked.clone(), all);
         }
         self.stands = stands;
-        self.implied.retain(|name| !lives(name) && holding.holds(name));
+        self.implied.retain(|name| !lives(name) && holding.may_have(name));
         if self.is_legacy_hosts() {
             self.implied.extend(legacy.iter().cloned());
             names.extend(self.implied.iter().cloned());

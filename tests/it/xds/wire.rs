@@ -181,6 +181,25 @@ async fn a_refusal_is_reported_in_the_clients_words_and_not_answered() {
 }
 
 #[tokio::test]
+async fn another_node_named_later_is_counted_and_changes_nothing() {
+    let server = Server::start(mesh("a", 0)).await;
+    let mut stream = sotw(&server).await;
+    stream.say(hello(ResourceKind::Listeners)).await;
+    stream.next().await.unwrap();
+    let same = hello(ResourceKind::Clusters).node;
+    for (named, kind, counted) in
+        [(same, ResourceKind::Clusters, 0), (node("somebody-else"), ResourceKind::Routes, 1)]
+    {
+        let names = if kind == ResourceKind::Routes { vec!["r".to_owned()] } else { vec![] };
+        let asked = DiscoveryRequest { node: named, resource_names: names, ..ask(kind) };
+        stream.say(asked).await;
+        assert_eq!(stream.next().await.unwrap().type_url, kind.type_url().to_string());
+        assert_eq!(server.hub.counters().other_nodes, counted);
+    }
+    assert_eq!(server.hub.nodes().len(), 1);
+}
+
+#[tokio::test]
 async fn a_stream_for_one_type_fills_it_in_and_refuses_others() {
     let server = Server::start(snapshot(&[cluster("a", 1)])).await;
     let channel = Channel::from_shared(format!("http://{}", server.address)).unwrap();

@@ -34,6 +34,7 @@ pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusal
                 refusals.refuse("allowed_headers", "oneof", text, "keep this one");
             }
         }
+        "envoy.config.rbac.v3.Permission" => ports(message, refusals),
         "ext_proc.v3.ExternalProcessor" => processor(message, refusals),
         "ext_authz.v3.HttpService" => {
             let both = ["path_prefix", "path_override"];
@@ -86,6 +87,20 @@ pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusal
             }
         }
         _ => {}
+    }
+}
+
+/// A range of ports holds ports.
+fn ports(permission: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    // The end of a range is not part of it.
+    const END_MAX: i32 = 65_536;
+    let Some(range) = inner(permission, "destination_port_range") else { return };
+    let bound = |name: &str| field(&range, name).and_then(|value| value.as_i32()).unwrap_or(0);
+    let (start, end) = (bound("start"), bound("end"));
+    if !(0..END_MAX).contains(&start) || !(0..=END_MAX).contains(&end) {
+        let text = format!("`destination_port_range` is from {start} to {end}, which are no ports");
+        let hint = "give a start of at least 0 and an end of at most 65536";
+        refusals.refuse("destination_port_range", "validation", text, hint);
     }
 }
 

@@ -9,10 +9,23 @@ use crate::schema::fields::{field, inner, list, map, text, unpacked, variant};
 
 const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
+/// Types of clusters that Envoy makes without configuration.
+const BY_NAME: [&str; 8] = [
+    "envoy.cluster.static",
+    "envoy.cluster.strict_dns",
+    "envoy.cluster.logical_dns",
+    "envoy.cluster.dns",
+    "envoy.cluster.eds",
+    "envoy.cluster.original_dst",
+    "envoy.clusters.dynamic_forward_proxy",
+    "envoy.clusters.redis",
+];
+
 pub(super) fn check(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
     hosts(cluster, refusals);
     if matches!(variant(cluster, "type").as_deref(), Some("STRICT_DNS" | "LOGICAL_DNS")) {
         single::resolvers(cluster, refusals);
+        single::servers(cluster, refusals);
     }
     policy(cluster, refusals);
     balance::check(cluster, refusals);
@@ -57,6 +70,7 @@ pub(super) fn check(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
         let hint = "set `transport_socket`, or explicit_http_config";
         refusals.refuse("typed_extension_protocol_options", "http3-transport", text, hint);
     }
+    forwarding(cluster, options.as_ref(), refusals);
     if speaks.http3 && !over_quic(cluster, refusals) {
         let text = "HTTP/3 needs the transport socket QuicUpstreamTransport";
         let field = "typed_extension_protocol_options";
@@ -64,10 +78,44 @@ pub(super) fn check(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
     }
 }
 
+/// Who makes hosts of what is asked for checks their names.
+fn forwarding(
+    cluster: &DynamicMessage,
+    options: Option<&DynamicMessage>,
+    refusals: &mut Refusals<'_>,
+) {
+    let config = inner(cluster, "cluster_type")
+        .and_then(|custom| unpacked(refusals.schema, &custom, "typed_config"));
+    let Some(config) = config else { return };
+    let upstream = options.and_then(|options| inner(options, "upstream_http_protocol_options"));
+    let Some(upstream) = upstream else { return };
+    let checks = ["auto_sni", "auto_san_validation"];
+    if config.descriptor().full_name().ends_with("dynamic_forward_proxy.v3.ClusterConfig")
+        && field(&config, "allow_insecure_cluster_options").is_none()
+        && checks.iter().any(|name| field(&upstream, name).is_none())
+    {
+        let text = "a dynamic forward proxy needs `auto_sni` and `auto_san_validation`";
+        let hint = "set both, or `allow_insecure_cluster_options: true`";
+        refusals.refuse("typed_extension_protocol_options", "validation", text, hint);
+    }
+}
+
 /// Where the hosts come from fits the cluster's type.
 fn hosts(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
     if let Some(custom) = inner(cluster, "cluster_type") {
         let dns = unpacked(refusals.schema, &custom, "typed_config");
+        if field(&custom, "typed_config").is_none() && !BY_NAME.contains(&&*text(&custom, "name")) {
+            let name = text(&custom, "name");
+            let text = format!("Envoy has no type of cluster `{name}` without a `typed_config`");
+            refusals.refuse("cluster_type", "no-extension", text, "give its configuration");
+        }
+        if field(cluster, "eds_cluster_config").is_some()
+            && text(&custom, "name") != "envoy.cluster.eds"
+        {
+            let text = "`eds_cluster_config` is set for a cluster that is not of type EDS";
+            let hint = "set `type: EDS`, or remove it";
+            refusals.refuse("eds_cluster_config", "no-eds-config", text, hint);
+        }
         if dns.is_some_and(|dns| field(&dns, "all_addresses_in_single_endpoint").is_some()) {
             one_host(inner(cluster, "load_assignment").as_ref(), refusals);
         }
@@ -77,7 +125,8 @@ fn hosts(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
     match (variant(cluster, "type").as_deref(), assignment) {
         (Some("EDS"), _) => {
             let eds = inner(cluster, "eds_cluster_config");
-            if eds.is_none_or(|eds| field(&eds, "eds_config").is_none()) {
+            let source = eds.and_then(|eds| inner(&eds, "eds_config"));
+            if source.is_none_or(|source| field(&source, "self").is_some()) {
                 let text = "an EDS cluster needs `eds_config`: from where its endpoints come";
                 let hint =
                     "write eds_cluster_config: {eds_config: {ads: {}, resource_api_version: V3}}";
@@ -159,6 +208,11 @@ fn sockets(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
         extension::expect(&filter, "envoy.filters.upstream_network", "filters", refusals);
     }
     for (key, any) in map(cluster, "typed_extension_protocol_options") {
+        if text(&any, "type_url").is_empty() && !key.starts_with("envoy.filters.") {
+            let text = format!("the options `{key}` have no type");
+            let field = "typed_extension_protocol_options";
+            refusals.refuse(field, "no-extension", text, "give its `@type`");
+        }
         let name = text(&any, "type_url").rsplit('/').next().unwrap_or_default().to_owned();
         if name.starts_with("envoy.extensions.upstreams.")
             != key.starts_with("envoy.extensions.upstreams.")

@@ -22,6 +22,11 @@ pub(super) fn only_addresses(
             let hint = "give an IP address, or make the cluster STRICT_DNS";
             return refusals.refuse(place, "bad-address", text, hint);
         }
+        if !text(&socket, "network_namespace_filepath").is_empty() {
+            let text = format!("`{host}` has a network namespace, and hosts have none");
+            let hint = "remove `network_namespace_filepath`";
+            return refusals.refuse(place, "bad-address", text, hint);
+        }
         if !text(&socket, "named_port").is_empty() {
             let text = format!("`{host}` has a named port, which is not resolved");
             return refusals.refuse(place, "bad-address", text, "give `port_value`");
@@ -65,6 +70,14 @@ pub(super) fn locality(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
     if field(message, "leds_cluster_locality_config").is_some() && !hosts.is_empty() {
         let text = "hosts can't stand beside `leds_cluster_locality_config`";
         refusals.refuse("leds_cluster_locality_config", "oneof", text, "keep one of them");
+    }
+    let named = inner(message, "leds_cluster_locality_config");
+    let named = named.map(|leds| text(&leds, "leds_collection_name"));
+    let schemes = ["xdstp:", "http:", "file:"];
+    if let Some(name) = named.filter(|name| !schemes.iter().any(|one| name.starts_with(one))) {
+        let text = format!("`leds_collection_name` is no URL of a collection: \"{name}\"");
+        let hint = "begin it with xdstp:";
+        refusals.refuse("leds_cluster_locality_config", "validation", text, hint);
     }
     let address = |host: &DynamicMessage| inner(&inner(host, "endpoint")?, "address");
     if hosts.iter().any(|host| address(host).is_none()) {

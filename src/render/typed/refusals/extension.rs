@@ -10,7 +10,8 @@ use super::Refusals;
 use crate::schema::fields::{field, inner, list, map, opened, text, unpacked};
 
 /// Owner message, and the categories whose types may stand there.
-const CATEGORIES: [(&str, &[&str]); 13] = [
+const CATEGORIES: [(&str, &[&str]); 14] = [
+    ("envoy.extensions.filters.http.cache.v3.CacheConfig", &["envoy.http.cache"]),
     ("envoy.config.listener.v3.Filter", &["envoy.filters.network"]),
     (
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
@@ -73,6 +74,34 @@ const PARTS: [(&str, &str, &str); 8] = [
     ),
 ];
 
+/// Filters that no route can configure, below `envoy.extensions.filters.http.`,
+/// and since when one can.
+const NO_ROUTE_FORM: [(&str, &str); 17] = [
+    ("a2a.v3.A2a", ""),
+    ("alternate_protocols_cache.v3.FilterConfig", ""),
+    ("body_size_limit.v3.BodySizeLimit", ""),
+    ("cache.v3.CacheConfig", ""),
+    ("cache_v2.v3.CacheV2Config", ""),
+    ("composite.v3.Composite", "1.39.0"),
+    ("connect_grpc_bridge.v3.FilterConfig", ""),
+    ("gcp_authn.v3.GcpAuthnFilterConfig", ""),
+    ("grpc_http1_bridge.v3.Config", ""),
+    ("grpc_stats.v3.FilterConfig", ""),
+    ("grpc_web.v3.GrpcWeb", ""),
+    ("json_to_metadata.v3.JsonToMetadata", "1.37.0"),
+    ("original_src.v3.OriginalSrc", ""),
+    ("router.v3.Router", ""),
+    ("set_metadata.v3.Config", "1.39.0"),
+    ("thrift_to_metadata.v3.ThriftToMetadata", ""),
+    ("wasm.v3.Wasm", ""),
+];
+
+/// Filters that ask for more where a route configures them, and for what.
+const FOR_ROUTES: [(&str, &str); 2] = [
+    ("envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit", "token_bucket"),
+    ("envoy.extensions.filters.http.bandwidth_limit.v3.BandwidthLimit", "limit_kbps"),
+];
+
 /// The messages of matchers that read something.
 const INPUTS: [&str; 2] = [
     "xds.type.matcher.v3.Matcher.MatcherTree",
@@ -80,13 +109,11 @@ const INPUTS: [&str; 2] = [
 ];
 
 /// Messages with a `typed_config` that Envoy can do without.
-const OPTIONAL: [&str; 6] = [
+const OPTIONAL: [&str; 4] = [
     "envoy.config.cluster.v3.Cluster.CustomClusterType",
     "envoy.extensions.filters.network.http_connection_manager.v3.RequestIDExtension",
     "envoy.config.core.v3.GrpcService.GoogleGrpc.CallCredentials.MetadataCredentialsFromPlugin",
-    "envoy.config.trace.v3.Tracing.Http",
     "envoy.config.metrics.v3.StatsSink",
-    "envoy.config.cluster.v3.Filter",
 ];
 
 pub(super) fn check(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
@@ -106,6 +133,12 @@ pub(super) fn check(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
         && !is_optional(message)
     {
         expect(&extension, category, field, refusals);
+    }
+    if owner == "envoy.config.route.v3.FilterConfig"
+        && !is_optional(message)
+        && let Some(any) = inner(message, "config")
+    {
+        for_routes(&text(&any, "type_url"), refusals);
     }
     if INPUTS.contains(&owner) {
         input(message, refusals);
@@ -205,17 +238,19 @@ fn for_routes(type_url: &str, refusals: &mut Refusals<'_>) {
     }
     let filters = ["envoy.filters.http", "envoy.filters.http.upstream"];
     let has_own = refusals.schema.releases().has_other_route_form(name);
-    let is_router = name == "envoy.extensions.filters.http.router.v3.Router";
-    if has_own || is_router || !is_one_of(name, &filters, refusals) {
+    let none = |(filter, since): &(&str, &str)| {
+        name.strip_prefix("envoy.extensions.filters.http.") == Some(*filter)
+            && (since.is_empty() || refusals.older_than(since).is_some())
+    };
+    if has_own || NO_ROUTE_FORM.iter().any(none) || !is_one_of(name, &filters, refusals) {
         let text = format!("`{name}` configures no HTTP filter for a route");
         let hint = "the filter's page names the message for routes, if there is one";
         refusals.refuse("typed_per_filter_config", "wrong-extension", text, hint);
     }
 }
 
-/// A route's own rate limit has a bucket, even where the filter has one.
+/// What a filter asks for where a route configures it, even if it has one itself.
 fn bucketless(any: &DynamicMessage, refusals: &mut Refusals<'_>) {
-    const LIMIT: &str = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
     let Some(mut config) = opened(refusals.schema, any) else { return };
     if config.descriptor().full_name() == "envoy.config.route.v3.FilterConfig" {
         let wrapped = unpacked(refusals.schema, &config, "config");
@@ -224,8 +259,11 @@ fn bucketless(any: &DynamicMessage, refusals: &mut Refusals<'_>) {
             _ => return,
         }
     }
-    if config.descriptor().full_name() == LIMIT && field(&config, "token_bucket").is_none() {
-        let text = "a LocalRateLimit for a route needs a `token_bucket`";
+    let name = config.descriptor().full_name().to_owned();
+    let asked = FOR_ROUTES.iter().find(|(filter, _)| *filter == name);
+    if let Some((_, needed)) = asked.filter(|(_, needed)| field(&config, needed).is_none()) {
+        let short = config.descriptor().name().to_owned();
+        let text = format!("a {short} for a route needs `{needed}`");
         refusals.refuse("typed_per_filter_config", "validation", text, "give one");
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use prost_reflect::{DynamicMessage, ReflectMessage};
 
-use super::{Refusals, format, nanos};
-use crate::schema::fields::{field, inner, list, map, text, texts, unpacked};
+use super::{Refusals, extension, format, nanos};
+use crate::schema::fields::{field, inner, list, map, text, texts, unpacked, variant};
 
 /// The connection manager's message.
 pub(super) const MANAGER: &str =
@@ -60,7 +60,11 @@ pub(super) fn network_chain(chain: &DynamicMessage, refusals: &mut Refusals<'_>)
 
 /// A chain of HTTP filters ends with the router, and only there.
 pub(super) fn http_chain(manager: &DynamicMessage, refusals: &mut Refusals<'_>) {
-    chain(&list(manager, "http_filters"), ROUTER, "Router", "http_filters", refusals);
+    let filters = list(manager, "http_filters");
+    for filter in filters.iter().filter(|filter| field(filter, "is_optional").is_none()) {
+        extension::expect(filter, "envoy.filters.http", "http_filters", refusals);
+    }
+    chain(&filters, ROUTER, "Router", "http_filters", refusals);
 }
 
 /// One for an upgrade is a chain like any other.
@@ -120,9 +124,20 @@ pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusal
                 refusals.refuse("post_path", "validation", text, "set it");
             }
         }
-        "envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit" => {
+        "envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit"
+        | "envoy.extensions.filters.listener.local_ratelimit.v3.LocalRateLimit" => {
             bucket(message, "token_bucket", refusals);
         }
+        "envoy.extensions.filters.network.zookeeper_proxy.v3.ZooKeeperProxy" => {
+            let thresholds = list(message, "latency_threshold_overrides");
+            let mut seen = BTreeSet::new();
+            if thresholds.iter().any(|one| !seen.insert(variant(one, "opcode"))) {
+                let text = "`latency_threshold_overrides` has an opcode twice";
+                let field = "latency_threshold_overrides";
+                refusals.refuse(field, "validation", text, "keep one of them");
+            }
+        }
+        "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy" => connecting(message, refusals),
         "envoy.extensions.filters.network.redis_proxy.v3.RedisProxy.PrefixRoutes" => {
             let prefixes = list(message, "routes").into_iter().map(|route| text(&route, "prefix"));
             let mut seen = BTreeSet::new();
@@ -154,6 +169,7 @@ pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusal
             }
         }
         "oauth2.v3.OAuth2Config" => {
+            format::refuse(&text(message, "redirect_uri"), "redirect_uri", true, refusals);
             let uri = text(message, "authorization_endpoint");
             if !uri.contains("://") {
                 let text = format!("`authorization_endpoint` is no URL: {uri}");
@@ -211,6 +227,22 @@ fn older(
         let text = format!("Envoy {older} does not take {noun} in {name}");
         let hint = format!("Envoy {version} does");
         refusals.refuse(field, "newer-than-envoy", text, &hint);
+    }
+}
+
+/// Who connects late says how much may come before; and what is told is told.
+fn connecting(proxy: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    let mode = variant(proxy, "upstream_connect_mode").unwrap_or_default();
+    if !["", "IMMEDIATE"].contains(&&*mode) && field(proxy, "max_early_data_bytes").is_none() {
+        let text = format!("`upstream_connect_mode: {mode}` needs `max_early_data_bytes`");
+        refusals.refuse("upstream_connect_mode", "validation", text, "set it");
+    }
+    let content = ["value", "format_string"];
+    let says_nothing =
+        |entry: &DynamicMessage| content.iter().all(|name| field(entry, name).is_none());
+    if list(proxy, "proxy_protocol_tlvs").iter().any(says_nothing) {
+        let text = "an entry of `proxy_protocol_tlvs` needs `value` or `format_string`";
+        refusals.refuse("proxy_protocol_tlvs", "validation", text, "give one of them");
     }
 }
 

@@ -57,12 +57,41 @@ pub(super) fn header(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
 pub(super) fn formatted(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
     // Formatters bring commands of their own.
     let closed = list(message, "formatters").is_empty();
+    unknown(message, refusals);
     refuse(&text(message, "text_format"), "text_format", closed, refusals);
     if let Some(source) = inner(message, "text_format_source") {
         refuse(&text(&source, "inline_string"), "text_format_source", closed, refusals);
     }
     if let Some(json) = inner(message, "json_format") {
         texts_of(&json, &mut |text| refuse(text, "json_format", closed, refusals));
+    }
+}
+
+/// A text with formatters that are known knows no more than these and Envoy do.
+fn unknown(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    const KNOWN: [&str; 3] = [
+        "envoy.extensions.formatter.cel.v3.Cel",
+        "envoy.extensions.formatter.metadata.v3.Metadata",
+        "envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery",
+    ];
+    let formatters = list(message, "formatters");
+    let is_known = |formatter: &DynamicMessage| {
+        let any = inner(formatter, "typed_config");
+        let type_url = any.map(|any| text(&any, "type_url")).unwrap_or_default();
+        KNOWN.contains(&type_url.rsplit('/').next().unwrap_or_default())
+    };
+    if formatters.is_empty() || !formatters.iter().all(is_known) {
+        return;
+    }
+    let source = inner(message, "text_format_source");
+    let source = source.map(|source| text(&source, "inline_string")).unwrap_or_default();
+    for (field, format) in
+        [("text_format", text(message, "text_format")), ("text_format_source", source)]
+    {
+        if let (Ok(()), Err(error)) = (read(&format, false), read(&format, true)) {
+            let text = format!("`{}` is no format: {error}", shorten(&format));
+            refusals.refuse(field, "bad-format", text, "write %% for a percent sign");
+        }
     }
 }
 
@@ -119,6 +148,11 @@ pub(super) fn refuse(format: &str, field: &'static str, closed: bool, refusals: 
     if !closed {
         return;
     }
+    newer(format, field, refusals);
+}
+
+/// Refuses commands that one of the stage's Envoys lacks.
+fn newer(format: &str, field: &'static str, refusals: &mut Refusals<'_>) {
     let releases = refusals.schema.releases();
     let newer = refusals.targets.iter().find_map(|(release, version)| {
         let commands = commands(format);
@@ -282,9 +316,13 @@ fn fits(name: &str, argument: &str) -> Result<(), String> {
             query && parts.get(1).is_none_or(|one| ["ORIG", "PATH", "ORIG_OR_PATH"].contains(one))
         }
         "FILTER_STATE" | "UPSTREAM_FILTER_STATE" => {
-            let form = parts.get(1).is_none_or(|one| ["PLAIN", "TYPED", "FIELD"].contains(one));
+            let form = match parts.get(1) {
+                Some(&"FIELD") => parts.get(2).is_some_and(|field| !field.is_empty()),
+                form => form.is_none_or(|one| ["PLAIN", "TYPED"].contains(one)),
+            };
             !parts[0].is_empty() && form
         }
+        "GRPC_STATUS" => ["", "CAMEL_STRING", "SNAKE_STRING", "NUMBER"].contains(&argument),
         "METADATA" => HOLDERS.contains(&parts[0]),
         "COALESCE" => return operators(argument),
         "COMMON_DURATION" => parts.len() == 3 && ["ms", "us", "ns"].contains(&parts[2]),

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use prost_reflect::{DynamicMessage, ReflectMessage};
 
-use super::{Refusals, endpoint, extension, filter};
+use super::{Refusals, endpoint, extension, filter, tree};
 use crate::schema::fields::{field, inner, list, number, text, texts, unpacked, variant};
 
 pub(super) fn check(listener: &DynamicMessage, refusals: &mut Refusals<'_>) {
@@ -30,6 +30,11 @@ pub(super) fn check(listener: &DynamicMessage, refusals: &mut Refusals<'_>) {
         let text = "a UDP listener without `quic_options` has no filter chains";
         refusals.refuse("filter_chains", "udp-listener", text, "use listener filters");
     }
+    if udp && field(listener, "enable_mptcp").is_some() {
+        let text = "`enable_mptcp` is for TCP, and the listener is for UDP";
+        refusals.refuse("enable_mptcp", "validation", text, "remove it");
+    }
+    tree::listener(listener, refusals);
     let category = if udp { "envoy.filters.udp_listener" } else { "envoy.filters.listener" };
     for filter in list(listener, "listener_filters").iter().filter(|_| !quic) {
         extension::expect(filter, category, "listener_filters", refusals);

@@ -7,7 +7,7 @@ use super::Refusals;
 use crate::schema::fields::field;
 
 /// Message, and two fields of which only one may be set.
-const EITHER: [(&str, &str, &str); 17] = [
+const EITHER: [(&str, &str, &str); 20] = [
     (MANAGER, "strip_matching_host_port", "strip_any_host_port"),
     (MANAGER, "original_ip_detection_extensions", "use_remote_address"),
     (MANAGER, "original_ip_detection_extensions", "xff_num_trusted_hops"),
@@ -24,15 +24,29 @@ const EITHER: [(&str, &str, &str); 17] = [
     (H2M_RULE, "header", "cookie"),
     (H2M_RULE, "cookie", "remove"),
     (TCP_PROXY, "access_log_flush_interval", "access_log_options"),
+    (CHECK, "with_request_body", "disable_request_body_buffering"),
+    (OVERRIDE, "header", "metadata"),
+    ("envoy.config.core.v3.TlvEntry", "value", "format_string"),
     ("envoy.extensions.wasm.v3.PluginConfig", "fail_open", "failure_policy"),
 ];
 
 /// Message, and fields of which at least one must be set.
-const ONE_OF: [(&str, &[&str]); 10] = [
+const ONE_OF: [(&str, &[&str]); 21] = [
     (H2M_RULE, &["on_header_present", "on_header_missing"]),
     ("envoy.extensions.filters.http.json_to_metadata.v3.JsonToMetadata.Rule", &JSON_ACTIONS),
     ("envoy.extensions.filters.http.ip_tagging.v3.IPTagging", &["ip_tags", "ip_tags_datasource"]),
     (EXT_PROC, &["grpc_service", "http_service"]),
+    (OVERRIDE, &["header", "metadata"]),
+    ("envoy.extensions.filters.http.api_key_auth.v3.KeySource", &["header", "query", "cookie"]),
+    (THRIFT, &["request_rules", "response_rules"]),
+    ("envoy.extensions.dynamic_modules.v3.DynamicModuleConfig", &["name", "module"]),
+    (MODULE, &["dynamic_module_config"]),
+    ("envoy.extensions.filters.http.on_demand.v3.OnDemandCds", &["source", "resources_locator"]),
+    ("envoy.extensions.filters.http.basic_auth.v3.BasicAuth", &["users"]),
+    ("envoy.extensions.filters.http.aws_lambda.v3.PerRouteConfig", &["invoke_config"]),
+    ("envoy.extensions.rate_limit_descriptors.expr.v3.Descriptor", &["text", "parsed"]),
+    ("envoy.config.core.v3.KeyValueMutation", &["append", "remove"]),
+    (EXTRACTION, &["descriptor_set", "data_source"]),
     (OTEL_LOG, &["grpc_service", "http_service", "common_config"]),
     (MIN_RTT, &["interval", "fixed_value"]),
     ("envoy.config.route.v3.VirtualCluster", &["headers"]),
@@ -58,6 +72,13 @@ const H2M_PAIR: &str = "envoy.extensions.filters.http.header_to_metadata.v3.Conf
 const MIN_RTT: &str = "envoy.extensions.filters.http.adaptive_concurrency.v3.\
                        GradientControllerConfig.MinimumRTTCalculationParams";
 const TCP_PROXY: &str = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
+const CHECK: &str = "envoy.extensions.filters.http.ext_authz.v3.CheckSettings";
+const OVERRIDE: &str =
+    "envoy.extensions.load_balancing_policies.override_host.v3.OverrideHost.OverrideHostSource";
+const THRIFT: &str = "envoy.extensions.filters.http.thrift_to_metadata.v3.ThriftToMetadata";
+const MODULE: &str = "envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter";
+const EXTRACTION: &str =
+    "envoy.extensions.filters.http.proto_message_extraction.v3.ProtoMessageExtractionConfig";
 const JSON_ACTIONS: [&str; 2] = ["on_present", "on_missing"];
 const REDIS_ROUTES: [&str; 2] = ["routes", "catch_all_route"];
 

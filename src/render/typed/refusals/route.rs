@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use prost_reflect::{DynamicMessage, ReflectMessage};
 
-use super::{Refusals, extension, format, nanos, tree};
+use super::{Refusals, extension, format, nanos, template, tree};
 use crate::schema::fields::{field, inner, list, number, text, texts, unpacked, variant};
 
 /// Checks a message of the route package.
@@ -29,11 +29,14 @@ pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusal
         }
         "InternalRedirectPolicy" => redirects(message, refusals),
         "VirtualHost" => tree::check(message, refusals),
-        "RouteMatch" => template(message, None, refusals),
+        "RouteMatch" => {
+            misplaced(message, "path_match_policy", ".path.rewrite.", refusals);
+            templates(message, None, refusals);
+        }
         "Route" => {
             if let Some(action) = inner(message, "route") {
                 let matched = inner(message, "match");
-                template(&matched.unwrap_or_else(|| message.clone()), Some(&action), refusals);
+                templates(&matched.unwrap_or_else(|| message.clone()), Some(&action), refusals);
             }
         }
         "RouteAction.UpgradeConfig" => {
@@ -52,11 +55,13 @@ pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusal
                 refusals.refuse("max_interval", "validation", text, "raise it");
             }
         }
-        "RateLimit.Action"
-            if field(message, "dynamic_metadata").is_some() && refusals.newer_than("1.39.0") =>
-        {
+        "RateLimit.Action" if field(message, "dynamic_metadata").is_some() => {
             let text = "`dynamic_metadata` is no longer allowed";
             refusals.refuse("dynamic_metadata", "validation", text, "use `metadata`");
+        }
+        "RateLimit.Action.RemoteAddressMatch" => {
+            let value = text(message, "descriptor_value");
+            format::refuse(&value, "descriptor_value", true, refusals);
         }
         "Tracing" => {
             for name in ["operation", "upstream_operation"] {
@@ -130,7 +135,7 @@ fn redirects(policy: &DynamicMessage, refusals: &mut Refusals<'_>) {
 }
 
 /// The variables of a path's template, and of what it is rewritten to.
-fn template(
+fn templates(
     matched: &DynamicMessage,
     action: Option<&DynamicMessage>,
     refusals: &mut Refusals<'_>,
@@ -141,43 +146,50 @@ fn template(
         config.descriptor().full_name().contains(".uri_template.v3.").then(|| text(&config, name))
     };
     let path = read(matched, "path_match_policy", "path_template");
+    let mixed = refusals.older_than("1.40.0").is_none();
     let Some(action) = action else {
-        if let Some(path) = path.filter(|path| variables(path).is_none()) {
-            let text = format!("`{path}` is no template of a path");
+        if let Some((path, Err(wrong))) =
+            path.map(|path| (path.clone(), template::path(&path, mixed)))
+        {
+            let text = format!("`{path}` is no template of a path: {wrong}");
             refusals.refuse("path_match_policy", "bad-template", text, "write /a/{name}/*");
         }
         return;
     };
     let rewrite = read(action, "path_rewrite_policy", "path_template_rewrite");
     let Some(rewrite) = rewrite else { return };
-    let known = path.as_deref().and_then(variables);
-    let used = variables(&rewrite);
-    let fits = known.zip(used).is_some_and(|(known, used)| used.is_subset(&known));
-    if !fits {
+    let used = match template::rewrite(&rewrite) {
+        Ok(used) => used,
+        Err(wrong) => {
+            let text = format!("`{rewrite}` is no template that a path is rewritten to: {wrong}");
+            return refusals.refuse("route", "bad-template", text, "write /b/{name}");
+        }
+    };
+    let known = path.and_then(|path| template::path(&path, mixed).ok());
+    if !known.is_some_and(|known| used.is_subset(&known)) {
         let text = format!("`{rewrite}` needs a `path_match_policy` that has its variables");
         refusals.refuse("route", "bad-template", text, "name them in `path_template`");
     }
 }
 
-/// Whether `template` is one of a path.
-pub(super) fn is_template(template: &str) -> bool {
-    variables(template).is_some()
-}
-
-/// The names in braces; `None` where a brace is not closed.
-fn variables(template: &str) -> Option<BTreeSet<String>> {
-    let mut found = BTreeSet::new();
-    let mut rest = template;
-    while let Some(at) = rest.find(['{', '}']) {
-        let inside = rest[at..].strip_prefix('{')?;
-        let (name, behind) = inside.split_once('}')?;
-        found.insert(name.split('=').next().unwrap_or_default().to_owned());
-        rest = behind;
+/// A policy that matches rewrites nothing, nor the other way round.
+fn misplaced(
+    holder: &DynamicMessage,
+    name: &'static str,
+    other: &str,
+    refusals: &mut Refusals<'_>,
+) {
+    let any = inner(holder, name).and_then(|policy| inner(&policy, "typed_config"));
+    let type_url = any.map(|any| text(&any, "type_url")).unwrap_or_default();
+    if type_url.contains(other) {
+        let text =
+            format!("`{name}` can't be a {}", type_url.rsplit('/').next().unwrap_or_default());
+        refusals.refuse(name, "wrong-extension", text, "one matches, the other rewrites");
     }
-    Some(found)
 }
 
 fn action(action: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    misplaced(action, "path_rewrite_policy", ".path.match.", refusals);
     let rewrites: Vec<_> = ["prefix_rewrite", "regex_rewrite", "path_rewrite_policy"]
         .into_iter()
         .filter(|name| field(action, name).is_some())

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use prost_reflect::{DynamicMessage, Value};
 
-use super::{Refusals, tls};
+use super::{Refusals, tls, tree};
 use crate::model::TypeUrl;
 use crate::schema::SchemaError;
-use crate::schema::fields::{field, inner, list, number, text};
+use crate::schema::fields::{field, inner, list, number, text, variant};
 
 /// The objects that a filter can make for others, of any version.
 const OBJECTS: [&str; 17] = [
@@ -62,7 +62,14 @@ pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusal
         }
         "filters.http.cdn_loop.v3.CdnLoopConfig" => {
             let id = text(message, "cdn_id");
-            if id.contains(|c: char| c.is_whitespace() || ",;\"".contains(c)) {
+            let host = id.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
+            let host = host.map_or(id.as_str(), |(host, _)| host);
+            let host = host
+                .strip_prefix('[')
+                .and_then(|v6| v6.strip_suffix(']'))
+                .map_or_else(|| host.to_owned(), |v6| v6.replace(':', ""));
+            let fits = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+            if !host.chars().all(fits) {
                 let text = format!("`cdn_id` is no host or name: \"{id}\"");
                 refusals.refuse("cdn_id", "validation", text, "write one as cdn.example.com");
             }
@@ -90,6 +97,34 @@ pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusal
         "filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder" => {
             descriptors(message, refusals);
         }
+        "envoy.config.trace.v3.XRayConfig" => {
+            let daemon = inner(message, "daemon_endpoint");
+            let udp = daemon.and_then(|daemon| variant(&daemon, "protocol"));
+            if udp.as_deref() != Some("UDP") {
+                let text = "`daemon_endpoint` must be an address of `protocol: UDP`";
+                refusals.refuse("daemon_endpoint", "validation", text, "say so");
+            }
+        }
+        "transport_sockets.http_11_proxy.v3.Http11ProxyUpstreamTransport"
+            if field(message, "transport_socket").is_none() =>
+        {
+            if let Some(older) = refusals.older_than("1.38.0") {
+                let text = format!("Envoy {older} asks for a `transport_socket` within");
+                let hint = "give one, as RawBuffer";
+                refusals.refuse("transport_socket", "newer-than-envoy", text, hint);
+            }
+        }
+        "envoy.config.core.v3.ProxyProtocolConfig" if refusals.newer_than("1.40.0") => {
+            let content = ["value", "format_string"];
+            let bare =
+                |entry: &DynamicMessage| content.iter().all(|name| field(entry, name).is_none());
+            if list(message, "added_tlvs").iter().any(bare) {
+                let text = "an entry of `added_tlvs` needs `value` or `format_string`";
+                refusals.refuse("added_tlvs", "validation", text, "give one of them");
+            }
+        }
+        "filters.http.stateful_session.v3.StatefulSession" => session(message, refusals),
+        "filters.udp.udp_proxy.v3.UdpProxyConfig" => tree::datagrams(message, refusals),
         "clusters.dns.v3.DnsCluster" | "common.dynamic_forward_proxy.v3.DnsCacheConfig" => {
             resolvers(message, refusals);
         }
@@ -162,6 +197,20 @@ fn object(value: &DynamicMessage, refusals: &mut Refusals<'_>) {
     }
 }
 
+/// How a session is kept is found by its name, and its type fits that.
+fn session(filter: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    let Some(state) = inner(filter, "session_state") else { return };
+    let name = text(&state, "name");
+    let any = inner(&state, "typed_config");
+    let type_url = any.map(|any| text(&any, "type_url")).unwrap_or_default();
+    let kind = name.strip_prefix("envoy.http.stateful_session.");
+    let package = kind.map(|kind| format!("envoy.extensions.http.stateful_session.{kind}.v3."));
+    if package.is_some_and(|package| !type_url.is_empty() && !type_url.contains(&package)) {
+        let text = format!("`{name}` is not configured by {type_url}");
+        refusals.refuse("session_state", "wrong-extension", text, "give name and type of one");
+    }
+}
+
 /// The descriptors of what is transcoded are a set of them.
 fn descriptors(transcoder: &DynamicMessage, refusals: &mut Refusals<'_>) {
     let Some(Value::Bytes(bytes)) =
@@ -170,11 +219,49 @@ fn descriptors(transcoder: &DynamicMessage, refusals: &mut Refusals<'_>) {
         return;
     };
     let set = TypeUrl("type.googleapis.com/google.protobuf.FileDescriptorSet".into());
-    if let Err(SchemaError::Malformed { .. }) = refusals.schema.decode(&set, &bytes) {
-        let text = "`proto_descriptor_bin` is no FileDescriptorSet";
-        let hint = "make it with `protoc --include_imports --descriptor_set_out`";
-        refusals.refuse("proto_descriptor_bin", "validation", text, hint);
+    let known = match refusals.schema.decode(&set, &bytes) {
+        Ok(set) => services(&set),
+        Err(SchemaError::Malformed { .. }) => {
+            let text = "`proto_descriptor_bin` is no FileDescriptorSet";
+            let hint = "make it with `protoc --include_imports --descriptor_set_out`";
+            return refusals.refuse("proto_descriptor_bin", "validation", text, hint);
+        }
+        Err(_) => return,
+    };
+    let named = crate::schema::fields::texts(transcoder, "services");
+    if let Some(missing) = named.iter().find(|name| !known.contains(*name)) {
+        let text = format!("`proto_descriptor_bin` has no service `{missing}`");
+        refusals.refuse("services", "validation", text, "name it as PACKAGE.SERVICE");
     }
+}
+
+/// Servers that a cluster names itself are given by number too.
+pub(super) fn servers(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    let own = inner(cluster, "dns_resolution_config").map(|own| list(&own, "resolvers"));
+    for (name, servers) in [
+        ("dns_resolvers", list(cluster, "dns_resolvers")),
+        ("dns_resolution_config", own.unwrap_or_default()),
+    ] {
+        let hosts = servers.iter().filter_map(|server| inner(server, "socket_address"));
+        let mut hosts = hosts.map(|socket| text(&socket, "address"));
+        if let Some(host) = hosts.find(|host| host.parse::<std::net::IpAddr>().is_err()) {
+            let text =
+                format!("`{host}` is no IP address, and names of resolvers are not resolved");
+            refusals.refuse(name, "bad-address", text, "give an IP address");
+        }
+    }
+}
+
+/// The services that a set of file descriptors defines.
+fn services(set: &DynamicMessage) -> Vec<String> {
+    let files = list(set, "file");
+    let named = |file: &DynamicMessage| {
+        let package = text(file, "package");
+        let names = list(file, "service").into_iter().map(|service| text(&service, "name"));
+        let dot = if package.is_empty() { "" } else { "." };
+        names.map(|name| format!("{package}{dot}{name}")).collect::<Vec<_>>()
+    };
+    files.iter().flat_map(named).collect()
 }
 
 /// The servers that c-ares asks are given by number.

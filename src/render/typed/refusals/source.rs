@@ -2,7 +2,7 @@
 
 use prost_reflect::DynamicMessage;
 
-use super::{Refusals, route};
+use super::{Refusals, template};
 use crate::schema::fields::{field, inner, list, text, texts, unpacked, variant};
 
 /// The type of an API that was never meant to be left out.
@@ -47,7 +47,7 @@ pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusal
             let template = inner(message, "uri_template")
                 .and_then(|one| unpacked(schema, &one, "typed_config"))
                 .map(|config| text(&config, "path_template"));
-            if let Some(path) = template.filter(|path| !route::is_template(path)) {
+            if let Some(path) = template.filter(|path| template::path(path, true).is_err()) {
                 let text = format!("`{path}` is no template of a path");
                 refusals.refuse("uri_template", "bad-template", text, "write /a/{name}/*");
             }

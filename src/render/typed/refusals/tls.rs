@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use prost_reflect::{DynamicMessage, Value};
 
 use super::Refusals;
-use crate::schema::fields::{field, inner, list, text, texts};
+use crate::schema::fields::{field, inner, list, text, texts, variant};
 
 /// A certificate needs its chain and its key, both in PEM.
 pub(super) fn certificate(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
@@ -64,7 +64,26 @@ const TICKET_KEY_BYTES: usize = 80;
 pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusals<'_>) {
     match name.strip_prefix("envoy.extensions.transport_sockets.tls.v3.").unwrap_or_default() {
         "UpstreamTlsContext" => client(message, refusals),
-        "CertificateValidationContext" => bundle(message, "trusted_ca", refusals),
+        "CertificateValidationContext" => {
+            bundle(message, "trusted_ca", refusals);
+            pins(message, refusals);
+        }
+        "SubjectAltNameMatcher"
+            if variant(message, "san_type").as_deref() == Some("OTHER_NAME")
+                && text(message, "oid").is_empty() =>
+        {
+            let text = "`san_type: OTHER_NAME` needs `oid`";
+            refusals.refuse("oid", "validation", text, "give the name's object identifier");
+        }
+        "SPIFFECertValidatorConfig" => {
+            let bare = |domain: &DynamicMessage| field(domain, "trust_bundle").is_none();
+            if field(message, "trust_bundles").is_none()
+                && list(message, "trust_domains").iter().any(bare)
+            {
+                let text = "a trust domain needs a `trust_bundle`";
+                refusals.refuse("trust_domains", "validation", text, "give its certificates");
+            }
+        }
         "TlsSessionTicketKeys" => {
             let keys = list(message, "keys");
             let wrong =
@@ -98,28 +117,63 @@ fn client(context: &DynamicMessage, refusals: &mut Refusals<'_>) {
         refusals.refuse("sni", "validation", "`sni` holds a zero byte", "remove it");
     }
     let common = inner(context, "common_tls_context");
+    for name in ["tls_certificates", "tls_certificate_sds_secret_configs"] {
+        if common.as_ref().is_some_and(|common| list(common, name).len() > 1) {
+            let text = format!("a client has one TLS certificate, and `{name}` has more");
+            refusals.refuse("common_tls_context", "validation", text, "keep one of them");
+        }
+    }
     let validates = [
         "validation_context",
         "validation_context_sds_secret_config",
         "combined_validation_context",
     ];
     let has = |name: &&str| common.as_ref().is_some_and(|common| field(common, name).is_some());
-    if field(context, "auto_sni_san_validation").is_some() && !validates.iter().any(has) {
+    let written = common.as_ref().and_then(|common| inner(common, "validation_context"));
+    let trusts =
+        written.is_none_or(|context| ROOTS.iter().any(|name| field(&context, name).is_some()));
+    if field(context, "auto_sni_san_validation").is_some()
+        && (!trusts || !validates.iter().any(has))
+    {
         let text = "`auto_sni_san_validation` needs a validation context";
         let hint = "set common_tls_context: {validation_context: {trusted_ca: …}}";
         refusals.refuse("auto_sni_san_validation", "validation", text, hint);
     }
 }
 
+/// Who may have signed a certificate.
+const ROOTS: [&str; 4] = [
+    "trusted_ca",
+    "ca_certificate_provider_instance",
+    "system_root_certs",
+    "custom_validator_config",
+];
+
+/// Certificates and keys that are known by their hash.
+fn pins(context: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    const HASH_BYTES: usize = 32;
+    let is_hash = |text: &String| {
+        let bare =
+            if text.len() == 3 * HASH_BYTES - 1 { text.replace(':', "") } else { text.clone() };
+        bare.len() == 2 * HASH_BYTES && bare.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    let is_key = |text: &String| STANDARD.decode(text).is_ok_and(|bytes| bytes.len() == HASH_BYTES);
+    let hash = texts(context, "verify_certificate_hash").into_iter().find(|one| !is_hash(one));
+    let key = texts(context, "verify_certificate_spki").into_iter().find(|one| !is_key(one));
+    if let Some(hash) = hash {
+        let text = format!("`{hash}` is no SHA-256 in hexadecimal");
+        let hint = "take it of `openssl x509 -fingerprint -sha256`";
+        refusals.refuse("verify_certificate_hash", "validation", text, hint);
+    }
+    if let Some(key) = key {
+        let text = format!("`{key}` is no SHA-256 in base64");
+        refusals.refuse("verify_certificate_spki", "validation", text, "encode its 32 bytes");
+    }
+}
+
 /// What is checked of a certificate needs someone to have signed it.
 fn trust(context: &DynamicMessage, refusals: &mut Refusals<'_>) {
-    let roots = [
-        "trusted_ca",
-        "ca_certificate_provider_instance",
-        "system_root_certs",
-        "custom_validator_config",
-    ];
-    if roots.iter().any(|name| field(context, name).is_some()) {
+    if ROOTS.iter().any(|name| field(context, name).is_some()) {
         return;
     }
     let needy = [
@@ -135,10 +189,17 @@ fn trust(context: &DynamicMessage, refusals: &mut Refusals<'_>) {
     }
 }
 
+/// Who Envoy has to check certificates in its stead.
+const VALIDATORS: [&str; 3] = [
+    "envoy.tls.cert_validator.default",
+    "envoy.tls.cert_validator.spiffe",
+    "envoy.tls.cert_validator.dynamic_modules",
+];
+
 /// Who checks certificates instead of Envoy is found by name.
 fn validator(context: &DynamicMessage, refusals: &mut Refusals<'_>) {
     let custom = inner(context, "custom_validator_config").map(|custom| text(&custom, "name"));
-    if let Some(name) = custom.filter(|name| !name.starts_with("envoy.tls.cert_validator.")) {
+    if let Some(name) = custom.filter(|name| !VALIDATORS.contains(&&**name)) {
         let text = format!("Envoy has no certificate validator `{name}`");
         let hint = "name it envoy.tls.cert_validator.spiffe, or another that Envoy has";
         refusals.refuse("validation_context", "wrong-extension", text, hint);

@@ -38,6 +38,32 @@ pub(super) fn check(host: &DynamicMessage, refusals: &mut Refusals<'_>) {
     }
 }
 
+/// Checks the `filter_chain_matcher` of a listener: no request is there yet.
+pub(super) fn listener(listener: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    let Some(matcher) = inner(listener, "filter_chain_matcher") else { return };
+    let mut seen = Seen::default();
+    seen.matcher(&matcher);
+    let of_requests = |name: &&String| name.starts_with("envoy.type.matcher.v3.Http");
+    if let Some(name) = seen.inputs.iter().find(of_requests) {
+        let text = format!("a tree of filter chains can't read `{name}`");
+        let hint = "use an input of envoy.extensions.matching.common_inputs.network.v3";
+        refusals.refuse("filter_chain_matcher", "wrong-extension", text, hint);
+    }
+}
+
+/// Checks the `matcher` of a proxy of datagrams: it ends in routes of its own.
+pub(super) fn datagrams(proxy: &DynamicMessage, refusals: &mut Refusals<'_>) {
+    const ROUTE: &str = "envoy.extensions.filters.udp.udp_proxy.v3.Route";
+    let Some(matcher) = inner(proxy, "matcher") else { return };
+    let mut seen = Seen::default();
+    seen.matcher(&matcher);
+    let other = |name: &&String| name.starts_with("envoy.") && name.as_str() != ROUTE;
+    if let Some(name) = seen.actions.iter().find(other) {
+        let text = format!("a tree of routes for datagrams can't end in `{name}`");
+        refusals.refuse("matcher", "wrong-extension", text, "end it in a udp_proxy.v3.Route");
+    }
+}
+
 /// The types of what a tree reads and ends in.
 #[derive(Default)]
 struct Seen {

@@ -35,7 +35,7 @@ impl Channel {
                 // Requests wait at Envoy for a host's virtual host, and only a
                 // resource of that name, without content, lets them go on.
                 Some(ResourceKind::VirtualHosts) => unknown = &lack.unknown,
-                _ => removed.extend(lack.unknown.iter().cloned()),
+                _ => removed.extend(lack.missing().cloned()),
             }
         }
         let wearer = Wearer {
@@ -63,7 +63,7 @@ impl Channel {
     fn missing(&self, lack: &Lack, removals: bool) -> Vec<ResourceName> {
         let gone = lack.gone.iter().filter(|_| removals);
         let named = gone.filter(|name| self.subscription.names.contains(*name));
-        lack.unknown.iter().chain(named).cloned().collect()
+        lack.missing().chain(named).cloned().collect()
     }
 
     /// Whether every response must hold everything that is asked for, so that

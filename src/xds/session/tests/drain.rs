@@ -2,6 +2,7 @@
 
 use super::script::{Client, Kind, cla, eds_cluster, host, rds_listener, route_to, snapshot};
 use super::*;
+use crate::xds::features::Features;
 
 /// A mesh of one listener, whose route configuration `route` leads to `cluster`.
 fn mesh(route: &str, cluster: &str) -> Arc<Snapshot> {
@@ -204,7 +205,7 @@ fn a_client_that_returns_while_it_drains_a_route_keeps_its_clusters() {
 }
 
 #[test]
-fn a_client_that_returns_with_an_old_route_and_never_leaves_it_is_waited_for_a_minute() {
+fn a_client_that_returns_with_an_old_route_is_waited_for_until_it_leaves_it() {
     let mut client = running(Client::delta(&mesh("r1", "c1")));
     moved(&mut client);
     client.reconnect(&mesh("r2", "c2"));
@@ -213,7 +214,8 @@ fn a_client_that_returns_with_an_old_route_and_never_leaves_it_is_waited_for_a_m
     client.resume(Kind::Listeners, &[]);
     client.resume(Kind::Routes, &["r1", "r2"]);
     client.ack_all();
-    assert_eq!(client.wait(50), [""; 0]);
+    assert_eq!(client.wait(890), [""; 0]);
+    // Not for ever: not every client leaves.
     let first = client.wait(11);
     let last: Vec<_> = first.into_iter().chain(client.ack_all()).collect();
     for gone in ["RDS -r1", "EDS -c1", "CDS -c1"] {
@@ -221,6 +223,79 @@ fn a_client_that_returns_with_an_old_route_and_never_leaves_it_is_waited_for_a_m
     }
     assert!(client.session.is_in_step());
     assert_eq!(client.session.next_timeout(), None);
+}
+
+/// A mesh of one listener that leads to `cluster` itself.
+fn inline(cluster: &str, more: &[&str]) -> Arc<Snapshot> {
+    let more = more.iter().map(|name| script::static_cluster(name, 1));
+    let own = [script::static_cluster(cluster, 1), script::inline_listener("l", cluster)];
+    snapshot(own.into_iter().chain(more))
+}
+
+/// A client that runs on `inline("c1", &["c0"])`, and whether it is an Envoy.
+fn leads(client: Client, drains: bool) -> Client {
+    let mut client = client.with(Features { drains, ..Features::default() });
+    client.ask(Kind::Clusters, &[]);
+    client.ask(Kind::Listeners, &[]);
+    client.ack_all();
+    client
+}
+
+#[test]
+fn what_a_listener_that_drains_names_itself_stays_while_it_may() {
+    for client in Client::both(&inline("c1", &["c0"])) {
+        let mut client = leads(client, true);
+        client.publish(&inline("c2", &[]));
+        assert_eq!(client.ack(Kind::Clusters), ["LDS l=0"]);
+        let gone = client.removal_of("CDS", &["c1=1", "c2=1"], &["c0"]);
+        assert_eq!(client.ack(Kind::Listeners), [gone], "what it does not name goes");
+        client.ack_all();
+        assert!(client.session.is_in_step());
+        assert_eq!(client.wait(800), [""; 0]);
+        let gone = client.removal_of("CDS", &["c2=1"], &["c1"]);
+        assert_eq!(client.wait(101), [gone]);
+        client.ack_all();
+        assert_eq!(client.session.next_timeout(), None);
+    }
+}
+
+#[test]
+fn what_goes_later_is_kept_for_a_listener_that_drains_too() {
+    let mut client = leads(Client::delta(&inline("c1", &["c2"])), true);
+    client.publish(&inline("c2", &["c1"]));
+    client.ack_all();
+    assert_eq!(client.session.next_timeout(), None, "nothing is to go so far");
+    assert_eq!(client.wait(100), [""; 0]);
+    assert_eq!(client.publish(&inline("c2", &[])), [""; 0]);
+    assert_eq!(client.wait(801), ["CDS -c1"]);
+}
+
+#[test]
+fn nothing_stays_for_the_listeners_of_a_client_that_does_not_drain() {
+    for client in Client::both(&inline("c1", &[])) {
+        let mut client = leads(client, false);
+        client.publish(&inline("c2", &[]));
+        client.ack(Kind::Clusters);
+        let gone = client.removal_of("CDS", &["c2=1"], &["c1"]);
+        assert_eq!(client.ack(Kind::Listeners), [gone]);
+    }
+}
+
+#[test]
+fn an_old_route_that_goes_by_a_header_keeps_every_cluster() {
+    let with = |route, cluster| {
+        let own = [rds_listener("l", route, 1), script::route_by_header(route)];
+        snapshot(own.into_iter().chain([script::static_cluster(cluster, 1)]))
+    };
+    let mut client = Client::delta(&with("r1", "c1"));
+    client.ask(Kind::Clusters, &[]);
+    client.ask(Kind::Listeners, &[]);
+    client.ask(Kind::Routes, &["r1"]);
+    client.ack_all();
+    client.publish(&with("r2", "c2"));
+    assert_eq!(client.ack(Kind::Clusters), ["LDS l=1"]);
+    assert_eq!(client.ack(Kind::Listeners), [""; 0]);
+    assert_eq!(client.unsubscribe(Kind::Routes, &["r1"]), ["CDS -c1"]);
 }
 
 /// A client that has a cluster and its listener under way, and asks for the

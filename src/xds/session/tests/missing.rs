@@ -3,7 +3,7 @@
 use super::script::{Client, Kind, snapshot, static_cluster, thing};
 use crate::xds::features::Features;
 
-const ERRORS: Features = Features { ttl: false, wrapped: false, errors: true };
+const ERRORS: Features = Features { ttl: false, wrapped: false, errors: true, drains: false };
 
 #[test]
 fn who_reads_errors_is_told_at_once_and_once_what_is_missing() {

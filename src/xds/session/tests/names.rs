@@ -49,6 +49,33 @@ fn an_unknown_host_is_answered_without_content_and_sent_when_it_appears() {
 }
 
 #[test]
+fn a_host_that_goes_when_it_is_asked_for_again_is_removed_and_then_said_to_be_missing() {
+    let at = |version| hosts(&[("r/web", &["a"], version)]);
+    let mut client = Client::delta(&at(1));
+    client.subscribe(Kind::VirtualHosts, &["r/web"]);
+    client.ack(Kind::VirtualHosts);
+    assert_eq!(client.publish(&at(2)), ["VHDS r/web=2"]);
+    assert_eq!(client.subscribe(Kind::VirtualHosts, &["r/web"]), [""; 0]);
+    assert_eq!(client.publish(&hosts(&[])), [""; 0]);
+    assert_eq!(client.ack(Kind::VirtualHosts), ["VHDS -r/web"]);
+    assert_eq!(client.ack(Kind::VirtualHosts), ["VHDS r/web~"]);
+    assert_eq!(client.ack(Kind::VirtualHosts), [""; 0]);
+}
+
+#[test]
+fn what_is_asked_for_again_by_an_alias_and_goes_is_removed_under_both_names() {
+    let at = |version| snapshot([wrapped(&thing(Kind::Clusters, "c", version), None, &["al"])]);
+    let mut client = Client::delta(&at(1));
+    assert_eq!(client.subscribe(Kind::Clusters, &["al"]), ["CDS c=1"]);
+    client.ack(Kind::Clusters);
+    assert_eq!(client.publish(&at(2)), ["CDS c=2"]);
+    assert_eq!(client.subscribe(Kind::Clusters, &["al"]), [""; 0]);
+    assert_eq!(client.publish(&snapshot([])), [""; 0]);
+    assert_eq!(client.ack(Kind::Clusters), ["CDS -c -al"]);
+    assert_eq!(client.ack(Kind::Clusters), [""; 0]);
+}
+
+#[test]
 fn a_refused_word_that_there_is_no_host_is_not_said_again() {
     let mut client = Client::delta(&hosts(&[]));
     client.subscribe(Kind::VirtualHosts, &["r/a"]);

@@ -91,10 +91,22 @@ pub(super) fn host(name: &str, domains: &[&str], version: i64) -> Arc<Resource> 
 /// A listener whose routes are those of the route configuration `route`.
 pub(super) fn rds_listener(name: &str, route: &str, version: i64) -> Arc<Resource> {
     let rds = http::Rds { route_config_name: route.into(), config_source: None };
-    let manager = http::HttpConnectionManager {
-        route_specifier: Some(http::http_connection_manager::RouteSpecifier::Rds(rds)),
-        ..Default::default()
-    };
+    http_listener(name, http::http_connection_manager::RouteSpecifier::Rds(rds), version)
+}
+
+/// A listener that leads everything to `cluster` by itself.
+pub(super) fn inline_listener(name: &str, cluster: &str) -> Arc<Resource> {
+    let routes = routes(route_action::ClusterSpecifier::Cluster(cluster.into()));
+    http_listener(name, http::http_connection_manager::RouteSpecifier::RouteConfig(routes), 0)
+}
+
+fn http_listener(
+    name: &str,
+    routes: http::http_connection_manager::RouteSpecifier,
+    version: i64,
+) -> Arc<Resource> {
+    let manager =
+        http::HttpConnectionManager { route_specifier: Some(routes), ..Default::default() };
     let end = "network.http_connection_manager.v3.HttpConnectionManager";
     let type_url = format!("type.googleapis.com/envoy.extensions.filters.{end}");
     let config = Any { type_url, value: manager.encode_to_vec() };
@@ -111,16 +123,23 @@ pub(super) fn rds_listener(name: &str, route: &str, version: i64) -> Arc<Resourc
 
 /// A route configuration that leads everything to `cluster`.
 pub(super) fn route_to(name: &str, cluster: &str, version: i64) -> Arc<Resource> {
-    let action = RouteAction {
-        cluster_specifier: Some(route_action::ClusterSpecifier::Cluster(cluster.into())),
-        ..Default::default()
-    };
-    let route = Route { action: Some(route::Action::Route(action)), ..Default::default() };
-    let host = VirtualHost { routes: vec![route], ..Default::default() };
-    let message = RouteConfiguration { virtual_hosts: vec![host], ..Default::default() };
+    let message = routes(route_action::ClusterSpecifier::Cluster(cluster.into()));
     let mut body = message.encode_to_vec();
     prost::encoding::int64::encode(1000, &version, &mut body);
     of(Kind::Routes.type_url(), name, body)
+}
+
+/// A route configuration that leads to the cluster that a header names.
+pub(super) fn route_by_header(name: &str) -> Arc<Resource> {
+    let message = routes(route_action::ClusterSpecifier::ClusterHeader("x-to".into()));
+    of(Kind::Routes.type_url(), name, message.encode_to_vec())
+}
+
+fn routes(specifier: route_action::ClusterSpecifier) -> RouteConfiguration {
+    let action = RouteAction { cluster_specifier: Some(specifier), ..Default::default() };
+    let route = Route { action: Some(route::Action::Route(action)), ..Default::default() };
+    let host = VirtualHost { routes: vec![route], ..Default::default() };
+    RouteConfiguration { virtual_hosts: vec![host], ..Default::default() }
 }
 
 pub(super) fn listener(name: &str, message: &Listener) -> Arc<Resource> {

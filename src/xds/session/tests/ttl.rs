@@ -8,7 +8,7 @@ use prost::Message;
 use super::script::{Client, Kind, snapshot, thing, wrapped};
 use crate::xds::features::Features;
 
-const TTL: Features = Features { ttl: true, wrapped: true, errors: false };
+const TTL: Features = Features { ttl: true, wrapped: true, errors: false, drains: false };
 
 fn mixed() -> std::sync::Arc<super::Snapshot> {
     let lasting = |name| wrapped(&thing(Kind::Runtime, name, 1), Some(10), &[]);

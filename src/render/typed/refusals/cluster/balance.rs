@@ -2,7 +2,7 @@
 
 use prost_reflect::{DynamicMessage, ReflectMessage};
 
-use super::super::Refusals;
+use super::super::{Refusals, extension};
 use crate::schema::fields::{field, inner, list, text, texts, unpacked, variant};
 
 /// The clusters that bring their own load balancer, below `envoy.extensions.clusters.`.
@@ -76,6 +76,13 @@ fn named(policy: &DynamicMessage, refusals: &Refusals<'_>) -> Vec<String> {
 
 fn subsets(cluster: &DynamicMessage, provided: bool, refusals: &mut Refusals<'_>) {
     let Some(config) = inner(cluster, "lb_subset_config") else { return };
+    let common = inner(cluster, "common_lb_config");
+    let weighted = common.is_some_and(|one| field(&one, "locality_weighted_lb_config").is_some());
+    if field(&config, "locality_weight_aware").is_some() && !weighted {
+        let text = "`locality_weight_aware` needs weights of localities";
+        let hint = "set common_lb_config: {locality_weighted_lb_config: {}}";
+        refusals.refuse("lb_subset_config", "validation", text, hint);
+    }
     let selectors = list(&config, "subset_selectors");
     if provided && !selectors.is_empty() {
         let text = "`lb_subset_config` can't stand beside `lb_policy: CLUSTER_PROVIDED`";
@@ -97,11 +104,25 @@ pub(in super::super) fn policy(name: &str, message: &DynamicMessage, refusals: &
                 refusals.refuse("minimum_ring_size", "validation", text, "swap them");
             }
         }
-        "wrr_locality.v3.WrrLocality" => locality(message, refusals),
+        "wrr_locality.v3.WrrLocality" => {
+            within(message, "endpoint_picking_policy", refusals);
+            locality(message, refusals);
+        }
+        "subset.v3.Subset" => within(message, "subset_lb_policy", refusals),
+        "override_host.v3.OverrideHost" => within(message, "fallback_policy", refusals),
         "envoy.config.cluster.v3.Cluster.LbSubsetConfig.LbSubsetSelector"
         | "subset.v3.Subset.LbSubsetSelector" => selector(message, refusals),
         "envoy.config.cluster.v3.Cluster.CustomClusterType" => redis(message, refusals),
         _ => {}
+    }
+}
+
+/// A policy that another one uses is one that Envoy has.
+fn within(message: &DynamicMessage, name: &'static str, refusals: &mut Refusals<'_>) {
+    if inner(message, name).is_some_and(|policy| !extension::policies(&policy, refusals)) {
+        let text = format!("`{name}` names no policy that Envoy has");
+        let hint = "give a type of envoy.extensions.load_balancing_policies.*";
+        refusals.refuse(name, "no-extension", text, hint);
     }
 }
 

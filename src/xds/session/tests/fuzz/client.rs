@@ -313,6 +313,12 @@ impl Client {
         if delta || first || nonce == side.last {
             side.learns(kind, &subscribe, delta, world.as_ref());
         }
+        if kind == Kind::Routes {
+            // Hosts that are meant no more and then again come again.
+            let hosts = self.side(Kind::VirtualHosts);
+            hosts.may.extend(hosts.told.keys().cloned());
+        }
+        let side = self.side(kind);
         let ask = match delta {
             true => Ask::Delta { subscribe, unsubscribe, initial },
             false => Ask::Sotw { names: subscribe, version: side.version.clone() },
@@ -578,6 +584,12 @@ impl Side {
                     self.refused_all =
                         self.open.is_empty().then(|| bodied.iter().map(version).collect());
                 }
+                if full {
+                    // It did not hear of what is absent.
+                    let there = |name: &String| bodied.iter().any(|one| *one.name.0 == **name);
+                    let absent = self.has.keys().filter(|name| !there(name));
+                    self.lingers.extend(absent.cloned());
+                }
                 self.unheard.extend(outgoing.removed.iter().map(ToString::to_string));
                 for name in &outgoing.removed {
                     match removals {
@@ -594,6 +606,7 @@ impl Side {
                 if full {
                     let there = |name: &str| bodied.iter().any(|one| &*one.name.0 == name);
                     self.has.retain(|name, _| there(name));
+                    self.lingers.clear();
                 }
                 for name in &outgoing.removed {
                     self.has.remove(&*name.0);

@@ -171,8 +171,14 @@ impl Envoy {
         side.asked = false;
         side.nonce.clone_from(&outgoing.nonce);
         side.version = outgoing.version.to_string();
-        let there: BTreeMap<_, _> =
-            outgoing.resources.iter().map(|one| (one.name.to_string(), one.clone())).collect();
+        // What it left meanwhile it takes no notice of.
+        let wanted = |name: &ResourceName| wildcard(kind) || side.names.contains(&*name.0);
+        let there: BTreeMap<_, _> = outgoing
+            .resources
+            .iter()
+            .filter(|one| wanted(&one.name))
+            .map(|one| (one.name.to_string(), one.clone()))
+            .collect();
         if outgoing.protocol == Protocol::Sotw && wildcard(kind) {
             side.has.retain(|name, _| there.contains_key(name));
         }
@@ -320,6 +326,43 @@ fn no_route_leads_nowhere_over_sotw() {
 fn a_route_does_not_overtake_a_cluster_that_was_not_sent_yet() {
     let steps = [Step::Publish([(1, 2), (2, 0)]), Step::Answer(2), Step::Answer(3)];
     play(Protocol::Delta, &steps).unwrap();
+}
+
+/// Found with seed 112: a route was left and asked for again while it was under
+/// way, and gone by then.
+#[test]
+fn a_route_that_is_under_way_and_left_and_asked_for_again_keeps_its_cluster() {
+    let steps = [
+        Step::Answer(0),
+        Step::Answer(1),
+        Step::Publish([(2, 1), (2, 0)]),
+        Step::Answer(2),
+        Step::Answer(2),
+        Step::Publish([(2, 1), (0, 0)]),
+        Step::Return,
+        Step::Drained,
+        Step::Publish([(1, 0), (1, 2)]),
+    ];
+    play(Protocol::Delta, &steps).unwrap();
+}
+
+/// Found with seed 46: a route was named by what was served between two messages
+/// about listeners, and used by a client that was behind both.
+#[test]
+fn a_route_that_only_a_client_behind_uses_keeps_its_cluster() {
+    let steps = [
+        Step::Publish([(0, 2), (1, 0)]),
+        Step::Answer(0),
+        Step::Answer(1),
+        Step::Answer(0),
+        Step::Answer(1),
+        Step::Publish([(2, 0), (0, 2)]),
+        Step::Answer(2),
+        Step::Answer(3),
+        Step::Publish([(2, 2), (1, 0)]),
+        Step::Publish([(2, 1), (2, 1)]),
+    ];
+    play(Protocol::Sotw, &steps).unwrap();
 }
 
 /// Found with seed 7610352892441922427: the route was named again and left

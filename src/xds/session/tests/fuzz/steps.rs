@@ -105,29 +105,28 @@ fn aliases(kind: Kind) -> &'static [&'static str] {
     }
 }
 
-/// The names that a client may ask for beside them.
-///
-/// Not tried at random: asking by other names than the resources' own, which
-/// are aliases, collections and parameters in another order (`names` tries
-/// those). A resource that such a name
-/// stands for, asked for once more while a response is under way and gone
-/// before that is answered, may stay with the client.
+/// The names that a client may ask for beside them: other names of resources,
+/// collections, parameters in another order.
 fn more(kind: Kind) -> &'static [&'static str] {
     match kind {
-        Kind::VirtualHosts => &["r2/v0"],
+        Kind::Clusters => {
+            &["*", "none", "al0", "al1", "xdstp://a/C/x/*", "xdstp://a/C/x/2?q=2&p=1"]
+        }
+        Kind::Routes | Kind::Runtime => &["*", "none", "al0", "al1"],
+        Kind::VirtualHosts => &["*", "r2/v0", "r0/h0", "r0/h1", "r1/h2", "r0/al0"],
         _ => &["*", "none"],
     }
 }
 
-pub(super) fn talk(random: &mut Random) -> Vec<Talk> {
+/// A conversation, about virtual `hosts` too where the protocol has them.
+pub(super) fn talk(random: &mut Random, hosts: bool) -> Vec<Talk> {
     let ttl = random.once_in(2);
-    let features = Features { ttl, wrapped: ttl, errors: random.once_in(3) };
+    let features =
+        Features { ttl, wrapped: ttl, errors: random.once_in(3), drains: random.once_in(3) };
     let mut talk = vec![Talk::Knows(features)];
     // Few types at once meet more often.
     let mut kinds = Kind::ALL.to_vec();
-    // Not tried: virtual hosts. One that goes before the answer to a message
-    // that asked for it again is said to be missing, not removed, and stays.
-    kinds.retain(|kind| *kind != Kind::VirtualHosts);
+    kinds.retain(|kind| *kind != Kind::VirtualHosts || hosts);
     while kinds.len() > 1 && !random.once_in(4) {
         kinds.remove(random.below(kinds.len()));
     }

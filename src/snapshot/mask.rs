@@ -1,10 +1,13 @@
 //! Resources as YAML with their secrets hidden: what Envoy's own schema marks
-//! as sensitive is never sent to a browser or an API client.
+//! as sensitive is never sent to a browser, an API client or a Git host.
 
 use prost_reflect::{
     DynamicMessage, ExtensionDescriptor, FieldDescriptor, ReflectMessage as _, Value,
 };
 
+use similar::TextDiff;
+
+use super::{ResourceDiff, Snapshot};
 use crate::model::TypeUrl;
 use crate::schema::Schema;
 
@@ -29,15 +32,16 @@ const DEPTH_MAX: usize = 64;
 
 /// A resource for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Masked {
-    pub(crate) yaml: String,
+pub struct Masked {
+    /// The resource as YAML.
+    pub yaml: String,
     /// Whether anything was hidden.
-    pub(crate) hidden: bool,
+    pub hidden: bool,
 }
 
 /// The YAML of a resource that is encoded as a `google.protobuf.Any`; `None`
 /// where it can't be decoded.
-pub(crate) fn masked_any(schema: &Schema, any: &[u8]) -> Option<Masked> {
+pub fn masked_any(schema: &Schema, any: &[u8]) -> Option<Masked> {
     let wrapper = TypeUrl("type.googleapis.com/google.protobuf.Any".into());
     let any = schema.decode(&wrapper, any).ok()?;
     let (type_url, body) = unwrap_any(&any)?;
@@ -45,6 +49,52 @@ pub(crate) fn masked_any(schema: &Schema, any: &[u8]) -> Option<Masked> {
     let masker = Masker { schema, mark: schema.pool().get_extension_by_name(SENSITIVE) };
     let hidden = masker.message(&mut message, 0);
     Some(Masked { yaml: schema.to_yaml(&message), hidden })
+}
+
+/// The difference as it was made, or, where a side hides something, of the
+/// masked texts.
+pub fn masked_diff(
+    schema: &Schema,
+    diff: &ResourceDiff,
+    old: Option<&Snapshot>,
+    new: Option<&Snapshot>,
+) -> String {
+    let side = |snapshot: Option<&Snapshot>| {
+        let served = snapshot?.types.get(&diff.type_url)?.resources.get(&diff.name)?;
+        masked_any(schema, &served.any)
+    };
+    text_of(diff, side(old), side(new))
+}
+
+/// What differs in a few words for each field, at most `max`, without the
+/// hashes of secrets: short ones could be guessed by them.
+pub fn masked_sentences(diff: &ResourceDiff, max: usize) -> Vec<String> {
+    diff.sentences(max).iter().map(|sentence| without_hashes(sentence)).collect()
+}
+
+fn without_hashes(sentence: &str) -> String {
+    let mut rest = sentence;
+    let mut shown = String::new();
+    while let Some((before, after)) = rest.split_once("[redacted sha256:") {
+        shown.push_str(before);
+        shown.push_str(MASK);
+        rest = after.split_once(']').map_or("", |(_, after)| after);
+    }
+    shown.push_str(rest);
+    shown
+}
+
+fn text_of(diff: &ResourceDiff, old: Option<Masked>, new: Option<Masked>) -> String {
+    let hides = [&old, &new].into_iter().flatten().any(|side| side.hidden);
+    if !hides {
+        return diff.text.clone();
+    }
+    let yaml = |side: Option<Masked>| side.map(|side| side.yaml).unwrap_or_default();
+    let (old, new) = (yaml(old), yaml(new));
+    if old == new {
+        return " only hidden values differ\n".into();
+    }
+    TextDiff::from_lines(&old, &new).unified_diff().context_radius(3).to_string()
 }
 
 fn unwrap_any(any: &DynamicMessage) -> Option<(TypeUrl, Vec<u8>)> {
@@ -122,4 +172,36 @@ fn hide(value: &mut Value) -> bool {
 fn hide_message(message: &mut DynamicMessage) -> bool {
     let fields = message.fields_mut().filter(|(field, _)| !KEPT.contains(&field.name()));
     fields.fold(false, |hidden, (_, value)| hide(value) | hidden)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ResourceKind, ResourceName};
+    use crate::snapshot::{Impact, ResourceChange};
+
+    #[test]
+    fn secrets_do_not_reach_the_diff() {
+        let diff = ResourceDiff {
+            type_url: ResourceKind::Secrets.type_url(),
+            name: ResourceName("key".into()),
+            change: ResourceChange::Changed,
+            text: "-inline_string: hunter1\n+inline_string: hunter2\n".into(),
+            fields: Vec::new(),
+            more_fields: 0,
+            impact: Impact::InPlace,
+        };
+        let side = |yaml: &str| Some(Masked { yaml: yaml.into(), hidden: true });
+        let same = text_of(&diff, side("key: [hidden]\n"), side("key: [hidden]\n"));
+        assert_eq!(same, " only hidden values differ\n");
+        let new = text_of(&diff, None, side("key: [hidden]\n"));
+        assert!(new.contains("+key: [hidden]") && !new.contains("hunter"), "{new}");
+    }
+
+    #[test]
+    fn hashes_of_secrets_do_not_reach_the_sentences() {
+        let told = "secret a: key: [redacted sha256:0a1b2c3d] → [redacted sha256:ffffffff]";
+        assert_eq!(without_hashes(told), "secret a: key: [hidden] → [hidden]");
+        assert_eq!(without_hashes("secret a is new"), "secret a is new");
+    }
 }
