@@ -95,6 +95,7 @@ impl Site {
                     poll: Duration::from_secs(60),
                 }],
                 ack_deadline: Duration::from_secs(1),
+                metrics: None,
                 open: false,
                 quarantine: dir.path().join("quarantine"),
             },
@@ -110,6 +111,7 @@ impl Site {
         let auth = Auth::new(govern.clone(), None, false, false).expect("random numbers");
         let router = web::router(Web {
             hosting: convoy::hosting::Hosting::default(),
+            linking: None,
             govern,
             mirroring,
             git: GitServer::new(tasks),
