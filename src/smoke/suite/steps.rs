@@ -221,16 +221,14 @@ impl Reader<'_> {
         let http = fields.get("status").and_then(|i| self.number(i, 100.0, 599.0)).map(status);
         let grpc = fields.get("grpc_status").and_then(|i| self.number(i, 0.0, 16.0)).map(status);
         let reset = fields.get("reset").and_then(|item| self.truth(item));
-        let failure = match (http, grpc, reset) {
-            (Some(status), None, None) => Failure::Status(status),
-            (None, Some(status), None) => Failure::Grpc(status),
-            (None, None, Some(true)) => Failure::Reset,
-            _ => {
-                let message = "a host fails in one way: `status`, `grpc_status` or `reset: true`";
-                self.problem(item.defined, "check-syntax", message);
-                return None;
-            }
-        };
+        let ways = ["status", "grpc_status", "reset"].iter().filter(|w| fields.get(w).is_some());
+        if ways.count() != 1 || reset == Some(false) {
+            let message = "a host fails in one way: `status`, `grpc_status` or `reset: true`";
+            self.problem(item.defined, "check-syntax", message);
+            return None;
+        }
+        let reset = reset.map(|_| Failure::Reset);
+        let failure = http.map(Failure::Status).or(grpc.map(Failure::Grpc)).or(reset)?;
         Some(Action::Fail(hosts, failure, self.share(&fields)))
     }
 

@@ -47,7 +47,7 @@ filter_chains:
 
 const MORE_ROUTES: &str = r#"  routes:
   - match: {path_separated_prefix: /pool}
-    route: {cluster: pool, retry_policy: {retry_on: "5xx,connect-failure", num_retries: 3}}
+    route: {cluster: pool, retry_policy: {retry_on: "5xx,connect-failure", num_retries: 5, host_selection_retry_max_attempts: 20, retry_host_predicate: [{name: previous, typed_config: {"@type": type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate}}]}}
   - match: {path_separated_prefix: /slow}
     route: {cluster: pool, timeout: 0.3s}
   - match: {path_separated_prefix: /pkg.Payments}
