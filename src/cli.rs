@@ -11,6 +11,7 @@ mod act;
 mod audit;
 mod backup;
 mod bootstrap;
+mod ci;
 mod client;
 mod conform;
 mod decide;
@@ -24,6 +25,7 @@ mod grant;
 mod import;
 mod list;
 mod log;
+mod matrix;
 mod mirror;
 mod nodes;
 mod output;
@@ -94,6 +96,12 @@ enum Command {
         after_help = "Examples:\n  convoy smoke .\n  convoy smoke . --stage beta --envoy 1.40.0"
     )]
     Smoke(smoke::Args),
+    /// Say what the server would say of a checkout, in any CI: exit code,
+    /// annotations, JUnit
+    #[command(
+        after_help = "Examples:\n  convoy ci . --junit convoy.xml\n  convoy ci --emit github > .github/workflows/convoy.yaml\n  convoy ci --emit drone --image registry.example.com/convoy:1 > .drone.yml"
+    )]
+    Ci(ci::Args),
     /// Show what differs between two stages, bundles or folders
     #[command(
         after_help = "Examples:\n  convoy diff staging release\n  convoy diff staging latest\n  convoy diff ../main . --stage release"
@@ -241,6 +249,7 @@ pub async fn run(cli: Cli) -> u8 {
         Command::Validate(args) => validate::run(&args, &output),
         Command::Render(args) => render::run(&args, &output),
         Command::Smoke(args) => smoke::run(&args, &output).await,
+        Command::Ci(args) => ci::run(&args, &output).await,
         Command::Diff(args) => diff::run(&args, &output).await,
         Command::Status(args) => status::run(&args, &output).await,
         Command::Nodes(args) => nodes::run(&args, &output).await,

@@ -2,9 +2,13 @@
 //! code.
 
 use clap::Parser;
-use convoy::{app, cli};
+use convoy::{app, cli, smoke};
 
 fn main() -> std::process::ExitCode {
+    // Before any thread is there: a process with threads gets no namespace.
+    if let Some(code) = smoke::fenced_in() {
+        return code;
+    }
     app::choose_crypto();
     let cli = cli::Cli::parse();
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

@@ -25,6 +25,7 @@ mod culprit;
 mod event;
 mod fleet;
 mod handle;
+mod measure;
 mod owner;
 mod people;
 mod record;
@@ -42,11 +43,12 @@ pub use bundle::Bundle;
 pub use cards::{Announcer, CardRef};
 pub use culprit::{Change, Culprit};
 pub use handle::{Command, Handle, Receipt};
+pub use measure::MetricsServer;
 pub use owner::{Parts, start};
 pub use resolve::find_bundle;
 pub use review::{ReviewFailure, Reviewing, review};
 pub use sync::Repository;
-pub use view::{Fleet, MirrorState, MirrorView, View};
+pub use view::{Fleet, MirrorState, MirrorView, Progress, View};
 
 use std::time::Duration;
 
@@ -58,6 +60,10 @@ pub struct Settings {
     /// How long a stage's nodes may take to answer before a promotion counts
     /// as done without the silent ones.
     pub ack_deadline: Duration,
+    /// Who is asked what gates and steps measure; `None`: nobody.
+    pub metrics: Option<MetricsServer>,
+    /// Open development mode: anybody may be anybody.
+    pub open: bool,
     /// The folder for quarantined fetches.
     pub quarantine: std::path::PathBuf,
 }

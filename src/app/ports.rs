@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use tokio::net::TcpListener;
+
 use crate::chat::{self, Links, Posted, Slack};
 use crate::model::{ContentHash, PromotionId};
 use crate::reconcile::{Announcer, CardRef, View};
-use crate::smoke::{Listeners, Listening, Opening};
+use crate::smoke::{Listeners, Listening};
 use crate::snapshot::Snapshot;
 use crate::xds::{Private, listen_private};
 
@@ -17,11 +19,12 @@ use crate::xds::{Private, listen_private};
 pub struct PrivateListeners;
 
 impl Listeners for PrivateListeners {
-    fn listen(&self, snapshot: Arc<Snapshot>) -> Opening<'_> {
-        Box::pin(async move {
-            let listener = listen_private(snapshot).await?;
-            Ok(Box::new(PrivateXds(listener)) as Box<dyn Listening>)
-        })
+    fn listen(
+        &self,
+        snapshot: Arc<Snapshot>,
+        on: TcpListener,
+    ) -> std::io::Result<Box<dyn Listening>> {
+        Ok(Box::new(PrivateXds(listen_private(snapshot, on)?)))
     }
 }
 

@@ -62,6 +62,7 @@ pub(crate) fn bundle(id: &str, revision: u64) -> BundleRecord {
         took_ms: 812,
         checks: 4,
         cached: false,
+        proof: crate::model::Proof::default(),
     };
     BundleRecord {
         id: bundle_id(id),

@@ -41,6 +41,7 @@
 //! | `POST R/adopt` | admin | the same |
 //! | `POST R/sync` | operator | 202: the upstream is looked at soon |
 //! | `GET /bundles/{id}` | reader | the whole record, `matrix` with waiting cells |
+//! | `GET /bundles/{id}/evidence/{hash}` | reader | `cell, outcome, reasons, groups`: what a smoke run left, by node group and file; the hash is in `matrix[].proof.evidence` |
 //! | `GET /promotions?repo=&stage=` | reader | `promotions`, newest first |
 //! | `GET /promotions/{id}` | reader | one of them |
 //! | `POST /promotions/{id}/approve` `{plan?, note?}` | operator | `promotion, message, already` |
@@ -82,7 +83,7 @@ pub(crate) use govern::{
     NewTokenIn, TokenCard, issue, newest as newest_entries, own_or_admin, rotate_token,
     set_token_active, token_cards,
 };
-pub(crate) use look::{LISTED_MAX, no_bundle, no_pipeline, no_promotion};
+pub(crate) use look::{LISTED_MAX, kept, no_bundle, no_pipeline, no_promotion};
 pub(crate) use repos::{RepoCard, cards as repo_cards, history, revision_or_head};
 
 const LOGIN: Access = Access::Login;
@@ -137,6 +138,7 @@ fn repo_routes() -> Vec<Entry> {
 fn decision_routes() -> Vec<Entry> {
     vec![
         Entry::get("/api/v1/bundles/{id}", LOGIN, look::bundle),
+        Entry::get("/api/v1/bundles/{id}/evidence/{hash}", LOGIN, look::evidence),
         Entry::get("/api/v1/promotions", LOGIN, look::promotions),
         Entry::get("/api/v1/promotions/{id}", LOGIN, look::promotion),
         Entry::post("/api/v1/promotions/{id}/approve", OPERATOR, decisions::approve),

@@ -45,6 +45,7 @@ pub(crate) fn routes() -> Vec<Entry> {
         Entry::get("/promotions", LOGIN, promotions::list),
         Entry::get("/promotions/{id}", LOGIN, promotions::show),
         Entry::get("/bundles/{id}", LOGIN, bundles::show),
+        Entry::get("/bundles/{id}/evidence/{hash}", LOGIN, bundles::evidence),
         Entry::get("/login", Access::Public, login::form),
         Entry::post("/login", Access::Public, login::log_in),
         Entry::get("/login/oidc", Access::Public, login::begin),

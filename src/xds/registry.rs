@@ -73,7 +73,7 @@ pub(super) fn status(streams: &[Arc<Standing>]) -> Option<NodeStatus> {
         streams: streams.len(),
         // A node is as far as its last stream is.
         release: releases.and_then(|all| all.into_iter().min_by_key(|one| one.revision)),
-        in_step: seats.iter().all(Seat::is_in_step),
+        in_step: seats.iter().all(|seat| seat.is_in_step(last.identity())),
         spared: seats.iter().any(|seat| seat.spared),
         types: types.into_values().collect(),
     })
@@ -98,7 +98,7 @@ fn type_statuses(stream: &Standing) -> Vec<TypeStatus> {
         let asks = one.wildcard || one.names > 0;
         let behind = asks && due.is_some() && due != one.acked.as_ref();
         let since = || due.and_then(origin).map(|origin| origin.since);
-        let published = || line.latest().map(|newest| newest.at);
+        let published = || line.due(stream.identity()).map(|due| due.at);
         one.behind_since = if behind { since().or_else(published) } else { None };
         one.release = release;
         if let Some(nack) = &mut one.nacked {

@@ -1,5 +1,6 @@
 //! xDS over real gRPC: independent clients, and real Envoys.
 
+mod cohorts;
 mod envoys;
 mod fanout;
 mod grpc_client;

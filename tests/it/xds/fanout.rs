@@ -29,10 +29,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const PER_CONNECTION: usize = 200;
 
 /// A stream that asked for all clusters.
-struct Client {
+pub(super) struct Client {
     requests: mpsc::Sender<DeltaDiscoveryRequest>,
     responses: Streaming<DeltaDiscoveryResponse>,
-    got: Vec<DeltaDiscoveryResponse>,
+    pub(super) got: Vec<DeltaDiscoveryResponse>,
 }
 
 impl Client {
@@ -48,14 +48,14 @@ impl Client {
     }
 
     /// Waits for a response.
-    async fn next(&mut self) -> &DeltaDiscoveryResponse {
+    pub(super) async fn next(&mut self) -> &DeltaDiscoveryResponse {
         let next = timeout(PATIENCE, self.responses.message()).await.expect("a response comes");
         self.got.push(next.unwrap().expect("the stream goes on"));
         self.got.last().unwrap()
     }
 
     /// Answers what came last.
-    async fn answer(&self, error: Option<&str>) {
+    pub(super) async fn answer(&self, error: Option<&str>) {
         let response_nonce = self.got.last().expect("something came").nonce.clone();
         let status = |message: &str| RpcStatus { message: message.into(), ..Default::default() };
         let error_detail = error.map(status);
@@ -70,8 +70,9 @@ fn ask() -> DeltaDiscoveryRequest {
 }
 
 /// Opens streams that have taken their first response.
-async fn settled(server: &Server, count: usize) -> Vec<Client> {
+pub(super) async fn settled(server: &Server, count: usize) -> Vec<Client> {
     let mut clients = Vec::new();
+    let before = server.hub.counters().acks;
     for first in (0..count).step_by(PER_CONNECTION) {
         let channel = Channel::from_shared(format!("http://{}", server.address)).unwrap();
         let channel = channel.connect().await.unwrap();
@@ -83,22 +84,17 @@ async fn settled(server: &Server, count: usize) -> Vec<Client> {
         client.answer(None).await;
     }))
     .await;
-    wait_acks(server, count).await;
+    wait_until("answers", || server.hub.counters().acks == before + count as u64).await;
     clients
 }
 
-async fn wait_until(what: &str, holds: impl Fn() -> bool) {
+pub(super) async fn wait_until(what: &str, holds: impl Fn() -> bool) {
     let reached = async {
         while !holds() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     assert!(timeout(PATIENCE, reached).await.is_ok(), "gave up waiting for {what}");
-}
-
-async fn wait_acks(server: &Server, count: usize) {
-    let acks = || server.hub.counters().acks;
-    wait_until("answers", || acks() == count as u64).await;
 }
 
 #[tokio::test]

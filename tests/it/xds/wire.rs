@@ -356,7 +356,8 @@ async fn streams_end_in_order_when_the_server_stops() {
 
 #[tokio::test]
 async fn a_private_listener_serves_anybody_until_it_is_dropped() {
-    let private = listen_private(snapshot(&[listener("l", 0)])).await.unwrap();
+    let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let private = listen_private(snapshot(&[listener("l", 0)]), port).unwrap();
     let address = private.address();
     let channel = Channel::from_shared(format!("http://{address}")).unwrap();
     let mut client = AggregatedDiscoveryServiceClient::new(channel.connect().await.unwrap());
