@@ -11,6 +11,7 @@
 //! The port for people answers `/readyz` with 503 until what was active before
 //! is served again.
 
+mod cards;
 mod hosting;
 mod measure;
 mod nodes;
@@ -31,9 +32,10 @@ use tokio::sync::mpsc;
 pub use ports::PrivateListeners;
 pub use secrets::Secrets;
 
+use cards::Cards;
 use routes::Routes;
 
-use crate::chat::{Links, Slack};
+use crate::chat::{Links, Reminders, Slack, SlackConfig};
 use crate::config::{Config, MetricsConfig, StoreConfig};
 use crate::govern::{ConfiguredPerson, ConfiguredToken, Govern, GovernSettings};
 use crate::metrics::{Metrics, MetricsSettings};
@@ -158,14 +160,21 @@ impl App {
         );
         let links = Links::new(&config.base_url);
         let slack = slack(config, &secrets)?;
-        let announcer = config.slack.as_ref().zip(slack.clone()).map(|(settings, client)| {
-            let cards = ports::Cards::new(client, settings.channel.clone(), links.clone());
-            Arc::new(cards) as Arc<dyn Announcer>
-        });
         for repository in &config.repositories {
             store.create(&repository.name).await?;
         }
         let govern = Govern::start(store.clone(), governing(config)).await?;
+        let announcer = config.slack.as_ref().zip(slack.clone()).map(|(settings, client)| {
+            let cards = Cards {
+                slack: client.impatient(),
+                home: settings.channel.clone(),
+                alarms: settings.alarms.clone(),
+                links: links.clone(),
+                reminders: reminders(config, settings),
+                govern: govern.clone(),
+            };
+            Arc::new(cards) as Arc<dyn Announcer>
+        });
         let handle = reconcile::start(Parts {
             govern: govern.clone(),
             store: store.clone(),
@@ -297,11 +306,26 @@ fn slack(config: &Config, secrets: &Secrets) -> anyhow::Result<Option<Slack>> {
     let Some((settings, given)) = config.slack.as_ref().zip(secrets.slack.as_ref()) else {
         return Ok(None);
     };
-    let client = Slack::new(&crate::chat::SlackConfig {
-        token: given.bot_token.clone(),
-        api_url: Some(settings.api_url.clone()),
-    });
+    let api_url = Some(settings.api_url.clone());
+    let mut wanted = SlackConfig::new(given.bot_token.clone(), api_url);
+    wanted.app_token.clone_from(&given.app_token);
+    if !settings.response_hosts.is_empty() {
+        wanted.response_hosts.clone_from(&settings.response_hosts);
+    }
+    let client = Slack::new(&wanted);
     client.map(Some).context("Slack can't be used")
+}
+
+fn reminders(config: &Config, slack: &crate::config::SlackConfig) -> Reminders {
+    let users = config
+        .people
+        .iter()
+        .filter_map(|person| Some((person.name.clone(), person.slack.first()?.clone())));
+    Reminders {
+        after: slack.remind_after,
+        approvers: users.collect(),
+        escalate_to: slack.escalate_to.clone(),
+    }
 }
 
 fn settings(config: &Config, secrets: &Secrets) -> anyhow::Result<Settings> {

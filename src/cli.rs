@@ -13,6 +13,7 @@ mod backup;
 mod bootstrap;
 mod ci;
 mod client;
+mod completions;
 mod conform;
 mod decide;
 mod diff;
@@ -36,6 +37,7 @@ mod render;
 mod repo;
 mod search;
 mod serve;
+mod slack;
 mod smoke;
 mod status;
 mod team;
@@ -43,11 +45,13 @@ mod token;
 mod validate;
 mod wait;
 mod watch;
+mod words;
 mod xds;
 
 use clap::{Parser, Subcommand};
 
 pub use failure::Failure;
+pub use words::as_options;
 
 use output::{Format, Output};
 
@@ -143,6 +147,13 @@ enum Command {
     Rollback(decide::Rollback),
     #[command(flatten)]
     Act(act::Act),
+    /// Set Slack up
+    #[command(subcommand_required = true)]
+    Slack(slack::Args),
+    /// Print a script that completes what is typed in a shell
+    Completions(completions::Args),
+    /// Explain a command; `help chat` is everything that can be typed in Slack
+    Help(completions::Help),
     /// Take an upstream that was rewritten as it is now
     #[command(after_help = "Examples:\n  convoy adopt --repo mesh/config")]
     Adopt(decide::Adopt),
@@ -260,6 +271,9 @@ pub async fn run(cli: Cli) -> u8 {
         Command::Cancel(args) => decide::end("cancel", &args, &output).await,
         Command::Rollback(args) => decide::rollback(&args, &output).await,
         Command::Act(act) => act::run(&act, &output).await,
+        Command::Slack(args) => slack::run(&args, &output),
+        Command::Completions(args) => completions::run(&args, &output),
+        Command::Help(args) => completions::help(&args, &output),
         Command::Adopt(args) => decide::adopt(&args, &output).await,
         Command::Token(args) => token::run(&args, &output).await,
         Command::Get(args) => get::run(&args, &output).await,

@@ -394,9 +394,21 @@ fn oidc_config(name: &str, entry: OidcEntry) -> Result<OidcConfig, ConfigError> 
 }
 
 fn slack_config(name: &str, entry: Slack) -> Result<SlackConfig, ConfigError> {
-    if entry.signing_secret_files.is_empty() {
-        return Err(ConfigError::at(name, "`slack.signing_secret_files` is empty")
-            .with_hint("name the file that holds the app's signing secret"));
+    // In Socket Mode nothing comes from outside, so nothing is signed.
+    if entry.signing_secret_files.is_empty() && entry.app_token_file.is_none() {
+        return Err(ConfigError::at(name, "`slack.signing_secret_files` is empty").with_hint(
+            "name the file that holds the app's signing secret, or `app_token_file` for Socket Mode",
+        ));
+    }
+    let connections = entry.connections.unwrap_or(2);
+    if !(1..=10).contains(&connections) {
+        let message = format!("`slack.connections` is {connections}");
+        return Err(ConfigError::at(name, message).with_hint("write 1 to 10: Slack allows no more"));
+    }
+    let zone = entry.zone.unwrap_or_else(|| "UTC".into());
+    if jiff::tz::TimeZone::get(&zone).is_err() {
+        let message = format!("`slack.zone` is `{zone}`, which is no time zone");
+        return Err(ConfigError::at(name, message).with_hint("write an IANA name: Asia/Tokyo"));
     }
     let api = entry.api_url.unwrap_or_else(|| "https://slack.com/api".into());
     Ok(SlackConfig {
@@ -404,6 +416,13 @@ fn slack_config(name: &str, entry: Slack) -> Result<SlackConfig, ConfigError> {
         bot_token_file: entry.bot_token_file,
         channel: entry.channel,
         api_url: url(name, "slack.api_url", &api)?,
+        app_token_file: entry.app_token_file,
+        connections,
+        response_hosts: entry.response_hosts,
+        zone,
+        remind_after: entry.remind_after.map(|span| span.0),
+        escalate_to: entry.escalate_to,
+        alarms: entry.alarms,
     })
 }
 

@@ -167,6 +167,16 @@ fn a_mistake_in_the_file_names_its_line_and_what_to_do() {
             "c.yaml",
             "is empty",
         ),
+        (
+            "slack: {app_token_file: a, bot_token_file: b, channel: c, connections: 11}\n",
+            "c.yaml",
+            "1 to 10",
+        ),
+        (
+            "slack: {app_token_file: a, bot_token_file: b, channel: c, zone: Asia/Tokio}\n",
+            "c.yaml",
+            "no time zone",
+        ),
     ];
     for (text, place, words) in table {
         let error = resolve(&[], text).expect_err(text);

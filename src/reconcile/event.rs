@@ -3,13 +3,11 @@
 use tokio::sync::oneshot;
 
 use super::bundle::Made;
-use super::cards::CardRef;
+use super::cards::CardRecord;
 use super::handle::{Command, Receipt};
 use super::measure::Subject;
 use crate::mirror::MirrorError;
-use crate::model::{
-    Actor, BundleId, Cell, CellResult, ContentHash, PromotionId, RepoName, Revision,
-};
+use crate::model::{Actor, BundleId, Cell, CellResult, PromotionId, RepoName, Revision};
 use crate::promote::{MetricValue, Refusal};
 use crate::store::{Import, StoreError};
 
@@ -52,8 +50,9 @@ pub(super) enum Event {
     Measured { subject: Subject, value: MetricValue },
     /// A person asks for something.
     Command { actor: Actor, command: Command, reply: Reply },
-    /// A card stands in a channel now.
-    Shown { promotion: PromotionId, card: CardRef, content: ContentHash },
+    /// What is known of a card is to be written down; whoever sent it goes on
+    /// once it is.
+    Shown { promotion: PromotionId, room: String, record: CardRecord, done: oneshot::Sender<()> },
     /// Nodes came, went, took or refused something.
     Fleet,
     /// Time passed.

@@ -26,7 +26,7 @@ use super::cards::{self, Announcer};
 use super::event::{Adoption, Event};
 use super::handle::Handle;
 use super::measure::Measuring;
-use super::record::{CardRecord, DoubtRecord, Loaded, RecordError, Records};
+use super::record::{DoubtRecord, Loaded, RecordError, Records};
 use super::runs::Runs;
 use super::sync::{BACKOFF, Mode, Repository};
 use super::trees::Trees;
@@ -326,9 +326,9 @@ impl Owner {
             Event::CellBegan { bundle, cell } => self.runs.at_work(&bundle, &cell, clock::now()),
             Event::Cell { bundle, result } => self.cell(&bundle, result).await?,
             Event::Command { actor, command, reply } => self.command(actor, command, reply).await?,
-            Event::Shown { promotion, card, content } => {
-                let record = CardRecord { card, content };
-                self.records.write_card(&promotion, &record, clock::now()).await?;
+            Event::Shown { promotion, room, record, done } => {
+                self.records.write_card(&promotion, &room, &record, clock::now()).await?;
+                let _ = done.send(());
             }
             Event::Fleet => self.fleet(Look::News).await?,
             Event::Tick => self.tick().await?,

@@ -9,6 +9,7 @@
 //! | method and path | needs | answer |
 //! | --- | --- | --- |
 //! | `GET /whoami` | reader | `name, role, person` |
+//! | `GET /palette` | login | `verbs`: what can be typed, in Slack, a shell and the palette |
 //! | `GET /events` | reader | server-sent `board` events: look again |
 //! | `GET /repos` | reader | `repos: [{repo, head, mirror, stages}]` |
 //! | `GET R` | reader | one of them |
@@ -71,6 +72,7 @@ mod events;
 mod govern;
 mod look;
 pub(crate) mod mirrors;
+mod palette;
 mod ready;
 mod repos;
 mod serving;
@@ -103,6 +105,7 @@ pub(crate) fn routes() -> Vec<Entry> {
     let mut routes = vec![
         Entry::get("/api/v1/whoami", LOGIN, look::whoami),
         Entry::get("/api/v1/events", LOGIN, events::stream),
+        Entry::get("/api/v1/palette", LOGIN, palette::palette),
         Entry::get("/api/v1/nodes", READER, serving::nodes),
         Entry::get("/api/v1/nodes/{node}", READER, serving::node),
         Entry::get("/api/v1/loads", READER, serving::loads),

@@ -100,6 +100,8 @@ struct Edition {
     release: Option<Release>,
     version: ContentHash,
     types: Vec<(TypeUrl, Arc<str>)>,
+    /// When it was published, without a break.
+    at: Timestamp,
 }
 
 /// A version of a type as it was first published: since when, and by what.
@@ -208,6 +210,22 @@ impl Line {
         self.past().origins.get(&version).cloned()
     }
 
+    /// When a version of a type was replaced by the one after it; `None` where
+    /// it is served, or not remembered.
+    pub(super) fn version_left_at(
+        &self,
+        type_url: &TypeUrl,
+        version: &Arc<str>,
+    ) -> Option<Timestamp> {
+        let is_it = |(url, known): &(TypeUrl, Arc<str>)| url == type_url && known == version;
+        self.past().left_at(|edition| edition.types.iter().any(is_it))
+    }
+
+    /// When a snapshot was replaced by the one after it.
+    pub(super) fn left_at(&self, version: ContentHash) -> Option<Timestamp> {
+        self.past().left_at(|edition| edition.version == version)
+    }
+
     /// A stream says something of a publication; `before` is what it said
     /// last. Wakes those who wait for the doubt to end.
     pub(super) fn judged(&self, of: &Publication, before: Verdict, now: Verdict) {
@@ -307,7 +325,8 @@ impl Past {
         }
         // Said again, it is not one more to remember.
         self.editions.retain(|one| one.version != snapshot.version || one.release != release);
-        self.editions.push_back(Edition { release, version: snapshot.version, types });
+        let at = live.version(snapshot.version).map_or(at, |known| known.at);
+        self.editions.push_back(Edition { release, version: snapshot.version, types, at });
         if self.editions.len() > EDITIONS_KEPT
             && let Some(oldest) = self.editions.pop_front()
         {
@@ -316,6 +335,15 @@ impl Past {
                 oldest.types.iter().filter(|one| !rest.iter().any(|e| e.types.contains(one)));
             gone.for_each(|one| drop(self.origins.remove(one)));
         }
+    }
+
+    /// When the first edition came after the last of these. What is served
+    /// beside a candidate is said again with it, and came before.
+    fn left_at(&self, is_one: impl Fn(&Edition) -> bool) -> Option<Timestamp> {
+        let last = self.editions.iter().rposition(is_one)?;
+        let before = self.editions.get(last)?.at;
+        let mut later = self.editions.range(last + 1..).map(|edition| edition.at);
+        later.find(|at| *at > before)
     }
 
     fn take_as_good(&mut self, snapshot: Arc<Snapshot>) {

@@ -10,6 +10,7 @@ mod access;
 mod audit;
 mod backup;
 mod bad_input;
+mod chatops;
 mod ci;
 mod cli;
 mod conform;

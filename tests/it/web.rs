@@ -111,6 +111,7 @@ impl Site {
         let auth = Auth::new(govern.clone(), None, false, false).expect("random numbers");
         let router = web::router(Web {
             hosting: convoy::hosting::Hosting::default(),
+            linking: None,
             govern,
             mirroring,
             git: GitServer::new(tasks),
