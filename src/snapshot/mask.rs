@@ -52,7 +52,7 @@ pub fn masked_any(schema: &Schema, any: &[u8]) -> Option<Masked> {
 }
 
 /// The difference as it was made, or, where a side hides something, of the
-/// masked texts.
+/// masked texts; without hashes of secrets.
 pub fn masked_diff(
     schema: &Schema,
     diff: &ResourceDiff,
@@ -63,7 +63,7 @@ pub fn masked_diff(
         let served = snapshot?.types.get(&diff.type_url)?.resources.get(&diff.name)?;
         masked_any(schema, &served.any)
     };
-    text_of(diff, side(old), side(new))
+    without_hashes(&text_of(diff, side(old), side(new)))
 }
 
 /// What differs in a few words for each field, at most `max`, without the

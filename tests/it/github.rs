@@ -26,10 +26,11 @@ fn cluster(seconds: u64) -> String {
 }
 
 /// An upstream, GitHub over it, and a server that knows both.
+/// Ended in this order: whoever asks before who is asked.
 struct Bed {
-    upstream: Upstream,
-    github: FakeGithub,
     convoy: Convoy,
+    github: FakeGithub,
+    upstream: Upstream,
 }
 
 impl Bed {
