@@ -36,11 +36,12 @@ use cards::Cards;
 use routes::Routes;
 
 use crate::chat::{Links, Reminders, Slack, SlackConfig};
-use crate::config::{Config, StoreConfig};
+use crate::config::{Config, MetricsConfig, StoreConfig};
 use crate::govern::{ConfiguredPerson, ConfiguredToken, Govern, GovernSettings};
+use crate::metrics::{Metrics, MetricsSettings};
 use crate::mirror;
 use crate::mirroring::{self, Mirroring};
-use crate::reconcile::{self, Announcer, Parts, Repository, Reviewing, Settings};
+use crate::reconcile::{self, Announcer, MetricsServer, Parts, Repository, Reviewing, Settings};
 use crate::render::Renderer;
 use crate::rpc;
 use crate::schema::Schema;
@@ -182,7 +183,7 @@ impl App {
             reports: inbox,
             smoke,
             announcer,
-            settings: settings(config, &secrets),
+            settings: settings(config, &secrets)?,
             tasks: tasks.clone(),
         })
         .await?;
@@ -327,7 +328,7 @@ fn reminders(config: &Config, slack: &crate::config::SlackConfig) -> Reminders {
     }
 }
 
-fn settings(config: &Config, secrets: &Secrets) -> Settings {
+fn settings(config: &Config, secrets: &Secrets) -> anyhow::Result<Settings> {
     let repositories = config.repositories.iter().map(|repository| Repository {
         name: repository.name.clone(),
         upstream: secrets.upstreams.get(&repository.name).cloned(),
@@ -335,10 +336,21 @@ fn settings(config: &Config, secrets: &Secrets) -> Settings {
     });
     // As the HTTP API decides it: tokens of people and services close it.
     let guarded = config.tokens.iter().any(|token| token.role != crate::config::Role::Node);
-    Settings {
+    Ok(Settings {
         repositories: repositories.collect(),
         ack_deadline: config.ack_deadline,
         open: config.insecure_dev && !guarded,
+        metrics: config.metrics.as_ref().map(metrics_server).transpose()?,
         quarantine: config.data.join("quarantine"),
-    }
+    })
+}
+
+fn metrics_server(config: &MetricsConfig) -> anyhow::Result<MetricsServer> {
+    let server = Metrics::new(MetricsSettings {
+        url: config.url.clone(),
+        token_file: config.token_file.clone(),
+        ca_file: config.ca_file.clone(),
+        timeout: config.timeout,
+    })?;
+    Ok(MetricsServer { server, every: config.every })
 }

@@ -66,6 +66,23 @@ pub struct Config {
     pub store: StoreConfig,
     /// What mirrors may name.
     pub mirrors: MirrorsConfig,
+    /// The metrics server that gates ask; `None`: what they ask for is unknown.
+    pub metrics: Option<MetricsConfig>,
+}
+
+/// A Prometheus server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricsConfig {
+    /// Its address, without `/api/v1`.
+    pub url: String,
+    /// The file that holds the token that it is shown.
+    pub token_file: Option<PathBuf>,
+    /// The certificates to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// How long one answer may take.
+    pub timeout: Duration,
+    /// How far two questions of one metric are apart.
+    pub every: Duration,
 }
 
 /// Mirrors that are made over the API: whoever may make one may not thereby

@@ -25,6 +25,7 @@ mod culprit;
 mod event;
 mod fleet;
 mod handle;
+mod measure;
 mod offer;
 mod owner;
 mod people;
@@ -44,6 +45,7 @@ pub use bundle::Bundle;
 pub use cards::{Announcer, CardRef, Showing, Told, Trouble};
 pub use culprit::{Change, Culprit};
 pub use handle::{Command, Handle, Receipt};
+pub use measure::MetricsServer;
 pub use offer::{can_approve, offer};
 pub use owner::{Parts, start};
 pub use rehearse::Rehearsal;
@@ -62,6 +64,8 @@ pub struct Settings {
     /// How long a stage's nodes may take to answer before a promotion counts
     /// as done without the silent ones.
     pub ack_deadline: Duration,
+    /// Who is asked what gates and steps measure; `None`: nobody.
+    pub metrics: Option<MetricsServer>,
     /// Open development mode: anybody may be anybody.
     pub open: bool,
     /// The folder for quarantined fetches.

@@ -33,6 +33,17 @@ pub(super) struct File {
     pub(super) smoke: SmokeEntry,
     pub(super) store: StoreEntry,
     pub(super) mirrors: MirrorsEntry,
+    pub(super) metrics: Option<MetricsEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MetricsEntry {
+    pub(super) url: String,
+    pub(super) token_file: Option<PathBuf>,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) timeout: Option<Span>,
+    pub(super) every: Option<Span>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -5,9 +5,10 @@ use tokio::sync::oneshot;
 use super::bundle::Made;
 use super::cards::CardRecord;
 use super::handle::{Command, Receipt};
+use super::measure::Subject;
 use crate::mirror::MirrorError;
 use crate::model::{Actor, BundleId, Cell, CellResult, PromotionId, RepoName, Revision};
-use crate::promote::Refusal;
+use crate::promote::{MetricValue, Refusal};
 use crate::store::{Import, StoreError};
 
 /// Why a repository could not be brought up to date.
@@ -45,6 +46,8 @@ pub(super) enum Event {
     CellBegan { bundle: BundleId, cell: Cell },
     /// A cell of the matrix has its result.
     Cell { bundle: BundleId, result: CellResult },
+    /// A metric of a promotion was asked for.
+    Measured { subject: Subject, value: MetricValue },
     /// A person asks for something.
     Command { actor: Actor, command: Command, reply: Reply },
     /// What is known of a card is to be written down; whoever sent it goes on

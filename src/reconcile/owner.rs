@@ -6,6 +6,7 @@
 mod commands;
 mod decisions;
 mod matrix;
+mod measuring;
 mod nodes;
 mod rendering;
 mod serving;
@@ -19,10 +20,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use self::nodes::{Look, Told};
 use super::Settings;
 use super::cards::{self, Announcer};
 use super::event::{Adoption, Event};
 use super::handle::Handle;
+use super::measure::Measuring;
 use super::record::{DoubtRecord, Loaded, RecordError, Records};
 use super::runs::Runs;
 use super::sync::{BACKOFF, Mode, Repository};
@@ -130,6 +133,8 @@ pub async fn start(parts: Parts) -> Result<Handle, StartError> {
         outbox,
         unserved: BTreeSet::new(),
         doubts,
+        told: BTreeMap::new(),
+        measuring: Measuring::default(),
         people: None,
         started: (Instant::now(), clock::now()),
     };
@@ -210,6 +215,9 @@ struct Owner {
     unserved: BTreeSet<(RepoName, Stage)>,
     /// What nodes refuse, as it is recorded.
     doubts: BTreeMap<SnapshotKey, DoubtRecord>,
+    /// What each promotion under way was told of its nodes.
+    told: BTreeMap<PromotionId, Told>,
+    measuring: Measuring,
     /// Who there was when authors were looked up the last time.
     people: Option<Arc<Registry>>,
     started: (Instant, jiff::Timestamp),
@@ -314,6 +322,7 @@ impl Owner {
                     mirror.render_again();
                 }
             }
+            Event::Measured { subject, value } => self.measured(&subject, value).await?,
             Event::CellBegan { bundle, cell } => self.runs.at_work(&bundle, &cell, clock::now()),
             Event::Cell { bundle, result } => self.cell(&bundle, result).await?,
             Event::Command { actor, command, reply } => self.command(actor, command, reply).await?,
@@ -321,7 +330,7 @@ impl Owner {
                 self.records.write_card(&promotion, &room, &record, clock::now()).await?;
                 let _ = done.send(());
             }
-            Event::Fleet => self.fleet().await?,
+            Event::Fleet => self.fleet(Look::News).await?,
             Event::Tick => self.tick().await?,
         }
         Ok(())
@@ -341,7 +350,8 @@ impl Owner {
         }
         if self.state.promotions.values().any(|promotion| !promotion.status.is_terminal()) {
             self.system(promote::Event::Tick).await?;
-            self.fleet().await?;
+            self.fleet(Look::All).await?;
+            self.begin_measuring();
         }
         Ok(())
     }

@@ -95,6 +95,7 @@ impl Site {
                     poll: Duration::from_secs(60),
                 }],
                 ack_deadline: Duration::from_secs(1),
+                metrics: None,
                 open: false,
                 quarantine: dir.path().join("quarantine"),
             },

@@ -203,7 +203,7 @@ fn name_of(state: &State) -> [u8; 32] {
 #[test]
 fn no_event_of_a_small_world_breaks_the_rules() {
     let long = std::env::var_os("CONVOY_LONG").is_some();
-    let (depth, transitions_max) = if long { (7, 3_000_000) } else { (4, 12_000) };
+    let (depth, transitions_max) = if long { (7, 3_000_000) } else { (4, 3_000) };
     let start = beginning();
     let (mut seen, mut transitions, mut refused) = (HashSet::new(), 0_usize, 0_usize);
     let mut statuses: BTreeSet<Status> = BTreeSet::new();
@@ -243,14 +243,15 @@ fn no_event_of_a_small_world_breaks_the_rules() {
         }
         (level, reached) = (next, at_depth);
     }
-    println!(
+    eprintln!(
         "{} states, {transitions} transitions, {refused} refusals, every event to depth \
          {reached}, {} of {} statuses",
         seen.len(),
         statuses.len(),
         Status::ALL.len()
     );
-    assert!(reached >= 2 && statuses.len() >= 10, "{reached} {statuses:?}");
+    let (levels, kinds) = if long { (4, 12) } else { (2, 8) };
+    assert!(reached >= levels && statuses.len() >= kinds, "{reached} {statuses:?}");
 }
 
 /// Release only ever held what canary verified.

@@ -129,15 +129,13 @@ impl Owner {
     pub(super) async fn act(&mut self, effects: &[Effect]) {
         for effect in effects {
             match effect {
-                Effect::Publish(repo, stage) | Effect::Serve { repo, stage, .. } => {
-                    self.publish(repo, stage).await;
-                }
+                Effect::Publish(repo, stage) => self.publish(repo, stage).await,
+                Effect::Serve { .. } => self.serve_step(effect).await,
+                Effect::Ask(_) => self.begin_measuring(),
                 Effect::Alarm { promotion, line } => {
                     tracing::error!(promotion = %promotion, line, "a promotion needs a person");
                 }
                 Effect::Retest { bundle, cells } => self.runs.afresh(bundle, cells),
-                // What is measured follows from the state.
-                Effect::Ask(_) => {}
                 Effect::Announce(id) => {
                     self.show();
                     self.announce(id);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::model::FilePath;
+use crate::model::{FilePath, Number, OnFailure, OnInconclusive, Voters, WindowEffect};
 
 fn parse(text: &str) -> Result<Option<Manifest>, Vec<Problem>> {
     let mut tree = SourceTree::default();
@@ -196,7 +196,51 @@ owners:
     )
     .unwrap()
     .unwrap();
-    insta::assert_yaml_snapshot!(manifest);
+    let release = &manifest.stages[1];
+    let from = |quorum: &crate::model::Quorum| match &quorum.from {
+        Voters::Anyone => "anyone".to_owned(),
+        Voters::Owners => "owners".to_owned(),
+        Voters::Of(list) => list.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+    };
+    let quorums: Vec<_> = release.quorums.iter().map(|one| (one.count, from(one))).collect();
+    let expected = [(2, "team:release-approvers ann"), (1, "owners"), (3, "anyone")];
+    assert_eq!(quorums, expected.map(|(count, from)| (count, from.to_owned())));
+    assert_eq!(release.approvals, 3, "the largest of them");
+    let windows: Vec<_> = release.windows.iter().map(ToString::to_string).collect();
+    let expected = [
+        "mon,tue,wed,thu,fri 09:00-17:00 Asia/Tokyo",
+        "2026-12-24T00:00/2027-01-04T09:00 Asia/Tokyo",
+    ];
+    assert_eq!(windows, expected);
+    assert_eq!(release.windows[1].effect, WindowEffect::Deny);
+    assert_eq!(release.windows[1].reason, "year end");
+    assert_eq!(release.fleet.map(|rule| rule.acked_percent), Some(95));
+    let bounds: Vec<_> = release
+        .metrics
+        .iter()
+        .map(|rule| (rule.at_most.clone(), rule.at_most_times_baseline.clone(), rule.inconclusive))
+        .collect();
+    let expected = [
+        (Number::new("0.01"), None, OnInconclusive::Wait),
+        (None, Number::new("1.2"), OnInconclusive::Pause),
+    ];
+    assert_eq!(bounds, expected);
+    let rollout = release.rollout.clone().unwrap();
+    let steps: Vec<_> = rollout
+        .steps
+        .iter()
+        .map(|step| (step.subset.sentence(), step.bake_seconds, step.pause))
+        .collect();
+    let expected = [
+        ("10 %", 600, false),
+        ("localities ap-northeast-1/*", 1, true),
+        ("50 %, nodes edge-1*", 0, false),
+    ];
+    assert_eq!(steps, expected.map(|(who, bake, pause)| (who.to_owned(), bake, pause)));
+    let rest = (rollout.acked_percent, rollout.deadline_seconds, rollout.bake_seconds);
+    assert_eq!((rest, rollout.on_failure), ((99, 300, 60), OnFailure::Hold));
+    assert_eq!(release.expires_seconds, Some(43_200));
+    assert_eq!((manifest.owners[0].from.len(), manifest.owners[1].from.len()), (2, 0));
 }
 
 #[test]

@@ -284,6 +284,15 @@ impl Convoy {
         self.home.path()
     }
 
+    /// How much memory it holds, in KiB.
+    pub(crate) fn memory_kib(&self) -> u64 {
+        let id = self.running.as_ref().expect("it runs").child.id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let size = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+        size.unwrap_or_else(|| panic!("no size in {status}"))
+    }
+
     /// What it logged so far.
     pub(crate) fn log(&self) -> String {
         self.log.lock().expect("nobody panics with the log").clone()
