@@ -225,7 +225,7 @@ fn a_stranger_links_themselves_and_then_decides() {
     let token = said.split("token=").nth(1).and_then(|rest| rest.split('|').next()).unwrap();
     let page = office.convoy.try_get(&format!("/slack/link?token={token}")).unwrap();
     let page = page.as_str().unwrap();
-    assert!(page.contains("T0MESH/U0NEW"), "{page}");
+    assert!(page.contains("U0NEW"), "{page}");
     let csrf = page.split("name=\"csrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
     let fields = [("csrf", csrf.unwrap()), ("token", token), ("person", "dan")];
     let body = crate::harness::slack::form(&fields);
