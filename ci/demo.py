@@ -255,23 +255,54 @@ slack:
         return {stage["stage"]: stage for stage in self.get("/api/v1/repos/mesh/config/board")["stages"]}
 
     def slack_command(self, person, text):
-        """Sends a slash command as Slack would; gives the answer's text."""
-        form = urllib.parse.urlencode({
+        """Sends a slash command as Slack would, and confirms its preview as the
+        person would; gives the answer's text."""
+        back = f"/response/{secrets.token_hex(8)}"
+        reply = self.slack_post("/slack/command", {
             "command": "/convoy", "text": text, "user_id": PEOPLE[person], "user_name": person,
             "team_id": "T0MESH", "channel_id": "C0MESH", "trigger_id": secrets.token_hex(8),
-            "response_url": f"{self.slack}/response/{secrets.token_hex(8)}", "api_app_id": "A0MESH",
+            "response_url": self.slack + back, "api_app_id": "A0MESH",
         })
+        if "Working on it" in reply.get("text", ""):
+            reply = self.slack_answer(back)
+        token = re.search(r'"(c1\.[0-9a-f]+)"', json.dumps(reply))
+        first = reply.get("text", "").splitlines()
+        say(f"   {person}: /convoy {text}\n      {first[0] if first else '(shown in the channel)'}")
+        if token:
+            reply = self.slack_click(person, "confirm", token.group(1))
+            say(f"      {reply.get('text', '').splitlines()[0]}")
+        return reply.get("text", "")
+
+    def slack_click(self, person, action, value):
+        """Presses a button as the person would; gives what they are told."""
+        back = f"/response/{secrets.token_hex(8)}"
+        self.slack_post("/slack/interactive", {"payload": json.dumps({
+            "type": "block_actions", "user": {"id": PEOPLE[person]}, "team": {"id": "T0MESH"},
+            "channel": {"id": "C0MESH"}, "trigger_id": secrets.token_hex(8),
+            "container": {"type": "message", "message_ts": "1.1", "channel_id": "C0MESH"},
+            "response_url": self.slack + back,
+            "actions": [{"type": "button", "action_id": action, "value": value,
+                         "action_ts": secrets.token_hex(8)}],
+        })})
+        return self.slack_answer(back)
+
+    def slack_post(self, path, fields):
+        form = urllib.parse.urlencode(fields)
         stamp = str(int(time.time()))
         base = f"v0:{stamp}:{form}".encode()
         signature = "v0=" + hmac.new(self.signing_secret.encode(), base, hashlib.sha256).hexdigest()
-        request = urllib.request.Request(
-            self.url + "/slack/command", data=form.encode(), headers={
-                "content-type": "application/x-www-form-urlencoded",
-                "x-slack-request-timestamp": stamp, "x-slack-signature": signature})
+        request = urllib.request.Request(self.url + path, data=form.encode(), headers={
+            "content-type": "application/x-www-form-urlencoded",
+            "x-slack-request-timestamp": stamp, "x-slack-signature": signature})
         with urllib.request.urlopen(request, timeout=10) as answer:
-            reply = json.loads(answer.read() or b"{}").get("text", "")
-        say(f"   {person}: /convoy {text}\n      {reply.splitlines()[0] if reply else '(shown in the channel)'}")
-        return reply
+            return json.loads(answer.read() or b"{}")
+
+    def slack_answer(self, back):
+        """What was posted to a response_url."""
+        def posted():
+            log = json.loads(urllib.request.urlopen(self.slack + "/_log", timeout=5).read())
+            return next((call["body"] for call in log if call["body"].get("path") == back), None)
+        return wait_for("an answer in Slack", posted)
 
     def front(self, stage, path="/payments/1"):
         """What a stage's real Envoy answers: status, stage header, who served."""
@@ -315,9 +346,9 @@ slack:
             self.slack_command("bob", f'promote {previous} to {stage} --reason "demo"')
             promotion = wait_for("the request", lambda: self.board()[stage]["open"] or self.served(stage, commit))
             if promotion is not True:
-                name = promotion[0]["id"]
+                name, plan = promotion[0]["id"], promotion[0]["plan"][:12]
                 for voter in ("cleo", "dan")[: promotion[0]["approvals_needed"]]:
-                    self.slack_command(voter, f"approve {name}")
+                    self.slack_command(voter, f"approve {name} {plan} looked at the diff")
             wait_for(f"{stage} to serve the commit", lambda: self.served(stage, commit))
 
     def run(self):
@@ -383,8 +414,8 @@ slack:
         """ann wrote it, so ann can't approve it."""
         wait_for("the whole matrix", lambda: self.board()["beta"]["live"]["status"] == "eligible")
         self.slack_command("bob", "promote beta to staging")
-        name = wait_for("the request", lambda: self.board()["staging"]["open"])[0]["id"]
-        reply = self.slack_command("ann", f"approve {name}")
+        asked = wait_for("the request", lambda: self.board()["staging"]["open"])[0]
+        reply = self.slack_command("ann", f"approve {asked['id']} {asked['plan'][:12]}")
         if "author" not in reply:
             raise SystemExit(f"ann approved her own change: {reply}")
 

@@ -208,10 +208,30 @@ class Report:
         idle = [one["name"] for one in self.listed.entries if one["name"] not in self.listed.used]
         if idle:
             lines += [f"  not seen in this run: {', '.join(idle)}"]
+        lines += self._hidden()
         rows = self.disagreements if show else self.unlisted
         lines += ["", f"{len(self.unlisted)} unlisted disagreements"]
         lines += [self._row(row) for row in rows]
         return "\n".join(lines)
+
+    def hidden(self):
+        """Resources of the corpus as they are that Envoy refuses and Convoy takes, and that only
+        a limit excuses: by the limit, then by the resource, each with the versions that refuse."""
+        found = collections.defaultdict(lambda: collections.defaultdict(set))
+        for row in self.disagreements:
+            if row["corpus"] and not row["mutation"] and row["we"] and row["listed"]:
+                found[row["listed"]][row["origin"], row["id"]].add(f"{row['version']} {row['way']}")
+        return found
+
+    def _hidden(self):
+        found = self.hidden()
+        count = sum(len(resources) for resources in found.values())
+        lines = ["", f"{count} resources of the corpus as it is: we yes, Envoy no, behind a limit"]
+        for name, resources in sorted(found.items()):
+            lines += [f"  {len(resources):6} {name}"]
+            lines += [f"         {origin} {id}: {', '.join(sorted(where))}"
+                      for (origin, id), where in sorted(resources.items())]
+        return lines
 
     def _tables(self):
         lines = ["| Envoy | asked by | cases | both yes | both no | we no, Envoy yes (listed) "
@@ -238,6 +258,8 @@ class Report:
         matrix = [dict(zip(("version", "way", "half", "we", "envoy"), key), count=count)
                   for key, count in sorted(self.matrix.items())]
         return {"cases": self.count, "seed": self.seed, "matrix": matrix,
+                "hidden": {name: [[*resource, sorted(where)] for resource, where in resources.items()]
+                           for name, resources in self.hidden().items()},
                 "disagreements": self.disagreements}
 
 

@@ -11,6 +11,7 @@
 //! The port for people answers `/readyz` with 503 until what was active before
 //! is served again.
 
+mod cards;
 mod hosting;
 mod measure;
 mod nodes;
@@ -31,14 +32,16 @@ use tokio::sync::mpsc;
 pub use ports::PrivateListeners;
 pub use secrets::Secrets;
 
+use cards::Cards;
 use routes::Routes;
 
-use crate::chat::{Links, Slack};
-use crate::config::{Config, StoreConfig};
+use crate::chat::{Links, Reminders, Slack, SlackConfig};
+use crate::config::{Config, MetricsConfig, StoreConfig};
 use crate::govern::{ConfiguredPerson, ConfiguredToken, Govern, GovernSettings};
+use crate::metrics::{Metrics, MetricsSettings};
 use crate::mirror;
 use crate::mirroring::{self, Mirroring};
-use crate::reconcile::{self, Announcer, Parts, Repository, Reviewing, Settings};
+use crate::reconcile::{self, Announcer, MetricsServer, Parts, Repository, Reviewing, Settings};
 use crate::render::Renderer;
 use crate::rpc;
 use crate::schema::Schema;
@@ -149,20 +152,29 @@ impl App {
                 envoys: config.envoys.clone(),
                 work: data.join("smoke"),
                 parallel: config.smoke_parallel,
+                evidence: Some(data.join("evidence")),
+                warden: std::env::current_exe().ok(),
             },
             Arc::new(PrivateListeners),
             Some(store.cache()),
         );
         let links = Links::new(&config.base_url);
         let slack = slack(config, &secrets)?;
-        let announcer = config.slack.as_ref().zip(slack.clone()).map(|(settings, client)| {
-            let cards = ports::Cards::new(client, settings.channel.clone(), links.clone());
-            Arc::new(cards) as Arc<dyn Announcer>
-        });
         for repository in &config.repositories {
             store.create(&repository.name).await?;
         }
         let govern = Govern::start(store.clone(), governing(config)).await?;
+        let announcer = config.slack.as_ref().zip(slack.clone()).map(|(settings, client)| {
+            let cards = Cards {
+                slack: client.impatient(),
+                home: settings.channel.clone(),
+                alarms: settings.alarms.clone(),
+                links: links.clone(),
+                reminders: reminders(config, settings),
+                govern: govern.clone(),
+            };
+            Arc::new(cards) as Arc<dyn Announcer>
+        });
         let handle = reconcile::start(Parts {
             govern: govern.clone(),
             store: store.clone(),
@@ -171,7 +183,7 @@ impl App {
             reports: inbox,
             smoke,
             announcer,
-            settings: settings(config, &secrets),
+            settings: settings(config, &secrets)?,
             tasks: tasks.clone(),
         })
         .await?;
@@ -294,22 +306,51 @@ fn slack(config: &Config, secrets: &Secrets) -> anyhow::Result<Option<Slack>> {
     let Some((settings, given)) = config.slack.as_ref().zip(secrets.slack.as_ref()) else {
         return Ok(None);
     };
-    let client = Slack::new(&crate::chat::SlackConfig {
-        token: given.bot_token.clone(),
-        api_url: Some(settings.api_url.clone()),
-    });
+    let api_url = Some(settings.api_url.clone());
+    let mut wanted = SlackConfig::new(given.bot_token.clone(), api_url);
+    wanted.app_token.clone_from(&given.app_token);
+    if !settings.response_hosts.is_empty() {
+        wanted.response_hosts.clone_from(&settings.response_hosts);
+    }
+    let client = Slack::new(&wanted);
     client.map(Some).context("Slack can't be used")
 }
 
-fn settings(config: &Config, secrets: &Secrets) -> Settings {
+fn reminders(config: &Config, slack: &crate::config::SlackConfig) -> Reminders {
+    let users = config
+        .people
+        .iter()
+        .filter_map(|person| Some((person.name.clone(), person.slack.first()?.clone())));
+    Reminders {
+        after: slack.remind_after,
+        approvers: users.collect(),
+        escalate_to: slack.escalate_to.clone(),
+    }
+}
+
+fn settings(config: &Config, secrets: &Secrets) -> anyhow::Result<Settings> {
     let repositories = config.repositories.iter().map(|repository| Repository {
         name: repository.name.clone(),
         upstream: secrets.upstreams.get(&repository.name).cloned(),
         poll: repository.poll,
     });
-    Settings {
+    // As the HTTP API decides it: tokens of people and services close it.
+    let guarded = config.tokens.iter().any(|token| token.role != crate::config::Role::Node);
+    Ok(Settings {
         repositories: repositories.collect(),
         ack_deadline: config.ack_deadline,
+        open: config.insecure_dev && !guarded,
+        metrics: config.metrics.as_ref().map(metrics_server).transpose()?,
         quarantine: config.data.join("quarantine"),
-    }
+    })
+}
+
+fn metrics_server(config: &MetricsConfig) -> anyhow::Result<MetricsServer> {
+    let server = Metrics::new(MetricsSettings {
+        url: config.url.clone(),
+        token_file: config.token_file.clone(),
+        ca_file: config.ca_file.clone(),
+        timeout: config.timeout,
+    })?;
+    Ok(MetricsServer { server, every: config.every })
 }

@@ -11,7 +11,9 @@ mod act;
 mod audit;
 mod backup;
 mod bootstrap;
+mod ci;
 mod client;
+mod completions;
 mod conform;
 mod decide;
 mod diff;
@@ -24,6 +26,7 @@ mod grant;
 mod import;
 mod list;
 mod log;
+mod matrix;
 mod mirror;
 mod nodes;
 mod output;
@@ -34,6 +37,7 @@ mod render;
 mod repo;
 mod search;
 mod serve;
+mod slack;
 mod smoke;
 mod status;
 mod team;
@@ -41,11 +45,13 @@ mod token;
 mod validate;
 mod wait;
 mod watch;
+mod words;
 mod xds;
 
 use clap::{Parser, Subcommand};
 
 pub use failure::Failure;
+pub use words::as_options;
 
 use output::{Format, Output};
 
@@ -94,6 +100,12 @@ enum Command {
         after_help = "Examples:\n  convoy smoke .\n  convoy smoke . --stage beta --envoy 1.40.0"
     )]
     Smoke(smoke::Args),
+    /// Say what the server would say of a checkout, in any CI: exit code,
+    /// annotations, JUnit
+    #[command(
+        after_help = "Examples:\n  convoy ci . --junit convoy.xml\n  convoy ci --emit github > .github/workflows/convoy.yaml\n  convoy ci --emit drone --image registry.example.com/convoy:1 > .drone.yml"
+    )]
+    Ci(ci::Args),
     /// Show what differs between two stages, bundles or folders
     #[command(
         after_help = "Examples:\n  convoy diff staging release\n  convoy diff staging latest\n  convoy diff ../main . --stage release"
@@ -135,6 +147,13 @@ enum Command {
     Rollback(decide::Rollback),
     #[command(flatten)]
     Act(act::Act),
+    /// Set Slack up
+    #[command(subcommand_required = true)]
+    Slack(slack::Args),
+    /// Print a script that completes what is typed in a shell
+    Completions(completions::Args),
+    /// Explain a command; `help chat` is everything that can be typed in Slack
+    Help(completions::Help),
     /// Take an upstream that was rewritten as it is now
     #[command(after_help = "Examples:\n  convoy adopt --repo mesh/config")]
     Adopt(decide::Adopt),
@@ -241,6 +260,7 @@ pub async fn run(cli: Cli) -> u8 {
         Command::Validate(args) => validate::run(&args, &output),
         Command::Render(args) => render::run(&args, &output),
         Command::Smoke(args) => smoke::run(&args, &output).await,
+        Command::Ci(args) => ci::run(&args, &output).await,
         Command::Diff(args) => diff::run(&args, &output).await,
         Command::Status(args) => status::run(&args, &output).await,
         Command::Nodes(args) => nodes::run(&args, &output).await,
@@ -251,6 +271,9 @@ pub async fn run(cli: Cli) -> u8 {
         Command::Cancel(args) => decide::end("cancel", &args, &output).await,
         Command::Rollback(args) => decide::rollback(&args, &output).await,
         Command::Act(act) => act::run(&act, &output).await,
+        Command::Slack(args) => slack::run(&args, &output),
+        Command::Completions(args) => completions::run(&args, &output),
+        Command::Help(args) => completions::help(&args, &output),
         Command::Adopt(args) => decide::adopt(&args, &output).await,
         Command::Token(args) => token::run(&args, &output).await,
         Command::Get(args) => get::run(&args, &output).await,

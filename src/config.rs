@@ -66,6 +66,23 @@ pub struct Config {
     pub store: StoreConfig,
     /// What mirrors may name.
     pub mirrors: MirrorsConfig,
+    /// The metrics server that gates ask; `None`: what they ask for is unknown.
+    pub metrics: Option<MetricsConfig>,
+}
+
+/// A Prometheus server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricsConfig {
+    /// Its address, without `/api/v1`.
+    pub url: String,
+    /// The file that holds the token that it is shown.
+    pub token_file: Option<PathBuf>,
+    /// The certificates to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// How long one answer may take.
+    pub timeout: Duration,
+    /// How far two questions of one metric are apart.
+    pub every: Duration,
 }
 
 /// Mirrors that are made over the API: whoever may make one may not thereby
@@ -297,8 +314,24 @@ pub struct SlackConfig {
     pub bot_token_file: PathBuf,
     /// The channel that cards are posted to.
     pub channel: String,
+    /// The channel where cards stand too whose gates were passed over, or that
+    /// are stuck.
+    pub alarms: Option<String>,
     /// The Web API; only a test points it elsewhere.
     pub api_url: String,
+    /// The file that holds the app-level token, `xapp-…`; with it Slack's
+    /// requests come in Socket Mode.
+    pub app_token_file: Option<PathBuf>,
+    /// How many connections of Socket Mode are open at once.
+    pub connections: usize,
+    /// The hosts that answers to commands and clicks may go to; empty: Slack's.
+    pub response_hosts: Vec<String>,
+    /// The zone in which times are meant that name none; checked to be one.
+    pub zone: String,
+    /// How long an approval may be missing before people are reminded.
+    pub remind_after: Option<Duration>,
+    /// Who is told after twice that time: the id of a user or a user group.
+    pub escalate_to: Option<String>,
 }
 
 impl Config {

@@ -13,6 +13,8 @@
 //! people/<person>.json  teams/<team>.json  tokens/<token>.json
 //! credentials/<project>/<id>.json      what kind, for which host; not the secret
 //! remotes/<project>/<id>.json          a mirror
+//! links/<workspace>/<user>.json         whose a Slack user is
+//! channels/<channel>.json              what a Slack channel hears of
 //! ```
 //!
 //! It knows nothing of HTTP. Asked by `web`, `rpc` and `mirroring`.
@@ -28,10 +30,12 @@ mod registry;
 mod remotes;
 mod rights;
 mod secret;
+mod slack;
 #[cfg(test)]
 mod tests;
 mod tokens;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -44,9 +48,10 @@ pub use documents::{
 pub use error::GovernError;
 pub use registry::Registry;
 pub use secret::{NoRandom, PREFIX as TOKEN_PREFIX, is_token, mint};
+pub use slack::{ChannelDocument, SlackLinkDocument};
 
 use crate::access::{NodeGrant, Principal, ProjectRole, Right, Subject};
-use crate::model::{ContentHash, Origin, Person, RepoName, Role, Secret};
+use crate::model::{ContentHash, Origin, Person, RepoName, Role, Secret, Stage};
 use crate::store::{Quota, Store};
 use crate::telemetry::clock;
 
@@ -391,6 +396,41 @@ impl Govern {
     pub async fn remove_person(&self, by: &Origin, person: &Person) -> Result<(), GovernError> {
         let person = person.clone();
         self.finish(by, async move |inner, by| people::remove(inner, by, &person).await).await
+    }
+
+    /// The role that the configuration or a document gives a person; `None`:
+    /// none but what is granted.
+    pub fn role(&self, person: &Person) -> Option<Role> {
+        people::role(&self.inner, &self.inner.registry(), person)
+    }
+
+    /// Links a Slack user to a person.
+    pub async fn link_slack(
+        &self,
+        by: &Origin,
+        user: &str,
+        person: &Person,
+    ) -> Result<(), GovernError> {
+        let (user, person) = (user.to_owned(), person.clone());
+        self.finish(by, async move |inner, by| slack::link(inner, by, &user, &person).await).await
+    }
+
+    /// Lets a Slack channel hear of a stage, or with `None` no more; whether
+    /// anything changed.
+    pub async fn subscribe(
+        &self,
+        by: &Origin,
+        channel: &str,
+        repo: &RepoName,
+        stage: &Stage,
+        events: Option<&BTreeSet<String>>,
+    ) -> Result<bool, GovernError> {
+        let (channel, repo, stage) = (channel.to_owned(), repo.clone(), stage.clone());
+        let events = events.cloned();
+        self.finish(by, async move |inner, by| {
+            slack::subscribe(inner, by, &channel, (&repo, &stage), events.as_ref()).await
+        })
+        .await
     }
 
     /// Writes a team's document.

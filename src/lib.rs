@@ -53,7 +53,7 @@
 //! | 7 | `web`: HTTP: JSON API, Central Dogma's API, hooks, authentication, console pages; `rpc`: the same over gRPC |
 //! | 6 | `reconcile`: the single owner: one task, one closed list of events; records decisions; `mirroring`: repositories kept in step with other Git servers, both ways; `hosting`: GitHub kept in step with what is known here; `feed`: what followers of repositories are told |
 //! | 5 | `govern`: projects, people, teams, tokens, credentials: who there is and what they may do |
-//! | 4 | `store` `mirror` `smoke` `chat` `githost` `xds` `conform`: adapters; each knows one outside world |
+//! | 4 | `store` `mirror` `smoke` `chat` `githost` `xds` `metrics` `conform`: adapters; each knows one outside world |
 //! | 3 | `config` `telemetry` `tasks` `retry`: helpers of everything above |
 //! | 2 | `render` `lint` `snapshot` `promote` `access`: pure; no clock, no disk, no tasks, no randomness |
 //! | 1 | `schema`: Envoy's message types, and the one canonical encoding; `content`: what files hold |
@@ -86,6 +86,7 @@
 //! - [`xds`]: a pure session per stream, a hub of latest snapshots, a guard
 //!   that lets nodes in and cuts what they see, a thin server for gRPC and REST;
 //!   who is connected and what each refused.
+//! - [`metrics`]: asks Prometheus whether a candidate is as good as it must be.
 //! - [`conform`]: whether any xDS server keeps the protocol: rules, and a
 //!   client that tries them from outside.
 //! - [`govern`]: the documents of who there is and what they may do, in
@@ -133,6 +134,7 @@ pub mod githost;
 pub mod govern;
 pub mod hosting;
 pub mod lint;
+pub mod metrics;
 pub mod mirror;
 pub mod mirroring;
 pub mod model;

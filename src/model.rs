@@ -43,6 +43,6 @@ pub use role::Role;
 pub use rollout::{OnFailure, Rollout, RolloutStep, Subset};
 pub use secret::Secret;
 pub use tree::{FilePath, PathError, SourceTree};
-pub use verdict::{Cell, CellResult, Outcome};
+pub use verdict::{Cell, CellResult, Outcome, Proof};
 pub use window::{Span, WEEKDAYS, Window, WindowEffect};
 pub use zone::{time_zone, time_zone_names};

@@ -25,9 +25,12 @@ mod culprit;
 mod event;
 mod fleet;
 mod handle;
+mod measure;
+mod offer;
 mod owner;
 mod people;
 mod record;
+mod rehearse;
 mod resolve;
 mod review;
 mod runs;
@@ -39,14 +42,17 @@ mod view;
 pub use act::Act;
 pub use assess::{Assessment, assess, assess_next};
 pub use bundle::Bundle;
-pub use cards::{Announcer, CardRef};
+pub use cards::{Announcer, CardRef, Showing, Told, Trouble};
 pub use culprit::{Change, Culprit};
 pub use handle::{Command, Handle, Receipt};
+pub use measure::MetricsServer;
+pub use offer::{can_approve, offer};
 pub use owner::{Parts, start};
+pub use rehearse::Rehearsal;
 pub use resolve::find_bundle;
 pub use review::{ReviewFailure, Reviewing, review};
 pub use sync::Repository;
-pub use view::{Fleet, MirrorState, MirrorView, View};
+pub use view::{Fleet, MirrorState, MirrorView, Progress, View};
 
 use std::time::Duration;
 
@@ -58,6 +64,10 @@ pub struct Settings {
     /// How long a stage's nodes may take to answer before a promotion counts
     /// as done without the silent ones.
     pub ack_deadline: Duration,
+    /// Who is asked what gates and steps measure; `None`: nobody.
+    pub metrics: Option<MetricsServer>,
+    /// Open development mode: anybody may be anybody.
+    pub open: bool,
     /// The folder for quarantined fetches.
     pub quarantine: std::path::PathBuf,
 }

@@ -98,6 +98,8 @@ pub struct Web {
     pub authors: Arc<BTreeMap<Person, (String, String)>>,
     /// Where edits get their temporary folders.
     pub work_dir: Arc<Path>,
+    /// How Slack users say who they are, where Slack is configured.
+    pub linking: Option<Arc<hooks::Linking>>,
     /// The metrics page.
     pub metrics: MetricsText,
     /// Set once the store is open and the stored snapshots are served.

@@ -13,7 +13,8 @@
 //!   to live; what one type needs is `session/channel`.
 //! - `guard` lets callers in by token or certificate, and `views` cuts what
 //!   they see; a session knows of neither.
-//! - `line` decides what a node gets that joins while others refuse the newest.
+//! - `line` decides what a node gets that joins while others refuse the newest,
+//!   and which nodes get a candidate that is tried on a part of them.
 //! - `standing` and `registry` show who is connected; `blame` finds the
 //!   resource that a refusal is about.
 //!
@@ -59,7 +60,7 @@ pub use credential::{Credential, Credentials};
 pub use csds::{Csds, MayLook, client_status};
 pub use guard::Guard;
 pub use hub::{Hub, Report};
-pub use line::Release;
+pub use line::{Issue, Offer, Release};
 pub use load::{ClusterLoad, Load};
 pub use method::services;
 pub use private::{Private, listen_private};

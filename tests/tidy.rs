@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Modules by floor. A module imports only from lower floors, or from itself.
-const FLOORS: [(&str, u8); 29] = [
+const FLOORS: [(&str, u8); 30] = [
     ("model", 0),
     ("schema", 1),
     ("render", 2),
@@ -23,6 +23,7 @@ const FLOORS: [(&str, u8); 29] = [
     ("smoke", 4),
     ("chat", 4),
     ("xds", 4),
+    ("metrics", 4),
     ("conform", 4),
     ("githost", 4),
     ("govern", 5),

@@ -5,21 +5,25 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
+use jiff::tz::TimeZone;
 
 use super::{Secrets, measure};
-use crate::chat::{Ingress, Links, People, Slack};
+use crate::chat::{self, Ingress, Links, People, Slack};
 use crate::config::{Config, PersonConfig, Role};
 use crate::govern::Govern;
 use crate::hosting::Hosting;
 use crate::mirror::GitServer;
 use crate::mirroring::Mirroring;
-use crate::model::Person;
+use crate::model::{Person, Secret};
 use crate::reconcile::Handle;
 use crate::render::Renderer;
 use crate::rpc::Rpc;
 use crate::store::Store;
 use crate::tasks::Tasks;
-use crate::web::hooks::{self, GitHub, GitHubHook, Hooks, Replies, SlackHooks};
+use crate::web::hooks::{
+    self, Directory, GitHub, GitHubHook, Hooks, Known, Linking, Previews, Replies, SlackHooks,
+    SocketHooks,
+};
 use crate::web::{self, Auth, Oidc, Web};
 use crate::xds::Hub;
 
@@ -39,16 +43,29 @@ pub(super) struct Routes<'a> {
 }
 
 impl Routes<'_> {
-    /// The API, the console, health and the hooks.
+    /// The API, the console, health and the hooks; with Slack in Socket Mode,
+    /// its connections.
     pub(super) fn router(self, slack: Option<(Slack, Links)>) -> anyhow::Result<axum::Router> {
-        let hooks = hooks::routes(Hooks {
+        let slack = slack.map(|(client, links)| Arc::new(self.slack(client, links)));
+        let hooks = Hooks {
             desk: Arc::new(self.handle.clone()),
-            slack: slack.map(|(client, links)| Arc::new(self.slack(client, links))),
+            slack: slack.clone(),
             github: Arc::new(GitHub::new(self.github()).telling(Arc::new(self.hosting.clone()))),
             tasks: self.tasks.clone(),
-        });
+        };
+        self.listen(&hooks);
+        let linking = slack.map(|slack| slack.linking.clone());
         // The pages answer whatever no hook has taken.
-        Ok(web::router(self.web()?).merge(hooks))
+        Ok(web::router(self.web(linking)?).merge(hooks::routes(hooks)))
+    }
+
+    fn listen(&self, hooks: &Hooks) {
+        let socket = self.secrets.slack.as_ref().and_then(|given| given.app_token.as_ref());
+        let (Some(slack), Some(settings)) = (&hooks.slack, &self.config.slack) else { return };
+        if let (Some(_), Some(taking)) = (socket, SocketHooks::new(hooks)) {
+            let taking: Arc<dyn chat::Listener> = Arc::new(taking);
+            chat::listen(&slack.client, &taking, settings.connections, &self.tasks);
+        }
     }
 
     /// What the gRPC services need.
@@ -67,7 +84,7 @@ impl Routes<'_> {
         }
     }
 
-    fn web(self) -> anyhow::Result<Web> {
+    fn web(self, linking: Option<Arc<Linking>>) -> anyhow::Result<Web> {
         let Self { config, secrets, store, handle, hub, renderer, ready, govern, .. } = self;
         let Self { mirroring, hosting, tasks, .. } = self;
         let secure = config.base_url.starts_with("https://");
@@ -78,6 +95,7 @@ impl Routes<'_> {
         let auth = auth.context("sessions can't be made")?;
         let mirrors = mirroring.clone();
         Ok(Web {
+            linking,
             govern,
             mirroring,
             hosting,
@@ -97,19 +115,30 @@ impl Routes<'_> {
     }
 
     fn slack(&self, client: Slack, links: Links) -> SlackHooks {
-        let signing = self.secrets.slack.iter().flat_map(|slack| &slack.signing);
+        let secrets = self.secrets.slack.as_ref();
+        let signing = secrets.map(|slack| slack.signing.clone()).unwrap_or_default();
         let people = self
             .config
             .people
             .iter()
             .flat_map(|person| person.slack.iter().map(|id| (id.clone(), person.name.clone())));
+        let known = Known { people: People::new(people), govern: self.govern.clone() };
+        let directory: Arc<dyn Directory> = Arc::new(known);
+        // Both outlive a restart; whoever has either may act for Slack anyway.
+        let key = signing.first().or(secrets.map(|slack| &slack.bot_token)).cloned();
+        let key = key.unwrap_or_else(|| Secret::new(""));
+        let zone = self.config.slack.as_ref().map(|slack| slack.zone.as_str());
+        let zone = zone.and_then(|zone| TimeZone::get(zone).ok());
         SlackHooks {
-            ingress: Ingress::new(signing.cloned().collect()),
-            people: People::new(people),
+            ingress: Ingress::new(signing),
+            linking: Arc::new(Linking::new(key, directory.clone())),
+            directory,
             client,
             links,
             default_repo: None,
             replies: Replies::default(),
+            previews: Previews::default(),
+            zone: zone.unwrap_or(TimeZone::UTC),
         }
     }
 

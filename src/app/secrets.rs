@@ -45,6 +45,8 @@ pub struct SlackSecrets {
     pub signing: Vec<Secret>,
     /// Sent with each call.
     pub bot_token: Secret,
+    /// Opens connections in Socket Mode.
+    pub app_token: Option<Secret>,
 }
 
 impl Secrets {
@@ -81,7 +83,8 @@ impl Secrets {
             let signing: Result<_, _> =
                 slack.signing_secret_files.iter().map(|path| read(path)).collect();
             let bot_token = read(&slack.bot_token_file)?;
-            secrets.slack = Some(SlackSecrets { signing: signing?, bot_token });
+            let app_token = slack.app_token_file.as_deref().map(read).transpose()?;
+            secrets.slack = Some(SlackSecrets { signing: signing?, bot_token, app_token });
         }
         secrets.tls = config.xds_tls.as_ref().map(tls).transpose()?;
         secrets.mirrors = remotes(config)?;

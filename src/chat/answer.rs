@@ -11,14 +11,18 @@ use super::message::Message;
 use super::text::clean;
 use crate::promote::{Promotion, Refusal, RefusalKind};
 
-/// `what` was not done (`Not approved`), because of `refusal`.
-pub fn refusal(what: &str, refusal: &Refusal) -> Message {
+/// `what` was not done (`Not approved`), because of `refusal`; `trace` leads to
+/// the log.
+pub fn refusal(what: &str, refusal: &Refusal, trace: &str) -> Message {
     let mut text = format!(":no_entry: *{}*: {}", clean(what, 100), marked(&refusal.message));
     if !refusal.hint.is_empty() {
         let _ = write!(text, "\n*How to go on*: {}", marked(&refusal.hint));
     }
     if refusal.kind == RefusalKind::Unavailable {
         text.push_str("\nNothing was changed; the same may be tried again.");
+    }
+    if !trace.is_empty() {
+        let _ = write!(text, "\n[{}]", clean(trace, 32));
     }
     Message::plain(&text)
 }
@@ -45,9 +49,10 @@ pub fn known_by_no_one(caller: &Caller) -> Message {
     let place = caller.enterprise.as_ref().or(caller.team.as_ref());
     let place = place.map_or(String::new(), |place| format!(" (of {})", clean(place, 64)));
     Message::plain(&format!(
-        ":no_entry: *Not done*: the Slack user `{id}`{place} is not a person that Convoy knows\n\
-         *How to go on*: ask an operator to map `{id}` to your name among the people in Convoy's \
-         configuration",
+        ":no_entry: *Not done*: the Slack user `{id}`{place} is not a person that Convoy knows; \
+         you can look, and nothing else\n\
+         *How to go on*: use `link` to say who you are, or ask an operator to map `{id}` to your \
+         name among the people in Convoy's configuration",
     ))
 }
 
@@ -100,12 +105,12 @@ mod tests {
             message: "`ann` wrote b-1 <!channel> and can't approve `it` too".into(),
             hint: "ask somebody else & wait".into(),
         };
-        let message = refusal("Not approved", &why);
+        let message = refusal("Not approved", &why, "t-9c2f");
         assert_within_limits(&message);
         assert_eq!(
             message.text,
             ":no_entry: *Not approved*: `ann` wrote b-1 &lt;!channel&gt; and can't approve `it` too\n\
-             *How to go on*: ask somebody else &amp; wait"
+             *How to go on*: ask somebody else &amp; wait\n[t-9c2f]"
         );
     }
 

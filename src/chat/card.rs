@@ -3,8 +3,9 @@
 //! Pure. What it shows is what the record says; the buttons carry no authority
 //! (that is the record's and the clicker's), only which plan was looked at.
 
-mod button;
-mod matrix;
+pub(super) mod button;
+pub(super) mod matrix;
+mod thread;
 
 use std::fmt::Write as _;
 
@@ -16,13 +17,16 @@ use crate::promote::{
     BundleRecord, DiffStat, Ending, Gate, GateKind, Kind, Promotion, State, Status,
 };
 
-pub use button::{ButtonValue, Decide};
+pub(super) use button::prefix;
+pub use button::{ButtonValue, Decide, Offer, is_last};
+pub use thread::{Note, Reminders, notes};
 
 /// Foreign text longer than this is cut: a subject, a reason, a note.
 pub(super) const WORDS_MAX: usize = 300;
 
-/// The card of `promotion` as things stand in `state`.
-pub fn card(promotion: &Promotion, state: &State, links: &Links) -> Message {
+/// The card of `promotion` as things stand in `state`, with the buttons that
+/// are offered.
+pub fn card(promotion: &Promotion, state: &State, offer: &Offer, links: &Links) -> Message {
     let bundle = state.bundles.get(&promotion.bundle);
     let mut blocks = vec![
         message::header(&title(promotion)),
@@ -34,8 +38,9 @@ pub fn card(promotion: &Promotion, state: &State, links: &Links) -> Message {
     if !promotion.gates.is_empty() {
         blocks.push(message::section(&checklist(promotion)));
     }
+    blocks.extend(under_way(promotion).map(|text| message::section(&text)));
     blocks.push(message::context(&[standing(promotion), small_print(promotion)]));
-    blocks.extend(button::row(promotion, bundle.map(|bundle| &bundle.manifest)));
+    blocks.extend(button::row(promotion, offer));
     Message::new(&fallback(promotion), blocks)
 }
 
@@ -140,7 +145,7 @@ fn gate_word(kind: GateKind) -> &'static str {
 pub(super) fn standing(promotion: &Promotion) -> String {
     match (&promotion.ending, promotion.status) {
         (Some(ending), status) => ended(status, ending),
-        (None, Status::Gated) => match closed_gates(promotion).as_str() {
+        (None, Status::Gated | Status::Ready) => match closed_gates(promotion).as_str() {
             "" => "*Waiting* to be applied".into(),
             gates => format!("*Waiting* for: {gates}"),
         },
@@ -150,6 +155,25 @@ pub(super) fn standing(promotion: &Promotion) -> String {
         },
         (None, status) => format!("*{}*", capital(status.word())),
     }
+}
+
+/// Where it is among its steps, why it stands still or goes back, and what was
+/// done past the gates.
+fn under_way(promotion: &Promotion) -> Option<String> {
+    let mut lines = Vec::new();
+    if let Some(glass) = &promotion.breakglass {
+        lines.push(thread::broken(glass));
+    }
+    if let Some(step) = promotion.step.as_ref().filter(|_| !promotion.status.is_terminal()) {
+        lines.push(thread::stepped(step));
+        if let Some(pause) = &step.paused {
+            lines.push(thread::paused(pause));
+        }
+    }
+    if let Some(cause) = &promotion.cause {
+        lines.push(format!(":x: {}", clean(cause, WORDS_MAX)));
+    }
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 fn closed_gates(promotion: &Promotion) -> String {
@@ -167,7 +191,7 @@ fn ended(status: Status, ending: &Ending) -> String {
 }
 
 fn small_print(promotion: &Promotion) -> String {
-    let digest = button::prefix(promotion);
+    let digest = prefix(promotion);
     format!("plan `{digest}` · asked for {}", when(promotion.requested_at))
 }
 
@@ -192,7 +216,8 @@ mod tests {
 
     fn show(promotion: &Promotion) -> serde_json::Value {
         let state = samples::state(vec![promotion.clone()]);
-        let message = card(promotion, &state, &Links::new("https://convoy.example.com"));
+        let offer = Offer::of(|decide| !matches!(decide, Decide::Resume | Decide::Review));
+        let message = card(promotion, &state, &offer, &Links::new("https://convoy.example.com"));
         assert_within_limits(&message);
         message.answer(crate::chat::Audience::Channel)
     }
@@ -208,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_stage_asks_before_it_approves() {
+    fn votes_are_listed_below_the_gates() {
         let mut promotion = samples::promotion(143, "release");
         promotion.approvals =
             vec![approval("kim", promotion.plan.digest), approval("lee", ContentHash([1; 32]))];
@@ -228,7 +253,7 @@ mod tests {
         let shown = show(&promotion);
         assert!(!shown.to_string().contains("\"button\""));
         insta::assert_json_snapshot!("card_rejected", shown);
-        for status in [Status::Applying, Status::Succeeded, Status::Failed, Status::Superseded] {
+        for status in [Status::Noop, Status::Succeeded, Status::Failed, Status::Superseded] {
             let promotion = Promotion { status, ending: None, ..samples::promotion(145, "canary") };
             assert!(!show(&promotion).to_string().contains("\"button\""), "{status:?}");
         }
@@ -254,7 +279,8 @@ mod tests {
             spec.envoy_versions = (0..200).map(|n| format!("1.{n}.0")).collect();
         }
         state.put(crate::promote::Document::Bundle(Box::new(bundle)));
-        let message = card(&promotion, &state, &Links::new("https://convoy.example.com"));
+        let offer = Offer::of(|_| true);
+        let message = card(&promotion, &state, &offer, &Links::new("https://convoy.example.com"));
         assert_within_limits(&message);
     }
 }

@@ -1,24 +1,24 @@
 //! What people type, as a value.
 //!
-//! Pure. One table of verbs ([`VERBS`]) gives the grammar its words, and
-//! `help` its text. Nothing is guessed where a guess could move a stage: what
-//! is not understood is refused with the usage and the nearest verb.
-//!
-//! ```text
-//! help [VERB] · status [STAGE] · why STAGE|P · diff STAGE [BUNDLE] · diff A B
-//! promote BUNDLE to STAGE [--reason …] · rollback STAGE [to BUNDLE] --reason …
-//! approve P [DIGEST] [NOTE] · reject P REASON · cancel P [REASON] · adopt
-//! everywhere: --repo PROJECT/REPOSITORY, --here
-//! ```
+//! Pure. One table of verbs ([`VERBS`]) gives the grammar its words, and help,
+//! completions and documentation their text. Nothing is guessed where a guess
+//! could move a stage: what is not understood is refused with the usage and
+//! the nearest verb.
 
+mod ask;
+mod docs;
+mod times;
 mod verbs;
 mod words;
 
 use crate::model::{PromotionId, RepoName, Stage};
 use crate::promote::{Refusal, RefusalKind};
 
-pub use verbs::{VERBS, Verb, VerbSpec};
-use words::{Parts, Word};
+pub use ask::{Ask, Events, Freezing, Things, promotion as promotion_id};
+pub use docs::{Entry as PaletteEntry, completions, document, palette};
+pub use times::{Clock, Until, moment, told};
+pub use verbs::{Arg, COMMON, Family, Kind, Runs, Seat, VERBS, Verb, VerbSpec};
+pub use words::looks_like;
 
 /// One line as it was meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,67 +29,15 @@ pub struct Line {
     pub repo: Option<RepoName>,
     /// `--here`: answer so that the channel sees it.
     pub here: bool,
+    /// `--json`: answer with the record itself.
+    pub json: bool,
 }
 
-/// What is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ask {
-    /// Every verb, or one of them.
-    Help(Option<Verb>),
-    /// The stages, or one of them.
-    Status(Option<Stage>),
-    /// What differs.
-    Diff {
-        /// A stage or a bundle.
-        left: String,
-        /// The other side; `None` for the newest bundle.
-        right: Option<String>,
-    },
-    /// Move a stage forward.
-    Promote {
-        /// The bundle, as the reconciler resolves it.
-        bundle: String,
-        /// The stage.
-        stage: Stage,
-        /// Why; may be empty.
-        reason: String,
-    },
-    /// Yes.
-    Approve {
-        /// To which promotion.
-        id: PromotionId,
-        /// To the plan whose digest begins so.
-        plan: Option<String>,
-        /// What else there is to say.
-        note: String,
-    },
-    /// No.
-    Reject {
-        /// To which promotion.
-        id: PromotionId,
-        /// Why.
-        reason: String,
-    },
-    /// Never mind.
-    Cancel {
-        /// Which promotion.
-        id: PromotionId,
-        /// Why; may be empty.
-        reason: String,
-    },
-    /// Back to what was good.
-    Rollback {
-        /// The stage.
-        stage: Stage,
-        /// The bundle; `None` for the one before.
-        to: Option<String>,
-        /// Why.
-        reason: String,
-    },
-    /// Why a stage or a promotion stands where it does.
-    Why(String),
-    /// Take the upstream as it is now.
-    Adopt,
+impl Line {
+    /// The verb that it begins with.
+    pub fn verb(&self) -> Verb {
+        self.ask.verb()
+    }
 }
 
 /// Longer lines are no commands.
@@ -99,112 +47,24 @@ const LINE_MAX: usize = 4_000;
 ///
 /// # Errors
 /// The line is not a command, or lacks something; the hint says what.
-pub fn parse(text: &str) -> Result<Line, Refusal> {
+pub fn parse(text: &str, clock: &Clock) -> Result<Line, Refusal> {
     if text.len() > LINE_MAX {
         return Err(invalid("the command is longer than 4000 bytes", "shorten it"));
     }
     let words = words::split(text);
     let Some((first, rest)) = words.split_first() else {
-        return Ok(Line { ask: Ask::Help(None), repo: None, here: false });
+        return Ok(Line { ask: Ask::Help(None), repo: None, here: false, json: false });
     };
     let spec = verbs::find(&first.text)?;
-    let parts = words::parts(spec, rest)?;
-    let repo = parts.repo.as_deref().map(RepoName::new).transpose();
-    let mut repo = repo.map_err(|error| invalid(&error.to_string(), usage(spec).as_str()))?;
-    let here = parts.here;
-    let ask = ask(spec, parts, &mut repo)?;
-    Ok(Line { ask, repo, here })
+    let mut parts = words::parts(spec, rest, clock)?;
+    let named = parts.take("repo").map(|text| repo(spec, &text)).transpose()?;
+    let (here, json) = (parts.has("here"), parts.has("json"));
+    let (ask, of_ask) = ask::read(spec, parts, clock)?;
+    Ok(Line { ask, repo: named.or(of_ask), here, json })
 }
 
-fn ask(spec: &VerbSpec, mut parts: Parts, repo: &mut Option<RepoName>) -> Result<Ask, Refusal> {
-    let ask = match spec.verb {
-        Verb::Help => {
-            let verb = parts.next().map(|word| verbs::find(&word.text)).transpose()?;
-            Ask::Help(verb.map(|spec| spec.verb))
-        }
-        Verb::Status => Ask::Status(parts.next().map(|word| stage(&word.text)).transpose()?),
-        Verb::Diff => Ask::Diff {
-            left: need(spec, &mut parts, "a stage or a bundle")?,
-            right: parts.next().map(|word| word.text),
-        },
-        Verb::Why => Ask::Why(need(spec, &mut parts, "a stage or a promotion")?),
-        Verb::Promote => promote(spec, &mut parts)?,
-        Verb::Rollback => rollback(spec, &mut parts)?,
-        Verb::Approve => approve(spec, &mut parts)?,
-        Verb::Reject => reject(spec, &mut parts)?,
-        Verb::Cancel => Ask::Cancel { id: promotion(spec, &mut parts)?, reason: parts.prose() },
-        Verb::Adopt => {
-            if let Some(word) = parts.next() {
-                let named = RepoName::new(&word.text);
-                *repo = Some(named.map_err(|error| invalid(&error.to_string(), &usage(spec)))?);
-            }
-            Ask::Adopt
-        }
-    };
-    match parts.next() {
-        None => Ok(ask),
-        Some(word) => {
-            let message = format!("`{}` is one word too many for `{}`", word.text, spec.name);
-            Err(invalid(&message, &usage(spec)))
-        }
-    }
-}
-
-fn promote(spec: &VerbSpec, parts: &mut Parts) -> Result<Ask, Refusal> {
-    let bundle = need(spec, parts, "a bundle")?;
-    let to = parts.to.take().ok_or_else(|| lacks(spec, "`to` and a stage"))?;
-    let reason = parts.reason.take().unwrap_or_default();
-    Ok(Ask::Promote { bundle, stage: stage(&to)?, reason })
-}
-
-fn rollback(spec: &VerbSpec, parts: &mut Parts) -> Result<Ask, Refusal> {
-    let stage = stage(&need(spec, parts, "a stage")?)?;
-    let reason = parts.reason.take().filter(|reason| !reason.is_empty());
-    let reason = reason.ok_or_else(|| lacks(spec, "`--reason \"…\"`"))?;
-    Ok(Ask::Rollback { stage, to: parts.to.take(), reason })
-}
-
-/// A word of hex digits behind the promotion is a digest, never the beginning
-/// of a note: a note mistaken for a digest is refused, but a digest mistaken
-/// for a note would approve whatever the plan is now.
-fn approve(spec: &VerbSpec, parts: &mut Parts) -> Result<Ask, Refusal> {
-    let id = promotion(spec, parts)?;
-    let plan = parts.next_if(is_digest).map(|word| word.text.to_ascii_lowercase());
-    Ok(Ask::Approve { id, plan, note: parts.prose() })
-}
-
-fn is_digest(word: &Word) -> bool {
-    let hex = word.text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    hex && !word.quoted && (4..=64).contains(&word.text.len())
-}
-
-fn reject(spec: &VerbSpec, parts: &mut Parts) -> Result<Ask, Refusal> {
-    let id = promotion(spec, parts)?;
-    let reason = parts.prose();
-    if reason.is_empty() {
-        return Err(lacks(spec, "a reason"));
-    }
-    Ok(Ask::Reject { id, reason })
-}
-
-fn need(spec: &VerbSpec, parts: &mut Parts, what: &str) -> Result<String, Refusal> {
-    parts.next().map(|word| word.text).ok_or_else(|| lacks(spec, what))
-}
-
-fn stage(text: &str) -> Result<Stage, Refusal> {
-    Stage::new(text).map_err(|error| invalid(&error.to_string(), "`status` lists the stages"))
-}
-
-/// `P-12`, also as `p-12`, `#12` and `12`.
-fn promotion(spec: &VerbSpec, parts: &mut Parts) -> Result<PromotionId, Refusal> {
-    let text = need(spec, parts, "a promotion")?;
-    let number = text.trim_start_matches('#');
-    let number = number.strip_prefix("P-").or(number.strip_prefix("p-")).unwrap_or(number);
-    let plain = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-    match number.parse() {
-        Ok(number) if plain => Ok(PromotionId::numbered(number)),
-        _ => Err(invalid(&format!("`{text}` is not a promotion id"), "write it as `P-12`")),
-    }
+fn repo(spec: &VerbSpec, text: &str) -> Result<RepoName, Refusal> {
+    RepoName::new(text).map_err(|error| invalid(&error.to_string(), &usage(spec)))
 }
 
 fn lacks(spec: &VerbSpec, what: &str) -> Refusal {
@@ -212,7 +72,7 @@ fn lacks(spec: &VerbSpec, what: &str) -> Refusal {
 }
 
 fn usage(spec: &VerbSpec) -> String {
-    format!("write `{}`, for example `{}`", spec.usage, spec.example)
+    format!("write `{}`, for example `{}`", spec.usage(), spec.example)
 }
 
 fn invalid(message: &str, hint: &str) -> Refusal {
@@ -222,6 +82,16 @@ fn invalid(message: &str, hint: &str) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jiff::tz::TimeZone;
+
+    /// Saturday, 04:45 UTC.
+    fn clock() -> Clock {
+        Clock { now: "2026-11-21T04:45:00Z".parse().unwrap(), zone: TimeZone::UTC }
+    }
+
+    fn parse(text: &str) -> Result<Line, Refusal> {
+        super::parse(text, &clock())
+    }
 
     fn ask(text: &str) -> Ask {
         parse(text).unwrap_or_else(|refusal| panic!("{text}: {refusal}")).ask
@@ -253,6 +123,8 @@ mod tests {
             bundle: "b-7f3a".into(),
             stage: name("canary"),
             reason: "new retries".into(),
+            after: None,
+            dry_run: false,
         };
         for text in [
             "promote b-7f3a to canary --reason \"new retries\"",
@@ -314,9 +186,77 @@ mod tests {
     }
 
     #[test]
+    fn words_with_a_value_stand_in_any_order() {
+        let at = |text: &str| Some(text.parse().unwrap());
+        let monday = at("2026-11-23T09:00:00Z");
+        let freeze = Ask::Freeze {
+            what: Freezing::Stage(name("release")),
+            until: monday,
+            reason: "year-end".into(),
+        };
+        for text in [
+            "freeze release until mon 09:00 year-end",
+            "freeze until mon 09:00 release year-end",
+            "freeze release --until \"mon 09:00\" --reason year-end",
+            "freeze release until 2026-11-23T09:00Z year-end",
+            "freeze until Monday 18:00 Asia/Tokyo release “year-end”",
+        ] {
+            assert_eq!(ask(text), freeze, "{text}");
+        }
+        let veto = |stage: Option<&str>, reason: &str| Ask::Veto {
+            bundle: "b-1".into(),
+            stage: stage.map(name),
+            reason: reason.into(),
+        };
+        assert_eq!(
+            ask("veto b-1 in release drops headers"),
+            veto(Some("release"), "drops headers")
+        );
+        assert_eq!(
+            ask("veto in release b-1 drops headers"),
+            veto(Some("release"), "drops headers")
+        );
+        assert_eq!(ask("veto b-1 \"hangs in canary\""), veto(None, "hangs in canary"));
+        assert!(refused("veto b-1 hangs in canary").contains("`in` could be part of the reason"));
+        assert_eq!(
+            ask("lock canary for 2h waiting for kim"),
+            Ask::Lock {
+                stage: name("canary"),
+                lasts: Some(std::time::Duration::from_secs(7200)),
+                reason: "waiting for kim".into()
+            }
+        );
+        assert!(refused("lock canary waiting for 2h").contains("`for` could be part"));
+        let pin = |bundle: Option<&str>, until, reason: &str| Ask::Pin {
+            stage: name("release"),
+            bundle: bundle.map(str::to_owned),
+            until,
+            reason: reason.into(),
+        };
+        assert_eq!(ask("pin release the launch"), pin(None, None, "the launch"));
+        assert_eq!(
+            ask("pin release b-7 until 2h x"),
+            pin(Some("b-7"), at("2026-11-21T06:45:00Z"), "x")
+        );
+        assert_eq!(
+            ask("advance p142 to 25%"),
+            Ask::Advance { id: PromotionId::numbered(142), to: Some(25) }
+        );
+    }
+
+    #[test]
+    fn a_channel_hears_of_what_it_names() {
+        let events = |words: &[&str]| Events(words.iter().map(|word| (*word).to_owned()).collect());
+        let subscribe = |events| Ask::Subscribe { stage: name("release"), events };
+        assert_eq!(ask("subscribe release"), subscribe(Events::all()));
+        assert_eq!(ask("subscribe release all"), subscribe(Events::all()));
+        assert_eq!(ask("subscribe release Failed,ended"), subscribe(events(&["ended", "failed"])));
+    }
+
+    #[test]
     fn options_may_stand_anywhere() {
         let line = parse("status --here canary --repo mesh/config").unwrap();
-        assert_eq!(line.ask, Ask::Status(Some(name("canary"))));
+        assert_eq!(line.ask, Ask::Status(Some("canary".into())));
         assert!(line.here);
         assert_eq!(line.repo.unwrap().as_str(), "mesh/config");
         assert_eq!(parse("adopt mesh/config").unwrap().repo.unwrap().as_str(), "mesh/config");
@@ -340,12 +280,24 @@ mod tests {
             ("promote b-1 to canary now", "one word too many"),
             ("promote b-1 to canary --resaon x", "did you mean `--reason`"),
             ("promote b-1 to canary to beta", "`to` is there twice"),
+            ("promote b-1 to canary --yes", "nothing skips"),
+            ("freeze all year-end", "needs `until`"),
+            ("freeze all until someday why", "is not a time"),
+            ("freeze all until mon 09:00", "needs a reason"),
+            ("advance P-1 to 0%", "no share"),
+            ("advance P-1 to lots", "no share"),
+            ("lock canary for ever why", "is not a duration"),
+            ("list cells", "can't be listed"),
+            ("subscribe release endd", "did you mean `ended`"),
+            ("breakglass b-1 to release --reason \"x\"", "--incident"),
+            ("breakglass b-1 --incident 7 --reason \"x\"", "`to` and a stage"),
+            ("rollback canary --reason", "needs a value"),
             ("rollback canary", "--reason"),
             ("rollback canary --reason \"\"", "--reason"),
             ("reject P-1", "needs a reason"),
             ("approve canary", "not a promotion id"),
             ("approve P-99999999999999999999999", "not a promotion id"),
-            ("status no/such", "stage name"),
+            ("history no/such", "stage name"),
             ("status --repo config", "repository name"),
             ("status --repo", "needs a value"),
             ("promote b-1 to", "needs a value"),
@@ -360,8 +312,8 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_line_makes_the_parser_panic(
-            verb in "(promote|approve|reject|rollback|diff|status|why|adopt|help|)",
-            rest in "([ a-z0-9<>@|\"'=“”—&;`]|--reason|--repo| to |\\PC){0,40}",
+            verb in "(promote|approve|reject|rollback|diff|status|why|adopt|help|pin|veto|lock|freeze|advance|subscribe|)",
+            rest in "([ a-z0-9<>@|\"'=“”—&;`]|--reason|--repo| to | until | in | for |mon 09:00|\\PC){0,40}",
         ) {
             let _ = parse(&format!("{verb} {rest}"));
         }

@@ -26,6 +26,11 @@ impl Links {
         format!("{}/promotions/{}", self.base, part(id.as_str()))
     }
 
+    /// The page on which a Slack user says who they are.
+    pub fn linking(&self, token: &str) -> String {
+        format!("{}/slack/link?token={}", self.base, part(token))
+    }
+
     /// What changes from one side to the other, each a bundle or a stage; for
     /// bundles, in `stage`.
     pub fn diff(

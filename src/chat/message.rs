@@ -152,7 +152,7 @@ pub(crate) fn assert_within_limits(message: &Message) {
 }
 
 #[cfg(test)]
-fn walk(value: &Value) {
+pub(super) fn walk(value: &Value) {
     let within = |path: &str, most: usize| {
         if let Some(text) = value.pointer(path).and_then(Value::as_str) {
             let units: usize = text.chars().map(char::len_utf16).sum();
@@ -170,6 +170,24 @@ fn walk(value: &Value) {
             within("/confirm/text/text", 300);
             within("/confirm/confirm/text", 30);
             within("/confirm/deny/text", 30);
+        }
+        Some("input") => {
+            within("/label/text", 2000);
+            within("/hint/text", 2000);
+            within("/block_id", 255);
+        }
+        Some("plain_text_input") => {
+            within("/placeholder/text", 150);
+            within("/initial_value", 3000);
+        }
+        Some("static_select") => {
+            let options = value["options"].as_array().unwrap();
+            assert!((1..=100).contains(&options.len()));
+            for option in options {
+                let text = |path: &str| option.pointer(path).and_then(Value::as_str).unwrap();
+                assert!((1..=75).contains(&super::text::length(text("/text/text"))));
+                assert!((1..=150).contains(&super::text::length(text("/value"))));
+            }
         }
         Some("context") => assert!((1..=10).contains(&value["elements"].as_array().unwrap().len())),
         Some("actions") => assert!((1..=25).contains(&value["elements"].as_array().unwrap().len())),

@@ -18,6 +18,12 @@ impl People {
         Self { by_id: entries.into_iter().collect() }
     }
 
+    /// A user id of the person, without its workspace.
+    pub fn slack_of(&self, person: &Person) -> Option<String> {
+        let (key, _) = self.by_id.iter().find(|(_, one)| *one == person)?;
+        Some(key.rsplit('/').next().unwrap_or(key).to_owned())
+    }
+
     /// The person behind `caller`: the narrowest entry wins. In an Enterprise
     /// Grid a click may carry another workspace than the message, so the
     /// enterprise counts before the workspace.

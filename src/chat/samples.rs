@@ -62,6 +62,7 @@ pub(crate) fn bundle(id: &str, revision: u64) -> BundleRecord {
         took_ms: 812,
         checks: 4,
         cached: false,
+        proof: crate::model::Proof::default(),
     };
     BundleRecord {
         id: bundle_id(id),
@@ -147,4 +148,39 @@ pub(crate) fn state(promotions: Vec<Promotion>) -> State {
     state.slots.insert((repo(), stage("canary")), slot);
     state.promotions = Arc::new(promotions.into_iter().map(|p| (p.id.clone(), p)).collect());
     state
+}
+
+/// One of each form and home page, with texts that try the limits.
+pub(crate) fn views() -> Vec<super::View> {
+    let long = "<!channel> & <https://evil.example|x> 😀 ".repeat(500);
+    let mut last = promotion(142, "release");
+    last.reason.clone_from(&long);
+    let state = state((1..120).map(|n| promotion(n, "canary")).chain([last.clone()]).collect());
+    let (repo, to, of) = (repo(), stage("release"), bundle_id("b-new"));
+    let stages: Vec<_> = (0..150).map(|n| (repo.clone(), stage(&format!("stage-{n}")))).collect();
+    let urgent = super::Urgent {
+        repo: &repo,
+        stage: &to,
+        bundle: &of,
+        incident: &long,
+        reason: &long,
+        closed: &vec![Gate { kind: GateKind::Soak, open: false, detail: long.clone() }; 40],
+    };
+    let person = Person::new("kim").unwrap();
+    let home = super::Home {
+        person: Some(&person),
+        state: &state,
+        manifests: &BTreeMap::from([(repo.clone(), manifest())]),
+        nodes: &BTreeMap::new(),
+        can_approve: &|_| true,
+        links: &super::Links::new("https://convoy.example.com"),
+    };
+    vec![
+        super::approve_form(&last, &state, true, "C1"),
+        super::approve_form(&last, &state, false, "C1"),
+        super::reject_form(&last, "C1"),
+        super::promote_form(&stages, &state, "C1").unwrap(),
+        super::breakglass_form(&urgent, "C1"),
+        super::home(&home),
+    ]
 }

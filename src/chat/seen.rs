@@ -20,6 +20,11 @@ impl<K: Ord + Clone> Seen<K> {
         Self { keys: BTreeSet::new(), order: VecDeque::new(), keep, most: most.max(1) }
     }
 
+    /// Whether `key` was received.
+    pub fn knows(&self, key: &K) -> bool {
+        self.keys.contains(key)
+    }
+
     /// Remembers `key`; true if it was not known.
     pub fn first(&mut self, key: K, now: Timestamp) -> bool {
         self.forget(now);

@@ -33,6 +33,17 @@ pub(super) struct File {
     pub(super) smoke: SmokeEntry,
     pub(super) store: StoreEntry,
     pub(super) mirrors: MirrorsEntry,
+    pub(super) metrics: Option<MetricsEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MetricsEntry {
+    pub(super) url: String,
+    pub(super) token_file: Option<PathBuf>,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) timeout: Option<Span>,
+    pub(super) every: Option<Span>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -207,10 +218,19 @@ pub(super) enum ClientCertificates {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Slack {
+    #[serde(default)]
     pub(super) signing_secret_files: Vec<PathBuf>,
     pub(super) bot_token_file: PathBuf,
     pub(super) channel: String,
     pub(super) api_url: Option<String>,
+    pub(super) app_token_file: Option<PathBuf>,
+    pub(super) connections: Option<usize>,
+    #[serde(default)]
+    pub(super) response_hosts: Vec<String>,
+    pub(super) zone: Option<String>,
+    pub(super) remind_after: Option<Span>,
+    pub(super) escalate_to: Option<String>,
+    pub(super) alarms: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

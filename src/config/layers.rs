@@ -10,14 +10,14 @@ use std::time::Duration;
 use serde_saphyr::Spanned;
 
 use super::file::{
-    CertificateEntry, ClientCertificates, File, LimitsEntry, OidcEntry, PersonEntry, Repository,
-    Slack, TlsEntry, TokenEntry, UpstreamEntry,
+    CertificateEntry, ClientCertificates, File, LimitsEntry, MetricsEntry, OidcEntry, PersonEntry,
+    Repository, Slack, TlsEntry, TokenEntry, UpstreamEntry,
 };
 use super::github;
 use super::{
-    CertificateConfig, Config, ConfigError, LimitsConfig, MirrorsConfig, OidcConfig, PersonConfig,
-    RepositoryConfig, SlackConfig, StoreConfig, TokenConfig, UpstreamConfig, WebhookConfig,
-    XdsTlsConfig,
+    CertificateConfig, Config, ConfigError, LimitsConfig, MetricsConfig, MirrorsConfig, OidcConfig,
+    PersonConfig, RepositoryConfig, SlackConfig, StoreConfig, TokenConfig, UpstreamConfig,
+    WebhookConfig, XdsTlsConfig,
 };
 use crate::access::{NamePattern, NodeScope};
 use crate::model::{Role, nearest};
@@ -122,6 +122,7 @@ pub(super) fn merge(
             ca_file: file.mirrors.ca_file,
             limits: limits(&file.mirrors.limits),
         },
+        metrics: file.metrics.map(|metrics| metrics_config(name, metrics)).transpose()?,
     })
 }
 
@@ -393,9 +394,21 @@ fn oidc_config(name: &str, entry: OidcEntry) -> Result<OidcConfig, ConfigError> 
 }
 
 fn slack_config(name: &str, entry: Slack) -> Result<SlackConfig, ConfigError> {
-    if entry.signing_secret_files.is_empty() {
-        return Err(ConfigError::at(name, "`slack.signing_secret_files` is empty")
-            .with_hint("name the file that holds the app's signing secret"));
+    // In Socket Mode nothing comes from outside, so nothing is signed.
+    if entry.signing_secret_files.is_empty() && entry.app_token_file.is_none() {
+        return Err(ConfigError::at(name, "`slack.signing_secret_files` is empty").with_hint(
+            "name the file that holds the app's signing secret, or `app_token_file` for Socket Mode",
+        ));
+    }
+    let connections = entry.connections.unwrap_or(2);
+    if !(1..=10).contains(&connections) {
+        let message = format!("`slack.connections` is {connections}");
+        return Err(ConfigError::at(name, message).with_hint("write 1 to 10: Slack allows no more"));
+    }
+    let zone = entry.zone.unwrap_or_else(|| "UTC".into());
+    if jiff::tz::TimeZone::get(&zone).is_err() {
+        let message = format!("`slack.zone` is `{zone}`, which is no time zone");
+        return Err(ConfigError::at(name, message).with_hint("write an IANA name: Asia/Tokyo"));
     }
     let api = entry.api_url.unwrap_or_else(|| "https://slack.com/api".into());
     Ok(SlackConfig {
@@ -403,5 +416,48 @@ fn slack_config(name: &str, entry: Slack) -> Result<SlackConfig, ConfigError> {
         bot_token_file: entry.bot_token_file,
         channel: entry.channel,
         api_url: url(name, "slack.api_url", &api)?,
+        app_token_file: entry.app_token_file,
+        connections,
+        response_hosts: entry.response_hosts,
+        zone,
+        remind_after: entry.remind_after.map(|span| span.0),
+        escalate_to: entry.escalate_to,
+        alarms: entry.alarms,
     })
+}
+
+fn metrics_config(name: &str, entry: MetricsEntry) -> Result<MetricsConfig, ConfigError> {
+    let address = url(name, "metrics.url", &entry.url)?;
+    let parsed = url::Url::parse(&address).ok();
+    let plain = parsed.as_ref().is_none_or(|url| {
+        url.username().is_empty() && url.password().is_none() && url.query().is_none()
+    });
+    let refuse = |message: &str, hint: &str| {
+        Err(ConfigError::at(name, message.to_owned()).with_hint(hint.to_owned()))
+    };
+    if parsed.is_none() || !plain {
+        let hint = "write it as https://prometheus.example.com; a token goes to `token_file`";
+        return refuse("`metrics.url` must be an address without a user and a query", hint);
+    }
+    if entry.token_file.is_some() && address.starts_with("http://") && !is_loopback(&parsed) {
+        let hint = "use https://, or leave `token_file` out";
+        return refuse("`metrics.token_file` would go over http:// for everybody to read", hint);
+    }
+    let (timeout, every) = (entry.timeout.map(|span| span.0), entry.every.map(|span| span.0));
+    if [timeout, every].contains(&Some(Duration::ZERO)) {
+        let hint = "write them as 5s and 15s";
+        return refuse("`metrics.timeout` and `metrics.every` must be longer than nothing", hint);
+    }
+    Ok(MetricsConfig {
+        url: address,
+        token_file: entry.token_file,
+        ca_file: entry.ca_file,
+        timeout: timeout.unwrap_or(Duration::from_secs(5)),
+        every: every.unwrap_or(Duration::from_secs(15)),
+    })
+}
+
+fn is_loopback(url: &Option<url::Url>) -> bool {
+    let host = url.as_ref().and_then(url::Url::host_str).unwrap_or("");
+    ["127.0.0.1", "localhost", "[::1]"].contains(&host)
 }

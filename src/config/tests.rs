@@ -113,6 +113,11 @@ fn a_mistake_in_the_file_names_its_line_and_what_to_do() {
         ("people: [{name: a, slack: [U1]}, {name: b, slack: [U1]}]\n", "c.yaml", "`U1` is there"),
         ("smoke: {parallel: 0}\n", "c.yaml", "at least 1 is needed"),
         ("base_url: convoy.example.com\n", "c.yaml", "is no URL"),
+        ("metrics: {}\n", "c.yaml:1:", "url"),
+        ("metrics: {url: prometheus.example.com}\n", "c.yaml", "is no URL"),
+        ("metrics: {url: \"https://me:pw@p.example.com\"}\n", "c.yaml", "without a user"),
+        ("metrics: {url: \"http://p.example.com\", token_file: t}\n", "c.yaml", "use https://"),
+        ("metrics: {url: \"https://p.example.com\", every: 0s}\n", "c.yaml", "longer than nothing"),
         ("xds:\n  tls: {cert_file: a}\n", "c.yaml:2:", "key_file"),
         ("xds:\n  tls: {cert_fil: a, key_file: b}\n", "c.yaml:2:", "did you mean `cert_file`?"),
         (
@@ -161,6 +166,16 @@ fn a_mistake_in_the_file_names_its_line_and_what_to_do() {
             "slack: {signing_secret_files: [], bot_token_file: b, channel: c}\n",
             "c.yaml",
             "is empty",
+        ),
+        (
+            "slack: {app_token_file: a, bot_token_file: b, channel: c, connections: 11}\n",
+            "c.yaml",
+            "1 to 10",
+        ),
+        (
+            "slack: {app_token_file: a, bot_token_file: b, channel: c, zone: Asia/Tokio}\n",
+            "c.yaml",
+            "no time zone",
         ),
     ];
     for (text, place, words) in table {

@@ -10,7 +10,7 @@ use super::check::{Check, count};
 use super::deployment::{Deployment, DeploymentState};
 use super::status::{Status, StatusState};
 use crate::model::{BundleId, Cell, CommitId, Outcome, PromotionId, RepoName, Severity, Stage};
-use crate::promote::{BundleRecord, BundleStatus, Kind, Promotion, State};
+use crate::promote::{BundleRecord, BundleStatus, Kind, Promotion, State, Status as Standing};
 
 /// The newest bundles of a repository that are spoken of, beside those that a
 /// stage serves or a promotion waits with.
@@ -202,16 +202,21 @@ fn is_last(bundle: &BundleRecord, stage: &Stage) -> bool {
 /// How a promotion stands in GitHub's words; nothing of one that moves
 /// nothing. What changes by the second is not part of it.
 fn standing(promotion: &Promotion) -> Option<(DeploymentState, String)> {
-    // By the recorded word: a state that is new here is told of as it is named.
-    let word = serde_json::to_value(promotion.status).unwrap_or_default();
-    let state = match word.as_str().unwrap_or_default() {
-        "noop" => return None,
-        "gated" | "ready" => DeploymentState::Queued,
-        "succeeded" => DeploymentState::Success,
-        "failed" | "rolledback" => DeploymentState::Failure,
-        "stuck" => DeploymentState::Error,
-        _ if promotion.status.is_terminal() => DeploymentState::Inactive,
-        _ => DeploymentState::InProgress,
+    use DeploymentState as Told;
+    let state = match promotion.status {
+        Standing::Noop => return None,
+        Standing::Gated | Standing::Ready => Told::Queued,
+        Standing::Applying
+        | Standing::Observing
+        | Standing::Paused
+        | Standing::Verifying
+        | Standing::RollingBack => Told::InProgress,
+        Standing::Succeeded => Told::Success,
+        Standing::RolledBack | Standing::Failed => Told::Failure,
+        Standing::Stuck => Told::Error,
+        Standing::Rejected | Standing::Cancelled | Standing::Superseded | Standing::Expired => {
+            Told::Inactive
+        }
     };
     let closed: Vec<_> =
         promotion.gates.iter().filter(|gate| !gate.open).map(|gate| gate.kind.word()).collect();
@@ -229,7 +234,7 @@ fn standing(promotion: &Promotion) -> Option<(DeploymentState, String)> {
 mod tests {
     use super::*;
     use crate::chat::samples;
-    use crate::promote::{Document, Ending, Status as Standing};
+    use crate::promote::{Document, Ending};
 
     const ALL: Reports =
         Reports { statuses: true, checks: true, comments: true, deployments: true };
@@ -277,6 +282,10 @@ mod tests {
             (Standing::Rejected, Some(DeploymentState::Inactive)),
             (Standing::Cancelled, Some(DeploymentState::Inactive)),
             (Standing::Superseded, Some(DeploymentState::Inactive)),
+            (Standing::Paused, Some(DeploymentState::InProgress)),
+            (Standing::RolledBack, Some(DeploymentState::Failure)),
+            (Standing::Stuck, Some(DeploymentState::Error)),
+            (Standing::Expired, Some(DeploymentState::Inactive)),
             (Standing::Noop, None),
         ] {
             let found = ask(&samples::state(vec![ended(status)])).deployments;

@@ -14,15 +14,20 @@ const TEAM_MAX: usize = 10_000;
 /// A person's principal: the role that the configuration gives, else their
 /// document's, else none but what is granted.
 pub(super) fn principal(inner: &Inner, registry: &Registry, person: &Person) -> Principal {
-    let configured = inner.settings.people.iter().find(|one| one.name == *person);
-    let own = || registry.people.get(person).map(|document| document.role);
     Principal {
         name: person.to_string(),
         person: Some(person.clone()),
         token: None,
         teams: registry.teams_of(person),
-        role: configured.and_then(|one| one.role).or_else(own).unwrap_or(Role::Guest),
+        role: role(inner, registry, person).unwrap_or(Role::Guest),
     }
+}
+
+/// The role that the configuration or their document gives a person.
+pub(super) fn role(inner: &Inner, registry: &Registry, person: &Person) -> Option<Role> {
+    let configured = inner.settings.people.iter().find(|one| one.name == *person);
+    let own = || registry.people.get(person).map(|document| document.role);
+    configured.and_then(|one| one.role).or_else(own)
 }
 
 /// Whether the configuration or a document knows a person.

@@ -9,8 +9,9 @@ use tokio::sync::{Semaphore, watch};
 
 use super::followers::Followers;
 use super::{
-    CredentialDocument, GovernError, GovernSettings, MirrorDocument, PersonDocument,
-    ProjectDocument, RepositoryDocument, TeamDocument, TokenDocument,
+    ChannelDocument, CredentialDocument, GovernError, GovernSettings, MirrorDocument,
+    PersonDocument, ProjectDocument, RepositoryDocument, SlackLinkDocument, TeamDocument,
+    TokenDocument,
 };
 use crate::access::{Policy, Principal, ProjectPolicy};
 use crate::model::{Change, ContentHash, FilePath, Person, RepoName, Revision, Role};
@@ -19,7 +20,8 @@ use crate::store::Store;
 /// Writes that are under way at once; more wait.
 const WRITES_MAX: usize = 16;
 /// The folders of `@convoy/state` that are ours.
-const FOLDERS: [&str; 6] = ["projects", "people", "teams", "tokens", "credentials", "remotes"];
+const FOLDERS: [&str; 8] =
+    ["projects", "people", "teams", "tokens", "credentials", "remotes", "links", "channels"];
 
 /// Everything as of one moment.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +38,10 @@ pub struct Registry {
     pub mirrors: BTreeMap<(String, String), MirrorDocument>,
     /// Credentials by project and id.
     pub credentials: BTreeMap<(String, String), CredentialDocument>,
+    /// Slack users who are linked to people, by workspace and user.
+    pub slack: BTreeMap<(String, String), SlackLinkDocument>,
+    /// What Slack channels hear of, by channel.
+    pub channels: BTreeMap<String, ChannelDocument>,
     /// Who may do what, of projects and repositories that are there.
     pub policy: Policy,
     /// Who comes with which secret, by its hash.
@@ -112,6 +118,8 @@ impl Registry {
             "tokens" => set(&mut self.tokens, name.to_owned(), path, bytes),
             "credentials" => set(&mut self.credentials, pair(), path, bytes),
             "remotes" => set(&mut self.mirrors, pair(), path, bytes),
+            "links" => set(&mut self.slack, pair(), path, bytes),
+            "channels" => set(&mut self.channels, name.to_owned(), path, bytes),
             _ => Ok(()),
         }
     }

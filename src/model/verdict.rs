@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Stage;
+use super::{ContentHash, Stage};
 
 /// One square of the matrix: a stage's snapshots on one Envoy version.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -49,4 +49,19 @@ pub struct CellResult {
     pub checks: usize,
     /// Whether the result was known from an earlier run of the same content.
     pub cached: bool,
+    /// What shows it.
+    #[serde(default)]
+    pub proof: Proof,
+}
+
+/// What shows a result, besides its reasons.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// The logs and the configuration of the run, by hash; they may have been
+    /// removed since, because only so much is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<ContentHash>,
+    /// Why the run was not fenced off from the machine, where it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfenced: Option<String>,
 }

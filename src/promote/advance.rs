@@ -1,6 +1,8 @@
 //! What follows by itself: automatic requests, promotions under way that go
 //! on, gates that opened.
 
+use std::sync::Arc;
+
 use super::ask;
 use super::course::{begin, keep, progress};
 use super::expiry;
@@ -20,7 +22,9 @@ pub(super) fn advance(work: &mut Work) {
     for _ in 0..PASSES_MAX {
         let before = (work.state.slots.clone(), work.state.promotions.clone());
         pass(work);
-        if (&before.0, &before.1) == (&work.state.slots, &work.state.promotions) {
+        // Whatever is written makes a new map, as `before` holds the old one.
+        let written = !Arc::ptr_eq(&before.1, &work.state.promotions);
+        if !written && before.0 == work.state.slots {
             return;
         }
     }
@@ -63,7 +67,11 @@ fn look(work: &mut Work, mut promotion: Promotion) {
     let status = if queued { Status::Ready } else { Status::Gated };
     let changed = plan != promotion.plan || gates != promotion.gates || status != promotion.status;
     (promotion.plan, promotion.gates, promotion.status) = (plan, gates, status);
-    if closed.is_empty() {
+    if queued && promotion.breakglass.is_some() {
+        // An emergency waits for nothing that is going on.
+        ask::supersede(work, &promotion, |other| other.status.is_active());
+        begin(work, promotion, None);
+    } else if closed.is_empty() {
         begin(work, promotion, None);
     } else if changed {
         work.say(format!("{}: its gates changed", promotion.id));

@@ -36,7 +36,11 @@ pub(super) fn request(
     let mut promotion = new_promotion(work, &bundle, stage, Kind::Promote, (by, reason));
     promotion.after = after;
     (promotion.plan, promotion.gates) = evaluate(&work.state, &promotion, work.now);
-    supersede(work, &promotion, |other| other.status.is_waiting());
+    // Automation does not end an emergency.
+    let by_person = promotion.requested_by.person.is_some();
+    supersede(work, &promotion, |other| {
+        other.status.is_waiting() && (by_person || other.breakglass.is_none())
+    });
     work.about = Some(promotion.id.clone());
     let current = work.state.current(repo, stage);
     if current.is_some_and(|current| current.equals_in(&bundle, stage)) {

@@ -65,6 +65,9 @@ fn course_of(work: &Work, promotion: &Promotion, slot: &StageSlot) -> Course {
         rollout.steps.clear();
     }
     let forward = promotion.kind == Kind::Promote;
+    if let Some(rollout) = rollout.as_mut().filter(|_| !forward) {
+        rollout.bake_seconds = 0;
+    }
     let metrics = policy.filter(|_| forward).map(|policy| policy.metrics).unwrap_or_default();
     Course { base: slot.current.clone(), rollout, metrics }
 }

@@ -169,6 +169,8 @@ fn step_facts(
 ) {
     let Some(mut promotion) = under_way(work, id) else { return };
     let percent = acked_percent(&promotion);
+    // What goes at once is over before anybody reads how far it is.
+    let by_steps = promotion.course.as_ref().is_some_and(|course| course.rollout.is_some());
     let Some(step) = promotion.step.as_mut().filter(|step| (step.epoch, step.index) == of) else {
         // Of a step that is past: whoever told it has not seen this one.
         work.already = true;
@@ -179,7 +181,7 @@ fn step_facts(
     }
     let acked = acked.min(nodes);
     let enough = u64::from(acked) * 100 >= u64::from(nodes) * u64::from(percent);
-    let first = (step.nodes, step.acked) == (0, 0) && nodes > 0;
+    let first = by_steps && (step.nodes, step.acked) == (0, 0) && nodes > 0;
     let waits = matches!(promotion.status, Status::Applying | Status::RollingBack | Status::Stuck);
     if !waits || (!enough && !first) {
         work.already = true;

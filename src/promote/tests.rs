@@ -1,8 +1,17 @@
 //! The state machine as sentences, and as a walk of random events.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
+
+mod faults;
+mod gates;
+mod keeping;
+mod model;
+mod old;
+mod steps;
+mod walk;
 
 use super::*;
 use crate::model::{
@@ -169,7 +178,15 @@ fn result(cell: Cell, outcome: Outcome) -> CellResult {
         Outcome::Passed => Vec::new(),
         _ => vec!["envoy said no".into()],
     };
-    CellResult { cell, outcome, reasons, took_ms: 5, checks: 1, cached: false }
+    CellResult {
+        cell,
+        outcome,
+        reasons,
+        took_ms: 5,
+        checks: 1,
+        cached: false,
+        proof: crate::model::Proof::default(),
+    }
 }
 
 #[test]

@@ -44,8 +44,7 @@ fn break_glass(
     promotion.breakglass =
         Some(BreakGlass { incident, skip, by, at: work.now, expires, review: None });
     (promotion.plan, promotion.gates) = evaluate(&work.state, &promotion, work.now);
-    // An emergency waits for nothing that is going on.
-    supersede(work, &promotion, |_| true);
+    supersede(work, &promotion, |other| other.status.is_waiting());
     work.about = Some(promotion.id.clone());
     work.say(format!("{}: {line}", promotion.id));
     work.fire(Effect::Alarm { promotion: promotion.id.clone(), line });

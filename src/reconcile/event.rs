@@ -3,11 +3,12 @@
 use tokio::sync::oneshot;
 
 use super::bundle::Made;
-use super::cards::CardRef;
+use super::cards::CardRecord;
 use super::handle::{Command, Receipt};
+use super::measure::Subject;
 use crate::mirror::MirrorError;
-use crate::model::{Actor, BundleId, CellResult, ContentHash, PromotionId, RepoName, Revision};
-use crate::promote::Refusal;
+use crate::model::{Actor, BundleId, Cell, CellResult, PromotionId, RepoName, Revision};
+use crate::promote::{MetricValue, Refusal};
 use crate::store::{Import, StoreError};
 
 /// Why a repository could not be brought up to date.
@@ -41,12 +42,17 @@ pub(super) enum Event {
     Rendered { repo: RepoName, revision: Revision, made: Option<Box<Made>> },
     /// Assessing a revision failed on our side.
     RenderFailed { repo: RepoName, revision: Revision, detail: String },
+    /// A cell's turn has come.
+    CellBegan { bundle: BundleId, cell: Cell },
     /// A cell of the matrix has its result.
     Cell { bundle: BundleId, result: CellResult },
+    /// A metric of a promotion was asked for.
+    Measured { subject: Subject, value: MetricValue },
     /// A person asks for something.
     Command { actor: Actor, command: Command, reply: Reply },
-    /// A card stands in a channel now.
-    Shown { promotion: PromotionId, card: CardRef, content: ContentHash },
+    /// What is known of a card is to be written down; whoever sent it goes on
+    /// once it is.
+    Shown { promotion: PromotionId, room: String, record: CardRecord, done: oneshot::Sender<()> },
     /// Nodes came, went, took or refused something.
     Fleet,
     /// Time passed.

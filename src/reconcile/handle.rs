@@ -8,8 +8,9 @@ use super::event::Event;
 use super::record::Records;
 use super::resolve::event_of;
 use super::{Act, Bundle, View};
-use crate::model::{Actor, BundleId, PromotionId, RepoName, Stage};
+use crate::model::{Actor, BundleId, ContentHash, PromotionId, RepoName, Stage};
 use crate::promote::{self, Allowed, Promotion, Refusal, RefusalKind, State, Status};
+use crate::smoke::{Evidence, Smoke};
 use crate::tasks::Tasks;
 use crate::telemetry::clock;
 
@@ -131,9 +132,15 @@ pub struct Handle {
     pub(super) view: watch::Receiver<Arc<View>>,
     pub(super) records: Records,
     pub(super) tasks: Tasks,
+    pub(super) smoke: Smoke,
 }
 
 impl Handle {
+    /// What is kept of a smoke run, where it still is.
+    pub fn evidence(&self, hash: ContentHash) -> Option<Evidence> {
+        self.smoke.evidence(hash)
+    }
+
     /// The newest view.
     pub fn view(&self) -> Arc<View> {
         self.view.borrow().clone()

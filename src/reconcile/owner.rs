@@ -6,6 +6,7 @@
 mod commands;
 mod decisions;
 mod matrix;
+mod measuring;
 mod nodes;
 mod rendering;
 mod serving;
@@ -19,11 +20,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use self::nodes::{Look, Told};
 use super::Settings;
 use super::cards::{self, Announcer};
 use super::event::{Adoption, Event};
 use super::handle::Handle;
-use super::record::{CardRecord, DoubtRecord, Loaded, RecordError, Records};
+use super::measure::Measuring;
+use super::record::{DoubtRecord, Loaded, RecordError, Records};
 use super::runs::Runs;
 use super::sync::{BACKOFF, Mode, Repository};
 use super::trees::Trees;
@@ -105,6 +108,7 @@ pub async fn start(parts: Parts) -> Result<Handle, StartError> {
         view: watching.clone(),
         records: records.clone(),
         tasks: parts.tasks.clone(),
+        smoke: parts.smoke.clone(),
     };
     let outbox = parts.announcer.clone().map(|announcer| {
         let (wanted, queue) = mpsc::channel(EVENTS_MAX);
@@ -129,6 +133,8 @@ pub async fn start(parts: Parts) -> Result<Handle, StartError> {
         outbox,
         unserved: BTreeSet::new(),
         doubts,
+        told: BTreeMap::new(),
+        measuring: Measuring::default(),
         people: None,
         started: (Instant::now(), clock::now()),
     };
@@ -209,6 +215,9 @@ struct Owner {
     unserved: BTreeSet<(RepoName, Stage)>,
     /// What nodes refuse, as it is recorded.
     doubts: BTreeMap<SnapshotKey, DoubtRecord>,
+    /// What each promotion under way was told of its nodes.
+    told: BTreeMap<PromotionId, Told>,
+    measuring: Measuring,
     /// Who there was when authors were looked up the last time.
     people: Option<Arc<Registry>>,
     started: (Instant, jiff::Timestamp),
@@ -223,6 +232,9 @@ impl Owner {
         for (repo, stage) in self.state.slots.keys().cloned().collect::<Vec<_>>() {
             self.vouch(&repo, &stage).await;
             self.publish(&repo, &stage).await;
+        }
+        if let Err(error) = self.learn_authors().await {
+            tracing::error!(error = %chain(&error), "who wrote what could not be recorded");
         }
         for (repo, mirror) in &mut self.mirrors {
             mirror.rendered = self.state.newest(repo).map(|bundle| bundle.commit.revision);
@@ -310,13 +322,15 @@ impl Owner {
                     mirror.render_again();
                 }
             }
+            Event::Measured { subject, value } => self.measured(&subject, value).await?,
+            Event::CellBegan { bundle, cell } => self.runs.at_work(&bundle, &cell, clock::now()),
             Event::Cell { bundle, result } => self.cell(&bundle, result).await?,
             Event::Command { actor, command, reply } => self.command(actor, command, reply).await?,
-            Event::Shown { promotion, card, content } => {
-                let record = CardRecord { card, content };
-                self.records.write_card(&promotion, &record, clock::now()).await?;
+            Event::Shown { promotion, room, record, done } => {
+                self.records.write_card(&promotion, &room, &record, clock::now()).await?;
+                let _ = done.send(());
             }
-            Event::Fleet => self.fleet().await?,
+            Event::Fleet => self.fleet(Look::News).await?,
             Event::Tick => self.tick().await?,
         }
         Ok(())
@@ -324,6 +338,9 @@ impl Owner {
 
     async fn tick(&mut self) -> Result<(), RecordError> {
         let now = Instant::now();
+        // Who only looks should see who there is by now, too.
+        self.learn_authors().await?;
+        self.learn_fleet();
         let due = self.mirrors.iter().filter(|(_, mirror)| mirror.due <= now);
         for repo in due.map(|(repo, _)| repo.clone()).collect::<Vec<_>>() {
             self.begin_sync(&repo, Mode::Import);
@@ -333,7 +350,8 @@ impl Owner {
         }
         if self.state.promotions.values().any(|promotion| !promotion.status.is_terminal()) {
             self.system(promote::Event::Tick).await?;
-            self.fleet().await?;
+            self.fleet(Look::All).await?;
+            self.begin_measuring();
         }
         Ok(())
     }

@@ -11,8 +11,8 @@ use crate::promote::People;
 const BREAKGLASS: &str = "breakglass";
 
 /// Everybody who is known now: by the configuration, by a document, or by a
-/// token that is good.
-pub(super) fn people(govern: &Govern) -> People {
+/// token that is good. In open development mode there is nobody to be known.
+pub(super) fn people(govern: &Govern, open: bool) -> People {
     let registry = govern.registry();
     let settings = govern.settings();
     let configured = settings.people.iter().map(|one| one.name.clone());
@@ -31,5 +31,5 @@ pub(super) fn people(govern: &Govern) -> People {
             active.iter().filter(is_admin).cloned().collect()
         }
     };
-    People { teams, active: Some(active), breakglass }
+    People { teams, active: (!open).then_some(active), breakglass, open }
 }

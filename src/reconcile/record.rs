@@ -11,7 +11,7 @@
 //! promotions/<id>.json                   one promotion
 //! freezes/<project>/<repository>/stages/<stage>.json   who froze a stage
 //! freezes/<project>/<repository>/all.json       who froze all of them
-//! cards/<id>.json                        where its card stands
+//! cards/<id>/<room>.json                 where its card stands in a channel
 //! mirrors/<project>/<repository>.json    who took a rewritten upstream over
 //! doubts/<project>/<repository>/<stage>/<group>.json    what its nodes refuse
 //! ```
@@ -24,9 +24,10 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::Bundle;
 use super::bundle::PlaceRecord;
+use super::cards::CardRecord;
 use super::stored::StoredFiles;
-use super::{Bundle, CardRef};
 use crate::model::{
     Actor, BundleId, Change, ContentHash, FilePath, NodeGroup, Origin, PathError, PromotionId,
     RepoName, Revision, SnapshotKey, Stage,
@@ -63,13 +64,6 @@ const BUNDLES_KEPT_BETWEEN: usize = 1000;
 /// Ended promotions remembered; older ones stay in the history.
 const PROMOTIONS_KEPT: usize = 500;
 
-/// Where a promotion's card stands, and what it shows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct CardRecord {
-    pub(super) card: CardRef,
-    pub(super) content: ContentHash,
-}
-
 /// A publication that its nodes rather refuse, so that a restart does not hand
 /// it to nodes that start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +80,7 @@ pub(super) struct DoubtRecord {
 #[derive(Debug, Default)]
 pub(super) struct Loaded {
     pub(super) state: State,
-    pub(super) cards: BTreeMap<PromotionId, CardRecord>,
+    pub(super) cards: BTreeMap<(PromotionId, String), CardRecord>,
     pub(super) doubts: BTreeMap<SnapshotKey, DoubtRecord>,
 }
 
@@ -131,8 +125,8 @@ impl Records {
                 }
                 "freezes" => state.put(Document::Freeze(parse(text, &bytes)?)),
                 "cards" => {
-                    if let Ok(id) = PromotionId::new(path.file_name().trim_end_matches(".json")) {
-                        cards.insert(id, parse(text, &bytes)?);
+                    if let Some(key) = card_of(text) {
+                        cards.insert(key, parse(text, &bytes)?);
                     }
                 }
                 "doubts" => {
@@ -168,17 +162,18 @@ impl Records {
         self.commit(changes, by, message).await
     }
 
-    /// Records where a card stands.
+    /// Records what is known of a card.
     pub(super) async fn write_card(
         &self,
         id: &PromotionId,
+        room: &str,
         card: &CardRecord,
         now: Timestamp,
     ) -> Result<(), RecordError> {
-        let path = FilePath::new(&format!("cards/{id}.json"))?;
-        let body = pretty(card);
-        let message = format!("{id}: its card stands in {}", card.card.channel);
-        self.commit(vec![Change::Upsert(path, body)], (&Actor::system(), now), &message).await
+        let path = FilePath::new(&format!("cards/{id}/{}.json", plain(room)))?;
+        let message = format!("{id}: {}", card.words());
+        let change = Change::Upsert(path, pretty(card));
+        self.commit(vec![change], (&Actor::system(), now), &message).await
     }
 
     /// Records what the nodes of `key` refuse, or that they do no more.
@@ -339,6 +334,8 @@ impl Records {
                     changes.push(Change::Remove(path));
                 }
             }
+            let cards = self.store.list(&repo, revision, &format!("cards/{id}"))?;
+            changes.extend(cards.into_iter().map(|(path, _)| Change::Remove(path)));
         }
         Ok(changes)
     }
@@ -368,6 +365,19 @@ fn snapshot_name(inner: &str) -> Option<(Stage, NodeGroup)> {
     let mut parts = inner.split('/');
     let (stage, group) = (parts.next()?, parts.next()?);
     Some((Stage::new(stage).ok()?, NodeGroup::new(group).ok()?))
+}
+
+/// Whose card a document is about. An older one without a room in its path
+/// is of the room that the configuration named.
+fn card_of(path: &str) -> Option<(PromotionId, String)> {
+    let name = path.strip_prefix("cards/")?.strip_suffix(".json")?;
+    let (id, room) = name.split_once('/').unwrap_or((name, ""));
+    Some((PromotionId::new(id).ok()?, room.to_owned()))
+}
+
+/// A room's name as a file's: rooms are ids, or `#names` in a configuration.
+fn plain(room: &str) -> String {
+    room.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect()
 }
 
 fn path_of(document: &Document) -> Result<FilePath, PathError> {

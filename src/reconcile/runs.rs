@@ -1,9 +1,10 @@
 //! The cells of the matrix that are at work, and those that should be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -20,14 +21,42 @@ const BACKOFF: Backoff =
 #[derive(Debug, Default)]
 pub(super) struct Runs {
     working: BTreeMap<(BundleId, Cell), AbortHandle>,
+    since: BTreeMap<(BundleId, Cell), Timestamp>,
     again: BTreeMap<(BundleId, Cell), (Instant, u32)>,
     suites: BTreeMap<BundleId, Arc<Suite>>,
+    /// What a person wants to be run whatever is known of it.
+    afresh: BTreeSet<(BundleId, Cell)>,
 }
 
 impl Runs {
-    /// What is at work.
-    pub(super) fn working(&self) -> impl Iterator<Item = &(BundleId, Cell)> {
-        self.working.keys()
+    /// What is at work, and since when.
+    pub(super) fn running(&self) -> BTreeMap<(BundleId, Cell), Timestamp> {
+        self.since.clone()
+    }
+
+    /// Runs cells again, whatever is known of their content.
+    pub(super) fn afresh(&mut self, id: &BundleId, cells: &[Cell]) {
+        for name in cells.iter().map(|cell| (id.clone(), cell.clone())) {
+            self.again.remove(&name);
+            if let Some(handle) = self.working.remove(&name) {
+                handle.abort();
+            }
+            self.since.remove(&name);
+            self.afresh.insert(name);
+        }
+    }
+
+    /// Whether a known result is not enough.
+    pub(super) fn is_afresh(&self, id: &BundleId, cell: &Cell) -> bool {
+        self.afresh.contains(&(id.clone(), cell.clone()))
+    }
+
+    /// A cell's turn has come; one that was dropped meanwhile has none.
+    pub(super) fn at_work(&mut self, id: &BundleId, cell: &Cell, now: Timestamp) {
+        let name = (id.clone(), cell.clone());
+        if self.working.contains_key(&name) {
+            self.since.insert(name, now);
+        }
     }
 
     /// The checks of a bundle, where they were read.
@@ -49,6 +78,8 @@ impl Runs {
     pub(super) fn ended(&mut self, id: &BundleId, cell: &Cell, outcome: Outcome, now: Instant) {
         let name = (id.clone(), cell.clone());
         self.working.remove(&name);
+        self.since.remove(&name);
+        self.afresh.remove(&name);
         if outcome != Outcome::Errored {
             self.again.remove(&name);
             return;
@@ -59,7 +90,7 @@ impl Runs {
 
     /// Ends the cells that nobody waits for any more.
     pub(super) fn drop_unwanted(&mut self, state: &State) {
-        let wanted: Vec<BundleId> = wanted(state).map(|bundle| bundle.id.clone()).collect();
+        let wanted: Vec<BundleId> = self.wanted(state).map(|bundle| bundle.id.clone()).collect();
         self.suites.retain(|id, _| wanted.contains(id));
         self.again.retain(|(id, _), _| wanted.contains(id));
         self.working.retain(|(id, _), handle| {
@@ -69,12 +100,13 @@ impl Runs {
             }
             keep
         });
+        self.since.retain(|name, _| self.working.contains_key(name));
     }
 
     /// The cells to begin now, in stage order.
     pub(super) fn missing(&self, state: &State, now: Instant) -> Vec<(BundleId, Cell)> {
         let mut missing = Vec::new();
-        for bundle in wanted(state) {
+        for bundle in self.wanted(state) {
             for spec in &bundle.manifest.stages {
                 for cell in state.cells(bundle, &spec.name) {
                     let name = (bundle.id.clone(), cell);
@@ -89,18 +121,20 @@ impl Runs {
         }
         missing
     }
-}
 
-/// The bundles whose matrix matters: each repository's newest, and those that
-/// somebody wants to promote.
-fn wanted(state: &State) -> impl Iterator<Item = &BundleRecord> {
-    let newest = state.repos().into_iter().filter_map(|repo| state.newest_eligible(&repo));
-    let asked = state
-        .promotions
-        .values()
-        .filter(|promotion| promotion.status.is_waiting())
-        .filter_map(|promotion| state.bundles.get(&promotion.bundle));
-    let mut all: BTreeMap<&BundleId, &BundleRecord> = BTreeMap::new();
-    all.extend(newest.chain(asked).map(|bundle| (&bundle.id, bundle)));
-    all.into_values().filter(|bundle| bundle.status != BundleStatus::Rejected)
+    /// The bundles whose matrix matters: each repository's newest, those that
+    /// somebody wants to promote, and those that somebody wants to be run
+    /// again.
+    fn wanted<'a>(&self, state: &'a State) -> impl Iterator<Item = &'a BundleRecord> + use<'a> {
+        let newest = state.repos().into_iter().filter_map(|repo| state.newest_eligible(&repo));
+        let asked = state
+            .promotions
+            .values()
+            .filter(|promotion| promotion.status.is_waiting())
+            .filter_map(|promotion| state.bundles.get(&promotion.bundle));
+        let afresh = self.afresh.iter().filter_map(|(id, _)| state.bundles.get(id));
+        let mut all: BTreeMap<&BundleId, &BundleRecord> = BTreeMap::new();
+        all.extend(newest.chain(asked).chain(afresh).map(|bundle| (&bundle.id, bundle)));
+        all.into_values().filter(|bundle| bundle.status != BundleStatus::Rejected)
+    }
 }

@@ -1,12 +1,12 @@
 //! What everybody else may look at: one immutable value, replaced as a whole.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{BundleId, Cell, CommitId, Manifest, RepoName, Revision, Stage};
+use crate::model::{BundleId, Cell, CommitId, Manifest, Outcome, RepoName, Revision, Stage};
 use crate::promote::State;
 
 /// Everything as of one moment.
@@ -19,8 +19,9 @@ pub struct View {
     pub manifests: BTreeMap<RepoName, Manifest>,
     /// Each mirrored repository.
     pub mirrors: BTreeMap<RepoName, MirrorView>,
-    /// Cells at work now.
-    pub running: BTreeSet<(BundleId, Cell)>,
+    /// Cells at work now, and since when; those that wait for their turn are
+    /// not among them.
+    pub running: BTreeMap<(BundleId, Cell), Timestamp>,
     /// How the nodes of each stage that serves something stand.
     pub fleet: BTreeMap<(RepoName, Stage), Fleet>,
 }
@@ -33,6 +34,50 @@ impl View {
             && self.mirrors == other.mirrors
             && self.running == other.running
             && self.fleet == other.fleet
+    }
+}
+
+/// How far a bundle's matrix is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Cells that wait for their turn.
+    pub queued: usize,
+    /// Cells at work.
+    pub running: usize,
+    /// Cells that passed.
+    pub passed: usize,
+    /// Cells that failed.
+    pub failed: usize,
+    /// Cells that could not run, and are tried again.
+    pub errored: usize,
+    /// How long all ended cells took together, in milliseconds.
+    pub took_ms: u64,
+    /// Since when the longest of those at work is.
+    pub since: Option<Timestamp>,
+}
+
+impl View {
+    /// How far the matrix of a bundle is; of one that is not known, nowhere.
+    pub fn progress(&self, id: &BundleId) -> Progress {
+        let mut progress = Progress::default();
+        let Some(bundle) = self.state.bundles.get(id) else { return progress };
+        let stages = bundle.manifest.stages.iter().map(|spec| &spec.name);
+        for cell in stages.flat_map(|stage| bundle.cells(stage)) {
+            let result = bundle.result(&cell);
+            progress.took_ms += result.map_or(0, |result| result.took_ms);
+            let at_work = self.running.get(&(id.clone(), cell));
+            match (result.map(|result| result.outcome), at_work) {
+                (Some(Outcome::Passed), _) => progress.passed += 1,
+                (Some(Outcome::Failed), _) => progress.failed += 1,
+                (_, Some(since)) => {
+                    progress.running += 1;
+                    progress.since = Some(progress.since.map_or(*since, |s| s.min(*since)));
+                }
+                (Some(Outcome::Errored), None) => progress.errored += 1,
+                (None, None) => progress.queued += 1,
+            }
+        }
+        progress
     }
 }
 

@@ -2,7 +2,8 @@
 //! this machine.
 //!
 //! Listeners move to loopback ports of the system's choice, endpoints become
-//! the echo upstream, nothing resolves a name or speaks TLS upstream. All else
+//! the echo upstream, nothing resolves a name or speaks TLS upstream, and
+//! certificates that aren't here become the run's own. All else
 //! stays as it is, because it is what gets judged. Pure: ports and folder are
 //! arguments. Called by `cell`.
 //!
@@ -13,6 +14,7 @@
 mod cluster;
 mod edit;
 mod listener;
+mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -22,6 +24,7 @@ use bytes::Bytes;
 use prost_reflect::DynamicMessage;
 
 pub(super) use listener::{Listener, Transport};
+pub(super) use tls::Papers;
 
 use crate::model::{FilePath, Place, Resource, ResourceKind, ResourceName, SnapshotKey, TypeUrl};
 use crate::schema::{Schema, SchemaError};
@@ -56,6 +59,8 @@ pub(super) struct Candidate {
     pub(super) health_checked: BTreeSet<String>,
     /// Every runtime layer's name.
     pub(super) runtime: Vec<String>,
+    /// What must not be shown to anybody.
+    pub(super) secrets: Vec<String>,
 }
 
 /// The decoded parts of a snapshot that get changed.
@@ -66,16 +71,19 @@ pub(super) struct Draft {
     assignments: BTreeMap<String, DynamicMessage>,
     listeners: Vec<(ResourceName, DynamicMessage)>,
     extensions: Vec<(ResourceName, DynamicMessage)>,
+    secrets: Vec<(ResourceName, DynamicMessage)>,
     rest: Vec<Arc<Resource>>,
     runtime: Vec<String>,
 }
 
 /// Where the candidate's surroundings are.
 pub(super) struct Surroundings<'a> {
-    /// The cell's folder, for pipes and files.
+    /// The cell's folder as Envoy sees it, for pipes and files.
     pub(super) folder: &'a Path,
     /// The port of a cluster's n-th endpoint.
     pub(super) port: &'a dyn Fn(&str, usize) -> u16,
+    /// The run's certificates.
+    pub(super) papers: Papers<'a>,
 }
 
 impl Draft {
@@ -87,6 +95,7 @@ impl Draft {
             assignments: BTreeMap::new(),
             listeners: Vec::new(),
             extensions: Vec::new(),
+            secrets: Vec::new(),
             rest: Vec::new(),
             runtime: Vec::new(),
         };
@@ -113,6 +122,7 @@ impl Draft {
         match type_url.kind() {
             Some(ResourceKind::Clusters) => self.clusters.push((name.clone(), decode()?)),
             Some(ResourceKind::Listeners) => self.listeners.push((name.clone(), decode()?)),
+            Some(ResourceKind::Secrets) => self.secrets.push((name.clone(), decode()?)),
             Some(ResourceKind::ExtensionConfigs) => {
                 self.extensions.push((name.clone(), decode()?));
             }
@@ -156,13 +166,26 @@ impl Draft {
             let listener = listener::rewrite(message, around.folder, listeners.len());
             listeners.insert(name.0.as_ref().into(), listener);
         }
+        self.equip(schema, around.papers);
         let deep = [&mut self.clusters, &mut self.listeners, &mut self.extensions];
         for (_, message) in deep.into_iter().flatten() {
             edit::confine(schema, message, &mut files);
         }
         let runtime = std::mem::take(&mut self.runtime);
+        let secrets = self.secrets.iter().flat_map(|(_, secret)| tls::secret_texts(secret));
+        let secrets = secrets.collect();
         let snapshot = self.build(schema);
-        Candidate { snapshot, listeners, clusters, health_checked, runtime }
+        Candidate { snapshot, listeners, clusters, health_checked, runtime, secrets }
+    }
+
+    fn equip(&mut self, schema: &Schema, papers: Papers<'_>) {
+        let served = self.secrets.iter().map(|(name, _)| name.0.as_ref().into()).collect();
+        for (_, listener) in &mut self.listeners {
+            tls::equip(schema, listener, &served, papers);
+        }
+        for (_, secret) in &mut self.secrets {
+            tls::equip_secret(secret, papers);
+        }
     }
 
     /// Gives the clusters whose health is to be watched.
@@ -205,11 +228,12 @@ impl Draft {
             .assignments
             .into_iter()
             .map(|(name, message)| (ResourceName(name.into()), message));
-        let kinds: [(ResourceKind, Vec<(ResourceName, DynamicMessage)>); 4] = [
+        let kinds: [(ResourceKind, Vec<(ResourceName, DynamicMessage)>); 5] = [
             (ResourceKind::Clusters, self.clusters),
             (ResourceKind::Endpoints, assignments.collect()),
             (ResourceKind::Listeners, self.listeners),
             (ResourceKind::ExtensionConfigs, self.extensions),
+            (ResourceKind::Secrets, self.secrets),
         ];
         let mut resources = self.rest;
         for (kind, messages) in kinds {

@@ -5,21 +5,25 @@
 //! kills the Envoy, ends the upstream and the xDS listener, and removes the
 //! folder.
 
-use std::collections::BTreeSet;
-use std::io;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::bootstrap::Bootstrap;
-use super::candidate::{Candidate, Draft, Surroundings, Transport};
+use super::candidate::{Candidate, Draft, Papers, Surroundings, Transport};
 use super::check;
 use super::echo::Echo;
-use super::envoy::Envoy;
+use super::envoy::{Admin, Envoy};
+use super::evidence::Redactor;
 use super::judge::{Case, Ready, Verdict, judge};
-use super::process::Ledger;
+use super::keep;
+use super::pki::Authority;
+use super::room::{Builder, Room};
 use super::script::{self, Trouble};
 use super::suite::{Check, Selection};
-use super::{FOLDER_PREFIX, Listeners, Plan};
+use super::traffic::Target;
+use super::{Listeners, Plan};
 use crate::model::{Outcome, ResourceKind};
 use crate::schema::Schema;
 use crate::snapshot::Snapshot;
@@ -32,8 +36,8 @@ pub(super) struct Bench<'a> {
     pub(super) listeners: &'a dyn Listeners,
     /// The Envoy.
     pub(super) binary: &'a Path,
-    /// Where folders go.
-    pub(super) work: &'a Path,
+    /// How rooms are made.
+    pub(super) rooms: Builder<'a>,
 }
 
 /// What a run came to.
@@ -43,6 +47,10 @@ pub(super) struct Report {
     errored: Vec<String>,
     /// How many checks ran.
     pub(super) checks: usize,
+    /// Why a room was open, where one was.
+    pub(super) unfenced: Option<String>,
+    /// What is kept, by group and file.
+    pub(super) files: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Report {
@@ -58,8 +66,8 @@ impl Report {
     }
 
     /// Why, a line each.
-    pub(super) fn reasons(self) -> Vec<String> {
-        self.failed.into_iter().chain(self.errored).collect()
+    pub(super) fn reasons(&self) -> Vec<String> {
+        self.failed.iter().chain(&self.errored).cloned().collect()
     }
 
     fn add(&mut self, label: &str, group: Self) {
@@ -67,6 +75,8 @@ impl Report {
         self.failed.extend(group.failed.into_iter().map(labelled));
         self.errored.extend(group.errored.into_iter().map(labelled));
         self.checks += group.checks;
+        self.unfenced = self.unfenced.take().or(group.unfenced);
+        self.files.extend(group.files);
     }
 
     fn error(&mut self, what: &str, error: &dyn std::fmt::Display) {
@@ -139,46 +149,48 @@ fn checks_of(plan: &Plan) -> impl Iterator<Item = &Check> {
 
 async fn run_group(bench: &Bench<'_>, plan: &Plan, snapshot: &Arc<Snapshot>) -> Report {
     let mut report = Report::default();
-    let folder = match Folder::make(bench.work) {
-        Ok(folder) => folder,
+    match bench.rooms.build(bench.binary).await {
+        Ok((room, unfenced)) => {
+            report.unfenced = unfenced;
+            if let Err(complaint) = run_in(bench, plan, snapshot, &room, &mut report).await {
+                report.errored.push(complaint);
+            }
+        }
         Err(error) => {
-            report.error(&format!("no folder could be made in {}", bench.work.display()), &error);
-            return report;
+            let work = bench.rooms.work.display();
+            let words = format!("no folder could be made in {work} (is the disk full?)");
+            report.error(&words, &error);
         }
-    };
-    let (candidate, _echo) = match prepare(bench.schema, snapshot, folder.path()).await {
-        Ok(prepared) => prepared,
-        Err(complaint) => {
-            report.errored.push(complaint);
-            return report;
-        }
-    };
-    let listening = match bench.listeners.listen(Arc::new(candidate.snapshot.clone())).await {
-        Ok(listening) => listening,
-        Err(error) => {
-            report.error("the private xds listener could not be opened", &error);
-            return report;
-        }
-    };
+    }
+    report
+}
+
+async fn run_in(
+    bench: &Bench<'_>,
+    plan: &Plan,
+    snapshot: &Arc<Snapshot>,
+    room: &Room,
+    report: &mut Report,
+) -> Result<(), String> {
+    let mut stage = prepare(bench.schema, snapshot, room).await?;
+    let closed = |error| format!("the private xds listener could not be opened: {error}");
+    let port = room.listen(0).await.map_err(closed)?;
+    let served = Arc::new(stage.candidate.snapshot.clone());
+    let listening = bench.listeners.listen(served, port).map_err(closed)?;
     let bootstrap = Bootstrap {
         node: &format!("smoke-{}-{}-{}", plan.cell.stage, plan.cell.version, snapshot.key.group),
         group: snapshot.key.group.as_str(),
         stage: plan.cell.stage.as_str(),
         xds: listening.address(),
-        runtime: &candidate.runtime,
+        runtime: &stage.candidate.runtime,
     }
     .to_json();
-    let started = Envoy::start(bench.binary, folder.path(), &bootstrap, &folder.ledger).await;
-    let mut envoy = match started {
-        Ok(envoy) => envoy,
-        Err(error) => {
-            report.error(&format!("{} could not be started", bench.binary.display()), &error);
-            return report;
-        }
-    };
+    let mut envoy = Envoy::start(room, &bootstrap)
+        .await
+        .map_err(|error| format!("{} could not be started: {error}", bench.binary.display()))?;
     let case = Case {
         schema: bench.schema,
-        candidate: &candidate,
+        candidate: &stage.candidate,
         listening: listening.as_ref(),
         within: plan.policy.ready_timeout,
     };
@@ -186,84 +198,98 @@ async fn run_group(bench: &Bench<'_>, plan: &Plan, snapshot: &Arc<Snapshot>) -> 
         Verdict::Failed(reasons) => report.failed = reasons,
         Verdict::Errored(reason) => report.errored.push(reason),
         Verdict::Ready(ready) => {
-            let group = Group { plan, snapshot, candidate: &candidate, ready: &ready };
-            group.run_checks(&folder, &mut report).await;
+            let mut group = Group { plan, snapshot, room, stage: &mut stage, ready: &ready };
+            group.run_checks(report).await;
             if let Some(status) = envoy.ended() {
-                let log = envoy.log().join(" / ");
+                let log = envoy.log().last_words().await.join(" / ");
                 report.failed.push(format!("envoy ended during the checks with {status}: {log}"));
             }
         }
     }
+    let redactor = Redactor::new(std::mem::take(&mut stage.candidate.secrets));
+    let files = keep::gather(&mut envoy, &bootstrap, &redactor).await;
+    report.files.insert(snapshot.key.group.to_string(), files);
     envoy.end().await;
-    report
+    Ok(())
 }
 
-async fn prepare(
-    schema: &Schema,
-    snapshot: &Snapshot,
-    folder: &Path,
-) -> Result<(Candidate, Echo), String> {
+/// What stands around one Envoy.
+struct Stage {
+    candidate: Candidate,
+    echo: Echo,
+    authority: Authority,
+}
+
+async fn prepare(schema: &Schema, snapshot: &Snapshot, room: &Room) -> Result<Stage, String> {
     let mut draft = Draft::read(schema, snapshot).map_err(|error| error.to_string())?;
-    let echo = Echo::start(&draft.upstreams()).await;
+    let papers = |error| format!("no certificates could be made: {error}");
+    let authority = Authority::new().map_err(papers)?;
+    let server = authority.server().map_err(papers)?;
+    let echo = Echo::start(room, &draft.upstreams(), &server).await;
     let echo = echo.map_err(|error| format!("no port for the echo upstream: {error}"))?;
     // Port 9 is nobody's: a cluster without endpoints is never asked for one.
     let port = |cluster: &str, endpoint| echo.port(cluster, endpoint).unwrap_or(9);
-    let candidate = draft.finish(schema, &Surroundings { folder, port: &port });
-    Ok((candidate, echo))
-}
-
-/// The temporary folder of one Envoy.
-struct Folder {
-    dir: tempfile::TempDir,
-    ledger: Ledger,
-}
-
-impl Folder {
-    fn make(work: &Path) -> io::Result<Self> {
-        let dir = tempfile::Builder::new().prefix(FOLDER_PREFIX).tempdir_in(work)?;
-        let ledger = Ledger::open(dir.path())?;
-        Ok(Self { dir, ledger })
-    }
-
-    fn path(&self) -> &Path {
-        self.dir.path()
-    }
+    let papers = Papers { authority: authority.pem(), cert: &server.cert, key: &server.key };
+    let around = Surroundings { folder: &room.inner_folder(), port: &port, papers };
+    let candidate = draft.finish(schema, &around);
+    Ok(Stage { candidate, echo, authority })
 }
 
 /// One Envoy that is ready, and what to check on it.
 struct Group<'a> {
     plan: &'a Plan,
     snapshot: &'a Snapshot,
-    candidate: &'a Candidate,
+    room: &'a Room,
+    stage: &'a mut Stage,
     ready: &'a Ready,
 }
 
 impl Group<'_> {
-    async fn run_checks(&self, folder: &Folder, report: &mut Report) {
-        for check in checks_of(self.plan) {
-            let target = match self.target(check) {
-                Ok(Some(target)) => target,
-                Ok(None) => continue,
-                Err(complaint) => {
-                    report.failed.push(complain(check, &complaint));
-                    continue;
-                }
-            };
-            report.checks += 1;
-            if let Err(complaint) = check::run(check, target).await {
-                report.failed.push(complain(check, &complaint));
-            }
+    async fn run_checks(&mut self, report: &mut Report) {
+        // What disturbs comes last, whatever file it is in.
+        let (quiet, loud): (Vec<&Check>, Vec<&Check>) =
+            checks_of(self.plan).partition(|check| !check.disturbs());
+        for check in quiet {
+            self.run_check(check, report).await;
         }
-        self.run_scripts(folder, report).await;
+        self.run_scripts(report).await;
+        for check in loud {
+            self.run_check(check, report).await;
+        }
     }
 
-    /// Where a check goes; nowhere when it isn't for this group.
-    fn target(&self, check: &Check) -> Result<Option<check::Target>, String> {
+    async fn run_check(&mut self, check: &Check, report: &mut Report) {
+        let address = match self.target(check) {
+            Ok(Some(address)) => address,
+            Ok(None) => return,
+            Err(complaint) => {
+                report.failed.push(complain(check, &complaint));
+                return;
+            }
+        };
+        report.checks += 1;
+        let Stage { echo, authority, .. } = &mut *self.stage;
+        let target =
+            address.map(|(address, tls)| Target { room: self.room, address, tls, authority });
+        let admin = Admin::new(self.room, self.ready.admin);
+        let within = check.timeout.unwrap_or(self.plan.policy.check_timeout);
+        let scene = check::Scene { room: self.room, target, echo, admin, within };
+        if let Err(complaint) = check::run(check, scene).await {
+            report.failed.push(complain(check, &complaint));
+        }
+    }
+
+    /// Where a check goes and whether over TLS; nowhere when it isn't for this
+    /// group.
+    fn target(&self, check: &Check) -> Result<Option<Option<(SocketAddr, bool)>>, String> {
         let is_named = check.groups.contains(&self.snapshot.key.group);
         if !is_named && !check.groups.is_empty() {
             return Ok(None);
         }
-        let there: BTreeSet<_> = self.candidate.listeners.keys().cloned().collect();
+        if check.listener.is_none() && !check.asks() {
+            return Ok(Some(None));
+        }
+        let there: BTreeSet<_> = self.stage.candidate.listeners.keys().cloned().collect();
         let only = self.ready.listeners.keys().next();
         let name = match (&check.listener, self.ready.listeners.len()) {
             (Some(name), _) if there.contains(name) => name,
@@ -277,7 +303,7 @@ impl Group<'_> {
             }
         };
         let address = self.ready.listeners.get(name).copied();
-        let listener = self.candidate.listeners.get(name);
+        let listener = self.stage.candidate.listeners.get(name);
         let Some((address, listener)) = address.zip(listener) else {
             let kind = match listener.map(|listener| listener.transport) {
                 Some(Transport::Udp) => "on UDP",
@@ -286,18 +312,17 @@ impl Group<'_> {
             };
             return Err(format!("listener `{name}` is {kind}, where a check can't ask it"));
         };
-        let within = self.plan.policy.check_timeout;
-        Ok(Some(check::Target { address, tls: listener.tls, within }))
+        Ok(Some(Some((address, listener.tls))))
     }
 
-    async fn run_scripts(&self, folder: &Folder, report: &mut Report) {
+    async fn run_scripts(&self, report: &mut Report) {
         let selection = Selection::new(&self.plan.policy.checks);
         let scripts = self.plan.suite.scripts.iter().filter(|script| selection.takes(script));
         let scripts: Vec<_> = scripts.collect();
         if scripts.is_empty() {
             return;
         }
-        if let Err(error) = script::unpack(&self.plan.suite, folder.path()) {
+        if let Err(error) = script::unpack(&self.plan.suite, self.room) {
             report.error("the files of `checks/` could not be written", &error);
             return;
         }
@@ -306,8 +331,7 @@ impl Group<'_> {
             group: self.snapshot.key.group.as_str(),
             admin: self.ready.admin,
             listeners: &self.ready.listeners,
-            folder: folder.path(),
-            ledger: &folder.ledger,
+            room: self.room,
             within: self.plan.policy.check_timeout,
         };
         for script in scripts {

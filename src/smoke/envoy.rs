@@ -3,97 +3,89 @@
 //! What its answers mean is `judge`'s.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::fs;
+use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::ExitStatus;
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use serde_json::Value;
 
-use super::client::{Client, ClientError};
-use super::process::{Group, Ledger};
-
-/// As much of the end of the log as is read.
-const LOG_BYTES: u64 = 256 * 1024;
+use super::client::{Client, ClientError, Way};
+use super::fence::{Order, Program};
+use super::log::Log;
+use super::room::{Room, Running};
 
 /// An Envoy that was started. Dropping it kills it.
 #[derive(Debug)]
-pub(super) struct Envoy {
-    group: Group,
-    folder: PathBuf,
+pub(super) struct Envoy<'a> {
+    running: Running,
+    log: Log,
+    room: &'a Room,
 }
 
-impl Envoy {
-    /// Starts `binary` with its files in `folder`.
-    pub(super) async fn start(
-        binary: &Path,
-        folder: &Path,
-        bootstrap: &str,
-        ledger: &Ledger,
-    ) -> io::Result<Self> {
-        let config = folder.join("bootstrap.json");
-        fs::write(&config, bootstrap)?;
-        let mut command = Command::new(binary);
-        command
-            .current_dir(folder)
-            .arg("--config-path")
-            .arg(&config)
-            .arg("--admin-address-path")
-            .arg(folder.join("admin"))
-            .args(["--log-level", "warning", "--log-format", "[%l][%n] %v"])
+impl<'a> Envoy<'a> {
+    /// Starts the room's Envoy.
+    pub(super) async fn start(room: &'a Room, bootstrap: &str) -> io::Result<Self> {
+        room.write("bootstrap.json", bootstrap.as_bytes(), 0o644)?;
+        let inside = |name: &str| room.inner_folder().join(name).to_string_lossy().into_owned();
+        let (config, admin) = (inside("bootstrap.json"), inside("admin"));
+        let args = [
+            "--config-path",
+            &config,
+            "--admin-address-path",
+            &admin,
+            "--log-level",
+            "warning",
+            "--log-format",
+            "[%l][%n] %v",
             // No shared memory, so that Envoys don't meet each other in it.
-            .args(["--disable-hot-restart", "--concurrency", "1"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            // Not `--log-path`: that file is written seconds later.
-            .stderr(File::create(folder.join("envoy.log"))?);
-        let group = Group::spawn(command).await?;
-        ledger.add(&group)?;
-        Ok(Self { group, folder: folder.to_owned() })
+            "--disable-hot-restart",
+            "--concurrency",
+            "1",
+        ];
+        let args = args.map(str::to_owned).to_vec();
+        // Not `--log-path`: that file is written seconds later.
+        let (log, output) = Log::open()?;
+        let order = Order { program: Program::Envoy, args, env: Vec::new() };
+        Ok(Self { running: room.start(order, output).await?, log, room })
+    }
+
+    /// Where it runs.
+    pub(super) fn room(&self) -> &'a Room {
+        self.room
     }
 
     /// Where its admin listens, once it does.
     pub(super) fn admin(&self) -> Option<SocketAddr> {
-        fs::read_to_string(self.folder.join("admin")).ok()?.trim().parse().ok()
+        fs::read_to_string(self.room.folder().join("admin")).ok()?.trim().parse().ok()
     }
 
     /// How it ended, where it has.
     pub(super) fn ended(&mut self) -> Option<ExitStatus> {
-        self.group.ended()
+        self.running.ended()
     }
 
-    /// The end of its log.
-    pub(super) fn log(&self) -> Vec<String> {
-        let text = tail(&self.folder.join("envoy.log")).unwrap_or_default();
-        text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()
+    /// Its log.
+    pub(super) fn log(&self) -> &Log {
+        &self.log
     }
 
     /// Kills it and waits until it is gone.
     pub(super) async fn end(self) {
-        self.group.end().await;
+        self.running.end().await;
     }
 }
 
-fn tail(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let size = file.metadata()?.len();
-    file.seek(SeekFrom::Start(size.saturating_sub(LOG_BYTES)))?;
-    let mut bytes = Vec::new();
-    file.take(LOG_BYTES).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
 /// Envoy's admin interface.
-pub(super) struct Admin(Client);
+pub(super) struct Admin<'a>(Client<'a>);
 
-impl Admin {
+impl<'a> Admin<'a> {
     /// The admin at `address`.
-    pub(super) fn new(address: SocketAddr) -> Self {
-        Self(Client::new(address, None))
+    pub(super) fn new(room: &'a Room, address: SocketAddr) -> Self {
+        Self(Client::new(room, address, Way::plain()))
     }
 
     /// Whether Envoy says that it is ready, and in which words.
@@ -109,12 +101,30 @@ impl Admin {
         filter: &str,
     ) -> Result<BTreeMap<String, u64>, ClientError> {
         let (_, body) = self.get(&format!("/stats?filter={filter}")).await?;
-        let text = String::from_utf8_lossy(&body).into_owned();
-        let parse = |line: &str| {
-            let (name, value) = line.rsplit_once(": ")?;
-            Some((name.to_owned(), value.trim().parse().ok()?))
-        };
-        Ok(text.lines().filter_map(parse).collect())
+        Ok(numbers(&body))
+    }
+
+    /// All counters, which alone only ever grow.
+    pub(super) async fn counters(&mut self) -> Result<BTreeMap<String, u64>, ClientError> {
+        let (_, body) = self.get("/stats?type=Counters").await?;
+        Ok(numbers(&body))
+    }
+
+    /// All counters and gauges.
+    pub(super) async fn all_stats(&mut self) -> Result<BTreeMap<String, u64>, ClientError> {
+        let (_, body) = self.get("/stats").await?;
+        Ok(numbers(&body))
+    }
+
+    /// Sets values of the runtime; an empty one takes an earlier one back.
+    pub(super) async fn set_runtime(
+        &mut self,
+        values: &[(String, String)],
+    ) -> Result<(StatusCode, String), ClientError> {
+        let query =
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(values).finish();
+        let (status, body) = self.ask(Method::POST, &format!("/runtime_modify?{query}")).await?;
+        Ok((status, String::from_utf8_lossy(&body).trim().to_owned()))
     }
 
     /// A JSON answer; null where it is none.
@@ -123,12 +133,32 @@ impl Admin {
         Ok(serde_json::from_slice(&body).unwrap_or_default())
     }
 
-    async fn get(&mut self, path: &str) -> Result<(StatusCode, Bytes), ClientError> {
-        let request = Request::get(path)
+    /// An answer as it is.
+    pub(super) async fn get(&mut self, path: &str) -> Result<(StatusCode, Bytes), ClientError> {
+        self.ask(Method::GET, path).await
+    }
+
+    async fn ask(
+        &mut self,
+        method: Method,
+        path: &str,
+    ) -> Result<(StatusCode, Bytes), ClientError> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
             .header(http::header::HOST, "envoy")
             .body(Full::new(Bytes::new()))
             .map_err(|error| ClientError::Body(error.to_string()))?;
         let answer = self.0.send(request).await?;
-        Ok((answer.status(), answer.into_body()))
+        Ok((answer.status(), answer.body))
     }
+}
+
+fn numbers(body: &[u8]) -> BTreeMap<String, u64> {
+    let text = String::from_utf8_lossy(body);
+    let parse = |line: &str| {
+        let (name, value) = line.rsplit_once(": ")?;
+        Some((name.to_owned(), value.trim().parse().ok()?))
+    };
+    text.lines().filter_map(parse).collect()
 }

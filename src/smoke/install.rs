@@ -126,28 +126,48 @@ pub fn find(dir: &Path, version: &str) -> Option<PathBuf> {
 /// What was found out about binaries so far, so that each is hashed once in a
 /// process as long as it isn't touched; cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Verified(Arc<Mutex<HashMap<(PathBuf, Stamp), Hashing>>>);
+pub(super) struct Verified {
+    slots: Arc<Mutex<HashMap<(PathBuf, Stamp), Hashing>>>,
+    /// Hashes that an earlier process came to.
+    known: Option<sled::Tree>,
+}
 
-/// Size, time of change and inode: what differs when a file was written again.
-type Stamp = (u64, i64, i64, u64);
+/// Size, times of writing and of change, and inode: what differs when a file
+/// was written again. The time of change can't be set back by who writes.
+type Stamp = (u64, i64, i64, i64, i64, u64);
 /// A hash, or the wait for it.
 type Hashing = Arc<OnceCell<ContentHash>>;
 
 impl Verified {
+    /// One that looks up and remembers hashes in `known`.
+    pub(super) fn new(known: Option<sled::Tree>) -> Self {
+        Self { slots: Arc::default(), known }
+    }
+
     /// The hash of the binary at `path`, after it was compared with the hash
     /// that was recorded when it was installed. A binary that a person put
     /// there has none recorded and is taken as it is.
     pub(super) async fn hash(&self, path: &Path) -> io::Result<ContentHash> {
         let slot = self.slot(path, stamp(path)?);
         let hash = slot.get_or_try_init(|| {
-            let binary = path.to_owned();
-            off_thread(move || whole(&binary)?.ok_or_else(changed))
+            let (binary, known) = (path.to_owned(), self.known.clone());
+            off_thread(move || {
+                let key = key(&binary)?;
+                let found = known.as_ref().and_then(|known| known.get(key.0).ok().flatten());
+                if let Some(hash) = found.and_then(|bytes| bytes.as_ref().try_into().ok()) {
+                    return Ok(ContentHash(hash));
+                }
+                let hash = whole(&binary)?.ok_or_else(changed)?;
+                // Without it, the next process reads the binary again.
+                let _ = known.map(|known| known.insert(key.0, &hash.0));
+                Ok(hash)
+            })
         });
         hash.await.copied()
     }
 
     fn slot(&self, path: &Path, stamp: Stamp) -> Hashing {
-        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.retain(|(known, seen), _| known != path || *seen == stamp);
         Arc::clone(slots.entry((path.to_owned(), stamp)).or_default())
     }
@@ -160,7 +180,18 @@ fn changed() -> io::Error {
 
 fn stamp(path: &Path) -> io::Result<Stamp> {
     let found = fs::metadata(path)?;
-    Ok((found.len(), found.mtime(), found.mtime_nsec(), found.ino()))
+    let (written, changed) =
+        ((found.mtime(), found.mtime_nsec()), (found.ctime(), found.ctime_nsec()));
+    Ok((found.len(), written.0, written.1, changed.0, changed.1, found.ino()))
+}
+
+/// What a remembered hash is found by: the file as it is, and what it was
+/// installed as.
+fn key(path: &Path) -> io::Result<ContentHash> {
+    let stamp = format!("{:?}", stamp(path)?);
+    let recorded = fs::read_to_string(path.with_file_name("sha256")).unwrap_or_default();
+    let parts = ["binary", &path.to_string_lossy(), &stamp, &recorded].map(str::to_owned);
+    Ok(ContentHash::of_parts(parts.iter().map(String::as_bytes)))
 }
 
 /// The binary's hash, `None` where it differs from the recorded one.

@@ -30,6 +30,8 @@ const WORDS_GRACE: Duration = Duration::from_millis(500);
 const LOG_LINES: usize = 8;
 /// Names that a reason lists.
 const MAX_NAMES: usize = 10;
+/// `SIGXFSZ`.
+const FILE_TOO_LARGE: i32 = 25;
 /// The gauges of what is not ready yet.
 const WARMING: &str = "%5E(cluster_manager.warming_clusters%7C\
                        listener_manager.total_listeners_warming)$";
@@ -71,27 +73,27 @@ pub(super) struct Case<'a> {
 }
 
 /// Waits until the Envoy is ready, or can't become so, and says which.
-pub(super) async fn judge(envoy: &mut Envoy, case: &Case<'_>) -> Verdict {
+pub(super) async fn judge(envoy: &mut Envoy<'_>, case: &Case<'_>) -> Verdict {
     let deadline = Instant::now() + case.within;
     let admin = match first_answer(envoy, deadline).await {
         Ok(admin) => admin,
         Err(verdict) => return verdict,
     };
-    let mut watch = Watch { admin: Admin::new(admin), address: admin, deadline };
+    let mut watch = Watch { admin: Admin::new(envoy.room(), admin), address: admin, deadline };
     match watch.run(envoy, case).await {
         Ok(verdict) => verdict,
         // An admin that stops answering is an Envoy that stopped.
         Err(error) => match ended(envoy).await {
-            Some(status) => crashed(status, &envoy.log()),
+            Some(status) => crashed(status, &envoy.log().last_words().await),
             None => Verdict::Errored(format!("envoy's admin does not answer: {error}")),
         },
     }
 }
 
-async fn first_answer(envoy: &mut Envoy, deadline: Instant) -> Result<SocketAddr, Verdict> {
+async fn first_answer(envoy: &mut Envoy<'_>, deadline: Instant) -> Result<SocketAddr, Verdict> {
     loop {
         if let Some(status) = envoy.ended() {
-            return Err(crashed(status, &envoy.log()));
+            return Err(crashed(status, &envoy.log().last_words().await));
         }
         if let Some(admin) = envoy.admin() {
             return Ok(admin);
@@ -104,7 +106,7 @@ async fn first_answer(envoy: &mut Envoy, deadline: Instant) -> Result<SocketAddr
 }
 
 /// Whether it ended, given a moment to.
-async fn ended(envoy: &mut Envoy) -> Option<ExitStatus> {
+async fn ended(envoy: &mut Envoy<'_>) -> Option<ExitStatus> {
     for _ in 0..20 {
         if let Some(status) = envoy.ended() {
             return Some(status);
@@ -119,6 +121,11 @@ fn crashed(status: ExitStatus, log: &[String]) -> Verdict {
     match (status.signal(), status.code()) {
         // Not by us: we stop waiting before we kill.
         (Some(9), _) => Verdict::Errored("envoy was killed from outside; is memory short?".into()),
+        (Some(FILE_TOO_LARGE), _) => Verdict::Failed(vec![
+            "envoy was ended: it wrote a file of more than 64 MiB, which no access log of a few \
+             requests needs"
+                .into(),
+        ]),
         (_, Some(code @ (126 | 127))) => {
             Verdict::Errored(format!("envoy can't run here (exit status {code}): {words}"))
         }
@@ -141,14 +148,18 @@ struct Look {
     warming: bool,
 }
 
-struct Watch {
-    admin: Admin,
+struct Watch<'a> {
+    admin: Admin<'a>,
     address: SocketAddr,
     deadline: Instant,
 }
 
-impl Watch {
-    async fn run(&mut self, envoy: &mut Envoy, case: &Case<'_>) -> Result<Verdict, ClientError> {
+impl Watch<'_> {
+    async fn run(
+        &mut self,
+        envoy: &mut Envoy<'_>,
+        case: &Case<'_>,
+    ) -> Result<Verdict, ClientError> {
         let mut refused: Option<Instant> = None;
         let look = loop {
             let look = self.look(case.candidate).await?;
@@ -165,7 +176,7 @@ impl Watch {
                 return self.never_ready(envoy, case, &look).await;
             }
             if let Some(status) = envoy.ended() {
-                return Ok(crashed(status, &envoy.log()));
+                return Ok(crashed(status, &envoy.log().last_words().await));
             }
             sleep(POLL).await;
         };
@@ -204,7 +215,11 @@ impl Watch {
     }
 
     /// Everything that is wrong with what Envoy was served.
-    async fn faults(&mut self, envoy: &Envoy, case: &Case<'_>) -> Result<Vec<String>, ClientError> {
+    async fn faults(
+        &mut self,
+        envoy: &Envoy<'_>,
+        case: &Case<'_>,
+    ) -> Result<Vec<String>, ClientError> {
         let stats = self.admin.stats(STATS).await?;
         let counted = |suffix: &str| {
             let found = stats.iter().filter(|(name, n)| name.ends_with(suffix) && **n > 0);
@@ -217,7 +232,7 @@ impl Watch {
         }
         faults.extend(timeouts(&counted("init_fetch_timeout")));
         if !counted("dynamic_unknown_fields").is_empty() {
-            faults.extend(unknown::describe(case.schema, &envoy.log()));
+            faults.extend(unknown::describe(case.schema, &envoy.log().lines()));
         }
         if !counted("deprecated_feature_use").is_empty() {
             tracing::info!("the configuration uses features that this envoy calls deprecated");
@@ -227,7 +242,7 @@ impl Watch {
 
     async fn never_ready(
         &mut self,
-        envoy: &Envoy,
+        envoy: &Envoy<'_>,
         case: &Case<'_>,
         look: &Look,
     ) -> Result<Verdict, ClientError> {

@@ -5,6 +5,7 @@
 //! folder, so that a later process can end what a killed one left behind.
 
 use std::fs;
+use std::future::Future;
 use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -115,36 +116,47 @@ pub(super) async fn run(
     let mut output = pipe::Receiver::from_owned_fd(reader.into())?;
     let mut group = Group::spawn(command).await?;
     started(&group)?;
-    let mut tail = Tail { bytes: Vec::new(), keep: limits.output };
-    let status = timeout(limits.time, follow(&mut group, &mut output, &mut tail)).await;
+    let mut tail = Tail::new(limits.output);
+    let status = timeout(limits.time, follow(group.wait(), &mut output, &mut tail)).await;
     group.end().await;
-    let _ = timeout(DRAIN, async { while tail.take(&mut output).await {} }).await;
-    Ok(Finished { status: status.ok().transpose()?, output: tail.text() })
+    Ok(Finished { status: status.ok().transpose()?, output: tail.rest(&mut output).await })
 }
 
 /// Waits for the program itself, not for its output to close: a child of its
 /// may hold that open for ever.
-async fn follow(
-    group: &mut Group,
+pub(super) async fn follow(
+    ending: impl Future<Output = io::Result<ExitStatus>>,
     output: &mut pipe::Receiver,
     tail: &mut Tail,
 ) -> io::Result<ExitStatus> {
+    tokio::pin!(ending);
     let mut open = true;
     loop {
         tokio::select! {
-            status = group.wait() => return status,
+            status = &mut ending => return status,
             more = tail.take(output), if open => open = more,
         }
     }
 }
 
 /// The last bytes of an output of any length.
-struct Tail {
+pub(super) struct Tail {
     bytes: Vec<u8>,
     keep: usize,
 }
 
 impl Tail {
+    /// Keeps as many of the last bytes.
+    pub(super) fn new(keep: usize) -> Self {
+        Self { bytes: Vec::new(), keep }
+    }
+
+    /// What was written, once the program has ended.
+    pub(super) async fn rest(mut self, output: &mut pipe::Receiver) -> String {
+        let _ = timeout(DRAIN, async { while self.take(output).await {} }).await;
+        self.text()
+    }
+
     /// Takes what has come; false at the end.
     async fn take(&mut self, output: &mut pipe::Receiver) -> bool {
         let mut buffer = [0; 8192];

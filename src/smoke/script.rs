@@ -1,15 +1,13 @@
 //! Runs the executables under `checks/`, in the cell's folder.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
-use super::process::{self, Ledger, Limits};
+use super::fence::{Order, Program};
+use super::process::Limits;
+use super::room::Room;
 use super::suite::Suite;
 use crate::model::{Cell, FilePath};
 
@@ -29,10 +27,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) admin: SocketAddr,
     /// Envoy's TCP listeners.
     pub(super) listeners: &'a BTreeMap<String, SocketAddr>,
-    /// The cell's folder.
-    pub(super) folder: &'a Path,
-    /// Where what is started is written down.
-    pub(super) ledger: &'a Ledger,
+    /// Where it runs.
+    pub(super) room: &'a Room,
     /// How long one script may take.
     pub(super) within: Duration,
 }
@@ -47,30 +43,29 @@ pub(super) enum Trouble {
 }
 
 /// Writes the files of `checks/` into the cell's folder.
-pub(super) fn unpack(suite: &Suite, folder: &Path) -> io::Result<()> {
+pub(super) fn unpack(suite: &Suite, room: &Room) -> io::Result<()> {
     for (path, content) in &suite.files {
-        let target = folder.join(path.as_str());
-        if let Some(parent) = target.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        fs::write(&target, content)?;
-        if suite.scripts.contains(path) {
-            fs::set_permissions(&target, fs::Permissions::from_mode(0o755))?;
-        }
+        let mode = if suite.scripts.contains(path) { 0o755 } else { 0o644 };
+        room.write(path.as_str(), content, mode)?;
     }
     Ok(())
 }
 
 /// Runs `script`, which was unpacked before.
 pub(super) async fn run(script: &FilePath, around: &Surroundings<'_>) -> Result<(), Trouble> {
-    let path = around.folder.join(script.as_str());
     let limits = Limits { time: around.within, output: OUTPUT_BYTES };
-    let finished = process::run(command(path, around), limits, |group| around.ledger.add(group));
-    let finished = finished.await.map_err(|error| {
+    let finished = around.room.run(order(script, around), limits).await.map_err(|error| {
         Trouble::Errored(format!("could not be run: {error}; is its interpreter installed here?"))
     })?;
     let outcome = match finished.status {
         Some(status) if status.success() => return Ok(()),
+        // As a shell says it, and the fence.
+        Some(status) if matches!(status.code(), Some(126 | 127)) => {
+            let why = finished.output.trim();
+            return Err(Trouble::Errored(format!(
+                "could not be run: {why}; is its interpreter installed here?"
+            )));
+        }
         Some(status) => format!("ended with {status}"),
         None => format!("was killed: it did not end within {} s", around.within.as_secs_f32()),
     };
@@ -80,23 +75,24 @@ pub(super) async fn run(script: &FilePath, around: &Surroundings<'_>) -> Result<
     }
 }
 
-fn command(path: PathBuf, around: &Surroundings<'_>) -> Command {
-    let mut command = Command::new(path);
+fn order(script: &FilePath, around: &Surroundings<'_>) -> Order {
     let list: Vec<_> = around.listeners.iter().map(|(name, at)| format!("{name}={at}")).collect();
-    command
-        .current_dir(around.folder)
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into()))
-        .env("HOME", around.folder)
-        .env("CONVOY_ADMIN_URL", format!("http://{}", around.admin))
-        .env("CONVOY_LISTENERS", list.join(","))
-        .env("CONVOY_STAGE", around.cell.stage.as_str())
-        .env("CONVOY_ENVOY_VERSION", &around.cell.version)
-        .env("CONVOY_GROUP", around.group);
-    for (name, address) in around.listeners {
-        command.env(variable(name), address.to_string());
-    }
-    command
+    let path = std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.into());
+    let home = around.room.inner_folder().to_string_lossy().into_owned();
+    let fixed = [
+        ("PATH", path),
+        ("HOME", home.clone()),
+        ("TMPDIR", home),
+        ("CONVOY_ADMIN_URL", format!("http://{}", around.admin)),
+        ("CONVOY_LISTENERS", list.join(",")),
+        ("CONVOY_STAGE", around.cell.stage.to_string()),
+        ("CONVOY_ENVOY_VERSION", around.cell.version.clone()),
+        ("CONVOY_GROUP", around.group.to_owned()),
+    ];
+    let fixed = fixed.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let each = around.listeners.iter().map(|(name, at)| (variable(name), at.to_string()));
+    let program = Program::Script(script.to_string());
+    Order { program, args: Vec::new(), env: fixed.chain(each).collect() }
 }
 
 /// `front-1` is `CONVOY_LISTENER_FRONT_1`.

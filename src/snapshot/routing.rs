@@ -3,9 +3,15 @@
 //! Pure: a node's own words in, a key out. The manifest's globs are compiled
 //! once, when a bundle becomes active; `xds` asks once per stream and again
 //! whenever the rules change.
+//!
+//! While a candidate is tried on a part of a stage, its own rules hold for that
+//! part: a group that it adds is tried too.
+
+use std::sync::Arc;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
+use super::Cohort;
 use crate::model::{GroupRule, NodeGroup, NodeIdentity, NodeRule, RepoName, SnapshotKey, Stage};
 
 /// The rules of one stage, taken from the bundle that is active in it.
@@ -21,6 +27,21 @@ pub struct Route {
     pub groups: Vec<GroupRule>,
 }
 
+/// The rules that a candidate brings for the nodes that it is tried on.
+#[derive(Debug, Clone)]
+pub struct Trial {
+    /// The repository.
+    pub repo: RepoName,
+    /// The stage; one that serves nothing yet has a route without nodes.
+    pub stage: Stage,
+    /// Whom it is tried on.
+    pub cohort: Arc<Cohort>,
+    /// As in [`Route`].
+    pub nodes: Vec<NodeRule>,
+    /// As in [`Route`].
+    pub groups: Vec<GroupRule>,
+}
+
 /// The rules of every stage of every pipeline, in matching order.
 #[derive(Debug, Default)]
 pub struct Routing {
@@ -31,18 +52,28 @@ impl Routing {
     /// Compiles the rules. A glob that can't be compiled matches nothing;
     /// `render` refuses it in a manifest before it comes here.
     pub fn new(routes: Vec<Route>) -> Self {
-        Self { routes: routes.into_iter().map(CompiledRoute::new).collect() }
+        Self::trying(routes, Vec::new())
+    }
+
+    /// Compiles the rules, and those of the candidates that are tried, at most
+    /// one per stage.
+    pub fn trying(routes: Vec<Route>, trials: Vec<Trial>) -> Self {
+        let mut routes: Vec<_> = routes.into_iter().map(CompiledRoute::new).collect();
+        for Trial { repo, stage, cohort, nodes, groups } in trials {
+            let route = routes.iter_mut().find(|one| one.repo == repo && one.stage == stage);
+            if let Some(route) = route {
+                route.trial = Some((cohort, Rules::new(nodes, groups)));
+            }
+        }
+        Self { routes }
     }
 
     /// What `node` is served from; `None` where no stage matches it.
     pub fn assign(&self, node: &NodeIdentity) -> Option<SnapshotKey> {
-        let route = self.routes.iter().find(|route| any_matches(&route.nodes, node))?;
-        let group = route
-            .groups
-            .iter()
-            .find(|(_, rules)| rules.is_empty() || any_matches(rules, node))
-            .map_or_else(NodeGroup::default, |(name, _)| name.clone());
-        Some(SnapshotKey { repo: route.repo.clone(), stage: route.stage.clone(), group })
+        self.routes.iter().find_map(|route| {
+            let group = route.rules(node).group(node)?;
+            Some(SnapshotKey { repo: route.repo.clone(), stage: route.stage.clone(), group })
+        })
     }
 }
 
@@ -50,19 +81,46 @@ impl Routing {
 struct CompiledRoute {
     repo: RepoName,
     stage: Stage,
-    nodes: Vec<CompiledRule>,
-    groups: Vec<(NodeGroup, Vec<CompiledRule>)>,
+    rules: Rules,
+    trial: Option<(Arc<Cohort>, Rules)>,
 }
 
 impl CompiledRoute {
     fn new(route: Route) -> Self {
-        let groups = route.groups.into_iter().map(|group| (group.name, compile(group.nodes)));
-        Self {
-            repo: route.repo,
-            stage: route.stage,
-            nodes: compile(route.nodes),
-            groups: groups.collect(),
+        let Route { repo, stage, nodes, groups } = route;
+        Self { repo, stage, rules: Rules::new(nodes, groups), trial: None }
+    }
+
+    /// Those that hold for `node`.
+    fn rules(&self, node: &NodeIdentity) -> &Rules {
+        match &self.trial {
+            Some((cohort, rules)) if cohort.takes(node) => rules,
+            _ => &self.rules,
         }
+    }
+}
+
+/// Which nodes are of a stage, and of which of its groups.
+#[derive(Debug)]
+struct Rules {
+    nodes: Vec<CompiledRule>,
+    groups: Vec<(NodeGroup, Vec<CompiledRule>)>,
+}
+
+impl Rules {
+    fn new(nodes: Vec<NodeRule>, groups: Vec<GroupRule>) -> Self {
+        let groups = groups.into_iter().map(|group| (group.name, compile(group.nodes)));
+        Self { nodes: compile(nodes), groups: groups.collect() }
+    }
+
+    /// The group of `node`; `None` where it is not of the stage.
+    fn group(&self, node: &NodeIdentity) -> Option<NodeGroup> {
+        if !any_matches(&self.nodes, node) {
+            return None;
+        }
+        let of = |rules: &[CompiledRule]| rules.is_empty() || any_matches(rules, node);
+        let group = self.groups.iter().find(|(_, rules)| of(rules));
+        Some(group.map_or_else(NodeGroup::default, |(name, _)| name.clone()))
     }
 }
 
@@ -91,7 +149,7 @@ fn compile(rules: Vec<NodeRule>) -> Vec<CompiledRule> {
     rules.into_iter().map(compiled).collect()
 }
 
-fn globs(patterns: &[String]) -> Option<GlobSet> {
+pub(super) fn globs(patterns: &[String]) -> Option<GlobSet> {
     if patterns.is_empty() {
         return None;
     }
@@ -109,7 +167,7 @@ fn any_matches(rules: &[CompiledRule], node: &NodeIdentity) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::NodeId;
+    use crate::model::{NodeId, Subset};
 
     fn node(id: &str, cluster: &str, stage: &str) -> NodeIdentity {
         NodeIdentity {
@@ -190,6 +248,41 @@ mod tests {
         check(routes(), &node("b-1", "api", "beta"), None);
         check(routes(), &node("a-1", "db", "beta"), None);
         check(routes(), &node("a-1", "api", "staging"), None);
+    }
+
+    #[test]
+    fn the_rules_of_a_candidate_hold_for_whom_it_is_tried_on() {
+        let base = || {
+            vec![
+                route("beta", vec![of_stage("beta")], vec![("ones", vec![ids("*-1")])]),
+                route("new", vec![], vec![]),
+                route("release", vec![of_stage("release")], vec![]),
+            ]
+        };
+        let trial = |stage: &str, nodes: Vec<NodeRule>, groups| {
+            let Route { repo, stage, nodes, groups } = route(stage, nodes, groups);
+            let subset = Subset { nodes: vec!["a-*".into()], ..Subset::default() };
+            let cohort = Arc::new(Cohort::new(repo.clone(), stage.clone(), subset));
+            Trial { repo, stage, cohort, nodes, groups }
+        };
+        let trials = vec![
+            trial("beta", vec![ids("*-1")], vec![("edge", vec![])]),
+            trial("new", vec![of_stage("new")], vec![]),
+        ];
+        let routing = Routing::trying(base(), trials);
+        let key = |node: &NodeIdentity| {
+            routing.assign(node).map(|key| format!("{}:{}", key.stage, key.group))
+        };
+        // As before for everybody else.
+        assert_eq!(key(&node("b-1", "web", "beta")).as_deref(), Some("beta:ones"));
+        assert_eq!(key(&node("b-2", "web", "beta")).as_deref(), Some("beta:default"));
+        assert_eq!(key(&node("b-1", "web", "new")), None);
+        // A group that it adds, a node that it leaves out, a stage that is new.
+        assert_eq!(key(&node("a-1", "web", "beta")).as_deref(), Some("beta:edge"));
+        assert_eq!(key(&node("a-2", "web", "beta")), None);
+        assert_eq!(key(&node("a-1", "web", "release")).as_deref(), Some("beta:edge"));
+        assert_eq!(key(&node("a-2", "web", "new")).as_deref(), Some("new:default"));
+        assert_eq!(key(&node("a-2", "web", "release")).as_deref(), Some("release:default"));
     }
 
     #[test]

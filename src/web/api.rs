@@ -9,6 +9,7 @@
 //! | method and path | needs | answer |
 //! | --- | --- | --- |
 //! | `GET /whoami` | reader | `name, role, person` |
+//! | `GET /palette` | login | `verbs`: what can be typed, in Slack, a shell and the palette |
 //! | `GET /events` | reader | server-sent `board` events: look again |
 //! | `GET /repos` | reader | `repos: [{repo, head, mirror, stages}]` |
 //! | `GET R` | reader | one of them |
@@ -41,6 +42,7 @@
 //! | `POST R/adopt` | admin | the same |
 //! | `POST R/sync` | operator | 202: the upstream is looked at soon |
 //! | `GET /bundles/{id}` | reader | the whole record, `matrix` with waiting cells |
+//! | `GET /bundles/{id}/evidence/{hash}` | reader | `cell, outcome, reasons, groups`: what a smoke run left, by node group and file; the hash is in `matrix[].proof.evidence` |
 //! | `GET /promotions?repo=&stage=` | reader | `promotions`, newest first |
 //! | `GET /promotions/{id}` | reader | one of them |
 //! | `POST /promotions/{id}/approve` `{plan?, note?}` | operator | `promotion, message, already` |
@@ -70,6 +72,7 @@ mod events;
 mod govern;
 mod look;
 pub(crate) mod mirrors;
+mod palette;
 mod ready;
 mod repos;
 mod serving;
@@ -82,7 +85,7 @@ pub(crate) use govern::{
     NewTokenIn, TokenCard, issue, newest as newest_entries, own_or_admin, rotate_token,
     set_token_active, token_cards,
 };
-pub(crate) use look::{LISTED_MAX, no_bundle, no_pipeline, no_promotion};
+pub(crate) use look::{LISTED_MAX, kept, no_bundle, no_pipeline, no_promotion};
 pub(crate) use repos::{RepoCard, cards as repo_cards, history, revision_or_head};
 
 const LOGIN: Access = Access::Login;
@@ -102,6 +105,7 @@ pub(crate) fn routes() -> Vec<Entry> {
     let mut routes = vec![
         Entry::get("/api/v1/whoami", LOGIN, look::whoami),
         Entry::get("/api/v1/events", LOGIN, events::stream),
+        Entry::get("/api/v1/palette", LOGIN, palette::palette),
         Entry::get("/api/v1/nodes", READER, serving::nodes),
         Entry::get("/api/v1/nodes/{node}", READER, serving::node),
         Entry::get("/api/v1/loads", READER, serving::loads),
@@ -137,6 +141,7 @@ fn repo_routes() -> Vec<Entry> {
 fn decision_routes() -> Vec<Entry> {
     vec![
         Entry::get("/api/v1/bundles/{id}", LOGIN, look::bundle),
+        Entry::get("/api/v1/bundles/{id}/evidence/{hash}", LOGIN, look::evidence),
         Entry::get("/api/v1/promotions", LOGIN, look::promotions),
         Entry::get("/api/v1/promotions/{id}", LOGIN, look::promotion),
         Entry::post("/api/v1/promotions/{id}/approve", OPERATOR, decisions::approve),

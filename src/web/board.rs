@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::model::{Manifest, RepoName, Stage, StageSpec};
 use crate::promote::{BundleRecord, BundleStatus, StageSlot};
-use crate::reconcile::{MirrorView, View};
+use crate::reconcile::{MirrorView, Progress, View};
 
 pub(crate) use card::{BundleBrief, HoldBrief, PromotionCard, Square, SquareState, StageCard};
 
@@ -20,6 +20,8 @@ pub(crate) struct Pipeline {
     pub(crate) newest: Option<BundleBrief>,
     /// The newest bundle's cells, as long as its matrix is not complete.
     pub(crate) proving: Vec<Square>,
+    /// How far that is.
+    pub(crate) progress: Option<Progress>,
     /// In promotion order.
     pub(crate) stages: Vec<StageCard>,
 }
@@ -39,6 +41,7 @@ pub(crate) fn pipeline(view: &View, repo: &RepoName, manifest: &Manifest) -> Pip
         mirror: view.mirrors.get(repo).cloned(),
         newest: newest.map(BundleBrief::of),
         proving: proving.map(|bundle| all_squares(view, bundle)).unwrap_or_default(),
+        progress: proving.map(|bundle| view.progress(&bundle.id)),
         stages: stages.collect(),
     }
 }
@@ -107,10 +110,13 @@ pub(crate) fn squares(view: &View, bundle: &BundleRecord, stage: &Stage) -> Vec<
             took_ms: result.took_ms,
             checks: result.checks,
             cached: result.cached,
+            since: None,
+            evidence: result.proof.evidence,
+            unfenced: result.proof.unfenced.clone(),
         },
         None => {
-            let running = view.running.contains(&(bundle.id.clone(), cell.clone()));
-            let state = if running { SquareState::Running } else { SquareState::Waiting };
+            let since = view.running.get(&(bundle.id.clone(), cell.clone())).copied();
+            let state = if since.is_some() { SquareState::Running } else { SquareState::Waiting };
             Square {
                 stage: cell.stage,
                 version: cell.version,
@@ -119,6 +125,9 @@ pub(crate) fn squares(view: &View, bundle: &BundleRecord, stage: &Stage) -> Vec<
                 took_ms: 0,
                 checks: 0,
                 cached: false,
+                since,
+                evidence: None,
+                unfenced: None,
             }
         }
     };

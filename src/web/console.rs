@@ -10,6 +10,7 @@ mod bundles;
 mod diffs;
 mod editor;
 mod files;
+mod linking;
 mod login;
 mod mirrors;
 mod nodes;
@@ -45,11 +46,14 @@ pub(crate) fn routes() -> Vec<Entry> {
         Entry::get("/promotions", LOGIN, promotions::list),
         Entry::get("/promotions/{id}", LOGIN, promotions::show),
         Entry::get("/bundles/{id}", LOGIN, bundles::show),
+        Entry::get("/bundles/{id}/evidence/{hash}", LOGIN, bundles::evidence),
         Entry::get("/login", Access::Public, login::form),
         Entry::post("/login", Access::Public, login::log_in),
         Entry::get("/login/oidc", Access::Public, login::begin),
         Entry::get("/login/oidc/callback", Access::Public, login::finish),
         Entry::post("/logout", LOGIN, login::log_out),
+        Entry::get("/slack/link", LOGIN, linking::show),
+        Entry::post("/slack/link", LOGIN, linking::link),
         Entry::get("/assets/{hash}/{name}", Access::Public, assets::serve),
     ];
     routes.extend(repo_routes());

@@ -1,9 +1,10 @@
 //! What Slack and GitHub send us.
 //!
 //! ```text
-//! POST /slack/command      ─▶ verify ─▶ parse ─▶ converse ─▶ answer within 3 s, or later
-//! POST /slack/interactive  ─▶ verify ─▶ parse ─▶ decide   ─▶ an answer to the clicker
-//! POST /slack/events       ─▶ verify ─▶ challenge, or nothing
+//! POST /slack/command      ─▶ verify ─▶ parse ─┐         ┌▶ converse ─▶ answer, or preview
+//! POST /slack/interactive  ─▶ verify ─▶ parse ─┼▶ door ──┼▶ click, fill ─▶ an answer to the person
+//! POST /slack/events       ─▶ verify ─▶ parse ─┤ (once)  └▶ events ─▶ home page
+//! Socket Mode              ──────────▶ parse ──┘
 //! POST /hooks/github       ─▶ verify ─▶ nudge
 //! ```
 //!
@@ -12,14 +13,23 @@
 //! and verified before they are parsed. The app merges [`routes`] into its
 //! router.
 
+mod acts;
 mod choose;
 mod click;
 mod compare;
 mod converse;
 mod desk;
+mod directory;
+mod door;
+mod events;
+mod fill;
 mod github;
+mod linking;
+mod previews;
 mod replies;
 mod slack;
+mod socket;
+mod talk;
 #[cfg(test)]
 mod testing;
 
@@ -29,13 +39,19 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::post;
 
-use crate::chat::{Ingress, Links, People, Slack};
+use jiff::tz::TimeZone;
+
+use crate::chat::{Ingress, Links, Slack};
 use crate::model::{RepoName, Secret};
 use crate::tasks::Tasks;
 
 pub use desk::Desk;
+pub use directory::{Directory, Known};
 pub use github::{GitHub, Told};
+pub use linking::Linking;
+pub use previews::Previews;
 pub use replies::Replies;
+pub use socket::SocketHooks;
 
 /// Slack's requests are a few KiB.
 const SLACK_BODY_MAX: usize = 256 * 1024;
@@ -62,7 +78,7 @@ pub struct SlackHooks {
     /// Whether a request is Slack's.
     pub ingress: Ingress,
     /// Who is who.
-    pub people: People,
+    pub directory: Arc<dyn Directory>,
     /// For answers that come later than the request.
     pub client: Slack,
     /// Addresses of console pages.
@@ -71,6 +87,12 @@ pub struct SlackHooks {
     pub default_repo: Option<RepoName>,
     /// What was answered to which request.
     pub replies: Replies,
+    /// What was typed and waits for its yes.
+    pub previews: Previews,
+    /// How Slack users say who they are.
+    pub linking: Arc<Linking>,
+    /// The zone in which times are meant that name none.
+    pub zone: TimeZone,
 }
 
 /// One repository's webhook.

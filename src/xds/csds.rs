@@ -161,7 +161,7 @@ fn generic(
     of_type: Option<&TypeStatus>,
     xds_config: Option<Any>,
 ) -> GenericXdsConfig {
-    let (config_status, client_status) = words(one.state);
+    let (config_status, client_status) = words(one.state, one.acked.is_some());
     let nack = of_type.and_then(|of_type| of_type.nacked.as_ref());
     let nack = nack.filter(|_| one.state == ResourceState::Nacked);
     let held = one.acked.as_ref().or(one.sent.as_ref());
@@ -187,13 +187,14 @@ fn generic(
 }
 
 /// The words of the field: ours, and the client's as far as we know it.
-fn words(state: ResourceState) -> (ConfigStatus, ClientResourceStatus) {
+fn words(state: ResourceState, took_one: bool) -> (ConfigStatus, ClientResourceStatus) {
     match state {
         ResourceState::Synced => (ConfigStatus::Synced, ClientResourceStatus::Acked),
         ResourceState::Missing => (ConfigStatus::NotSent, ClientResourceStatus::DoesNotExist),
         ResourceState::NotSent => (ConfigStatus::NotSent, ClientResourceStatus::Requested),
         ResourceState::Sent => (ConfigStatus::Stale, ClientResourceStatus::Requested),
-        ResourceState::Stale => (ConfigStatus::Stale, ClientResourceStatus::Acked),
+        ResourceState::Stale if took_one => (ConfigStatus::Stale, ClientResourceStatus::Acked),
+        ResourceState::Stale => (ConfigStatus::Stale, ClientResourceStatus::Requested),
         ResourceState::Nacked => (ConfigStatus::Error, ClientResourceStatus::Nacked),
     }
 }
@@ -221,4 +222,26 @@ fn introduction(identity: &NodeIdentity) -> Node {
 
 fn moment(at: Timestamp) -> Moment {
     Moment { seconds: at.as_second(), nanos: at.subsec_nanosecond() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_has_the_words_of_the_field() {
+        use ClientResourceStatus as Client;
+        use ConfigStatus as Ours;
+        for (state, took_one, ours, client) in [
+            (ResourceState::Synced, true, Ours::Synced, Client::Acked),
+            (ResourceState::Missing, false, Ours::NotSent, Client::DoesNotExist),
+            (ResourceState::NotSent, false, Ours::NotSent, Client::Requested),
+            (ResourceState::Sent, false, Ours::Stale, Client::Requested),
+            (ResourceState::Stale, true, Ours::Stale, Client::Acked),
+            (ResourceState::Stale, false, Ours::Stale, Client::Requested),
+            (ResourceState::Nacked, true, Ours::Error, Client::Nacked),
+        ] {
+            assert_eq!(words(state, took_one), (ours, client), "{state:?}");
+        }
+    }
 }

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 
 use super::counters::Counts;
-use super::line::{Latest, Line};
+use super::line::{Issue, Latest, Line, Offer};
 use super::load::{ClusterLoad, Loads};
 use super::pulse::Pulse;
 use super::registry::{self, Registry};
@@ -116,13 +116,22 @@ impl Hub {
     /// version again changes nothing for nodes; whoever has it then counts as
     /// having the newer release.
     pub fn release(&self, snapshot: Arc<Snapshot>, release: Option<Release>) {
-        let (key, version) = (snapshot.key.clone(), snapshot.version);
-        let revision = release.as_ref().map_or(0, |release| release.revision.0);
-        let committed_at = release.as_ref().map(|release| release.committed_at);
-        if self.line(&key).publish(snapshot, release) {
-            tracing::info!(key = %key, version = %version.short(), revision, "published");
-            if let Some(committed_at) = committed_at {
-                self.shared.counts.publish_lag.observe(seconds(committed_at, clock::now()));
+        let key = snapshot.key.clone();
+        let base = Some(Issue { snapshot, release });
+        self.serve(&key, Offer { base, trial: None });
+    }
+
+    /// Serves what is offered for `key` from now on, as one change. Nodes for
+    /// whom it is what they were served before are sent nothing.
+    pub fn serve(&self, key: &SnapshotKey, offer: Offer) {
+        let tried = offer.trial.as_ref().map(|(cohort, _)| cohort.subset().sentence());
+        for news in self.line(key).serve(offer) {
+            let (version, release) = (news.snapshot.version, &news.release);
+            let revision = release.as_ref().map_or(0, |release| release.revision.0);
+            tracing::info!(key = %key, version = %version.short(), revision, tried, "published");
+            if let Some(release) = release {
+                let lag = seconds(release.committed_at, clock::now());
+                self.shared.counts.publish_lag.observe(lag);
             }
         }
         self.stands();
@@ -166,13 +175,20 @@ impl Hub {
     /// What is served for `key`.
     pub fn snapshot(&self, key: &SnapshotKey) -> Option<Arc<Snapshot>> {
         let line = locked(&self.shared.lines).get(key).cloned();
-        Some(line?.latest()?.snapshot.clone())
+        Some(line?.live().main()?.snapshot.clone())
+    }
+
+    /// What `node`, which is served from `key`, is to be served: the candidate
+    /// that is tried on it, or what everybody else is served.
+    pub fn due(&self, key: &SnapshotKey, node: &NodeIdentity) -> Option<Arc<Snapshot>> {
+        let line = locked(&self.shared.lines).get(key).cloned();
+        Some(line?.due(node)?.snapshot.clone())
     }
 
     /// What is served for `key`, and the release that it came with last.
     pub fn served(&self, key: &SnapshotKey) -> Option<(Arc<Snapshot>, Option<Release>)> {
         let line = locked(&self.shared.lines).get(key).cloned()?;
-        let snapshot = line.latest()?.snapshot.clone();
+        let snapshot = line.live().main()?.snapshot.clone();
         let release = line.release(snapshot.version);
         Some((snapshot, release))
     }
@@ -195,7 +211,9 @@ impl Hub {
             let Some(key) = seats.last().and_then(|seat| seat.key.clone()) else { continue };
             let tally = tallies.entry(key).or_default();
             tally.nodes += 1;
-            tally.in_step += usize::from(seats.iter().all(Seat::is_in_step));
+            let identity = streams.first().map(|stream| stream.identity());
+            let in_step = |seat: &Seat| identity.is_some_and(|node| seat.is_in_step(node));
+            tally.in_step += usize::from(seats.iter().all(in_step));
             tally.refusing += usize::from(seats.iter().any(|seat| seat.refusing));
         }
         tallies
@@ -334,16 +352,16 @@ impl Hub {
         if !standing.session().is_in_step() {
             return;
         }
-        let Some(publication) = latest.took() else { return };
+        let Some((publication, due)) = latest.took() else { return };
         let now = clock::now();
         let mut seat = standing.seat();
         seat.settled = Some((publication.snapshot.version, now));
         drop(seat);
         // Who came later than the publication shows how long joining takes,
         // not how long news do.
-        if standing.since() <= publication.at {
+        if let Some((_, began)) = due.filter(|(at, _)| standing.since() <= *at) {
             let counts = &self.shared.counts;
-            counts.ack_lag.observe(publication.began.elapsed().as_secs_f64());
+            counts.ack_lag.observe(began.elapsed().as_secs_f64());
             if let Some(release) = &publication.release {
                 counts.commit_lag.observe(seconds(release.committed_at, now));
             }
@@ -376,7 +394,7 @@ impl Hub {
                 // What is about older content only says nothing of the newest.
                 if let Some(latest) = latest.filter(|_| !superseded) {
                     latest.refused();
-                    standing.seat().unsettle();
+                    standing.seat().unsettle(standing.identity());
                 }
                 let names = resources.iter().map(|name| &*name.0).collect::<Vec<_>>().join(" ");
                 // A fleet that refuses one thing is one line, not a thousand.

@@ -16,6 +16,12 @@
 //!
 //! Streams count, not answers: a reconnecting client is not counted twice for
 //! one publication, because it is served the good one.
+//!
+//! A candidate that is tried on a part of the nodes (`line/live`) is doubted on
+//! its own, by those who got it. Who joins them while it is doubted is served
+//! what everybody else is, and what was only tried is never good.
+
+mod live;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,7 +34,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_stream::wrappers::WatchStream;
 
-use crate::model::{BundleId, ContentHash, Revision, TypeUrl};
+use self::live::Live;
+pub use self::live::{Issue, Offer};
+use crate::model::{BundleId, ContentHash, NodeIdentity, Revision, TypeUrl};
 use crate::snapshot::{Snapshot, TypeSnapshot};
 use crate::telemetry::clock;
 
@@ -52,9 +60,8 @@ pub(super) struct Publication {
     number: u64,
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) release: Option<Release>,
-    /// When it was published: for people, and for measuring.
+    /// When it was published.
     pub(super) at: Timestamp,
-    pub(super) began: Instant,
     taken: AtomicU64,
     refused: AtomicU64,
 }
@@ -93,6 +100,8 @@ struct Edition {
     release: Option<Release>,
     version: ContentHash,
     types: Vec<(TypeUrl, Arc<str>)>,
+    /// When it was published, without a break.
+    at: Timestamp,
 }
 
 /// A version of a type as it was first published: since when, and by what.
@@ -107,7 +116,7 @@ pub(super) struct Origin {
 /// One key's publications.
 #[derive(Debug, Default)]
 pub(super) struct Line {
-    latest: watch::Sender<Option<Arc<Publication>>>,
+    live: watch::Sender<Arc<Live>>,
     past: Mutex<Past>,
 }
 
@@ -127,41 +136,34 @@ struct Past {
 }
 
 impl Line {
-    /// Serves `snapshot` from now on. False where it is what is served.
-    pub(super) fn publish(&self, snapshot: Arc<Snapshot>, release: Option<Release>) -> bool {
+    /// Serves `offer` from now on. Gives what is new of it.
+    pub(super) fn serve(&self, offer: Offer) -> Vec<Arc<Publication>> {
         let mut past = self.past();
-        let news = {
-            let latest = self.latest.borrow();
-            latest.as_ref().is_none_or(|known| known.snapshot.version != snapshot.version)
-        };
-        let at = clock::now();
-        past.note(&snapshot, release.clone(), at);
-        if !news {
-            return false;
+        let before = self.live();
+        let now = past.publish(offer, &before);
+        past.go_on(&before, &now);
+        if before.equals(&now) {
+            return Vec::new();
         }
-        past.numbers += 1;
-        let condemned = past.condemned.take() == Some(snapshot.version);
-        let publication = Publication {
-            number: past.numbers,
-            snapshot,
-            release,
-            at,
-            began: Instant::now(),
-            taken: AtomicU64::new(0),
-            refused: AtomicU64::new(u64::from(condemned)),
-        };
-        self.latest.send_replace(Some(Arc::new(publication)));
-        true
+        let known = |one: &&Arc<Publication>| before.version(one.snapshot.version).is_none();
+        let news = now.all().filter(known).cloned().collect();
+        self.live.send_replace(Arc::new(now));
+        news
     }
 
     /// Serves nothing any more. False where it served nothing.
     pub(super) fn withdraw(&self) -> bool {
-        self.latest.send_replace(None).is_some()
+        !self.live.send_replace(Arc::default()).is_empty()
     }
 
     /// What is served.
-    pub(super) fn latest(&self) -> Option<Arc<Publication>> {
-        self.latest.borrow().clone()
+    pub(super) fn live(&self) -> Arc<Live> {
+        self.live.borrow().clone()
+    }
+
+    /// What `node` is to be served.
+    pub(super) fn due(&self, node: &NodeIdentity) -> Option<Arc<Publication>> {
+        self.live.borrow().of(node).cloned()
     }
 
     /// Takes somebody's word that the fleet took `snapshot` before.
@@ -169,13 +171,14 @@ impl Line {
         self.past().take_as_good(snapshot);
     }
 
-    /// How the newest stands: how many streams took and refused it; `None`
-    /// where it is not doubted.
+    /// How what is served stands where it is doubted: how many streams took
+    /// and refused it. What is tried comes first.
     pub(super) fn doubt(&self) -> Option<(ContentHash, u64, u64)> {
-        let newest = self.latest().filter(|newest| newest.is_doubted())?;
-        let (taken, refused) = (&newest.taken, &newest.refused);
+        let live = self.live();
+        let doubted = live.all().find(|one| one.is_doubted())?;
+        let (taken, refused) = (&doubted.taken, &doubted.refused);
         let count = |of: &AtomicU64| of.load(Ordering::Acquire);
-        Some((newest.snapshot.version, count(taken), count(refused)))
+        Some((doubted.snapshot.version, count(taken), count(refused)))
     }
 
     /// The newest release whose content has this version.
@@ -188,9 +191,9 @@ impl Line {
     /// Takes somebody's word that the fleet refused `version` before, whether
     /// it is served already or will be.
     pub(super) fn condemn(&self, version: ContentHash) {
-        match self.latest().filter(|latest| latest.snapshot.version == version) {
-            Some(latest) => {
-                latest.refused.fetch_max(1, Ordering::AcqRel);
+        match self.live().version(version) {
+            Some(served) => {
+                served.refused.fetch_max(1, Ordering::AcqRel);
             }
             None => self.past().condemned = Some(version),
         }
@@ -198,13 +201,29 @@ impl Line {
 
     /// Whether nobody follows it and nothing is served.
     pub(super) fn is_idle(&self) -> bool {
-        self.latest.receiver_count() == 0 && self.latest.borrow().is_none()
+        self.live.receiver_count() == 0 && self.live.borrow().is_empty()
     }
 
     /// Where a version of a type comes from.
     pub(super) fn origin(&self, type_url: &TypeUrl, version: &Arc<str>) -> Option<Origin> {
         let version = (type_url.clone(), version.clone());
         self.past().origins.get(&version).cloned()
+    }
+
+    /// When a version of a type was replaced by the one after it; `None` where
+    /// it is served, or not remembered.
+    pub(super) fn version_left_at(
+        &self,
+        type_url: &TypeUrl,
+        version: &Arc<str>,
+    ) -> Option<Timestamp> {
+        let is_it = |(url, known): &(TypeUrl, Arc<str>)| url == type_url && known == version;
+        self.past().left_at(|edition| edition.types.iter().any(is_it))
+    }
+
+    /// When a snapshot was replaced by the one after it.
+    pub(super) fn left_at(&self, version: ContentHash) -> Option<Timestamp> {
+        self.past().left_at(|edition| edition.version == version)
     }
 
     /// A stream says something of a publication; `before` is what it said
@@ -217,13 +236,17 @@ impl Line {
         if let Some(count) = of.count(before) {
             count.fetch_sub(1, Ordering::AcqRel);
         }
-        let newest = self.latest().filter(|latest| latest.number == of.number);
-        let Some(newest) = newest.filter(|_| !of.is_doubted()) else { return };
-        if now == Verdict::Taken {
-            self.past().take_as_good(newest.snapshot.clone());
+        let live = self.live();
+        let still = live.all().any(|one| one.number == of.number);
+        if !still || of.is_doubted() {
+            return;
+        }
+        let is_base = live.base.as_ref().is_some_and(|base| base.number == of.number);
+        if now == Verdict::Taken && is_base {
+            self.past().take_as_good(of.snapshot.clone());
         }
         if doubted {
-            self.latest.send_modify(|_| ());
+            self.live.send_modify(|_| ());
         }
     }
 
@@ -234,18 +257,76 @@ impl Line {
 }
 
 impl Past {
-    fn note(&mut self, snapshot: &Snapshot, release: Option<Release>, at: Timestamp) {
+    /// Makes publications of what is offered; what is served already goes on
+    /// as what it is.
+    fn publish(&mut self, offer: Offer, before: &Live) -> Live {
+        let Offer { base, trial } = offer;
+        let base = base.map(|issue| self.publication(issue, before));
+        let trial = trial.map(|(cohort, issue)| (cohort, self.publication(issue, before)));
+        // A candidate that everybody is served is none.
+        let same = |trial: &(_, Arc<Publication>)| {
+            base.as_ref().is_some_and(|base| base.snapshot.version == trial.1.snapshot.version)
+        };
+        self.condemned = None;
+        let since = Some((clock::now(), Instant::now()));
+        Live { trial: trial.filter(|trial| !same(trial)), base, since }
+    }
+
+    fn publication(&mut self, issue: Issue, before: &Live) -> Arc<Publication> {
+        let Issue { snapshot, release } = issue;
+        let at = clock::now();
+        self.note(&snapshot, release.clone(), at, before);
+        if let Some(known) = before.version(snapshot.version) {
+            return known.clone();
+        }
+        self.numbers += 1;
+        let condemned = self.condemned.take_if(|version| *version == snapshot.version);
+        Arc::new(Publication {
+            number: self.numbers,
+            snapshot,
+            release,
+            at,
+            taken: AtomicU64::new(0),
+            refused: AtomicU64::new(u64::from(condemned.is_some())),
+        })
+    }
+
+    /// Keeps what was good in step with what is served: a candidate that was
+    /// taken and is everybody's now is good, and what the way back left behind
+    /// is not.
+    fn go_on(&mut self, before: &Live, now: &Live) {
+        let Some(base) = &now.base else { return };
+        if before.base.as_ref().is_some_and(|known| known.number == base.number) {
+            return;
+        }
+        if let Some(at) = self.good.iter().position(|one| one.version == base.snapshot.version) {
+            self.good.drain(..at);
+        }
+        if base.taken.load(Ordering::Acquire) > 0 && !base.is_doubted() {
+            self.take_as_good(base.snapshot.clone());
+        }
+    }
+
+    fn note(&mut self, snapshot: &Snapshot, release: Option<Release>, at: Timestamp, live: &Live) {
         let version =
             |(url, one): (&TypeUrl, &Arc<TypeSnapshot>)| (url.clone(), one.version.clone());
         let types: Vec<_> = snapshot.types.iter().map(version).collect();
-        let before = self.editions.back().map(|edition| edition.types.as_slice());
+        let served = |(url, version): &(TypeUrl, Arc<str>)| {
+            let has = |one: &Arc<Publication>| {
+                one.snapshot.types.get(url).is_some_and(|one| one.version == *version)
+            };
+            live.all().any(has)
+        };
         for one in &types {
             // Without a break, it is as old as it was.
-            let stays = before.is_some_and(|before| before.contains(one));
-            let since = self.origins.get(one).filter(|_| stays).map_or(at, |origin| origin.since);
+            let known = self.origins.get(one).filter(|_| served(one));
+            let since = known.map_or(at, |origin| origin.since);
             self.origins.insert(one.clone(), Origin { release: release.clone(), since });
         }
-        self.editions.push_back(Edition { release, version: snapshot.version, types });
+        // Said again, it is not one more to remember.
+        self.editions.retain(|one| one.version != snapshot.version || one.release != release);
+        let at = live.version(snapshot.version).map_or(at, |known| known.at);
+        self.editions.push_back(Edition { release, version: snapshot.version, types, at });
         if self.editions.len() > EDITIONS_KEPT
             && let Some(oldest) = self.editions.pop_front()
         {
@@ -254,6 +335,15 @@ impl Past {
                 oldest.types.iter().filter(|one| !rest.iter().any(|e| e.types.contains(one)));
             gone.for_each(|one| drop(self.origins.remove(one)));
         }
+    }
+
+    /// When the first edition came after the last of these. What is served
+    /// beside a candidate is said again with it, and came before.
+    fn left_at(&self, is_one: impl Fn(&Edition) -> bool) -> Option<Timestamp> {
+        let last = self.editions.iter().rposition(is_one)?;
+        let before = self.editions.get(last)?.at;
+        let mut later = self.editions.range(last + 1..).map(|edition| edition.at);
+        later.find(|at| *at > before)
     }
 
     fn take_as_good(&mut self, snapshot: Arc<Snapshot>) {
@@ -265,9 +355,9 @@ impl Past {
         self.good.truncate(2);
     }
 
-    /// What the fleet took that is not `newest`.
-    fn good_before(&self, newest: &Snapshot) -> Option<Arc<Snapshot>> {
-        self.good.iter().find(|good| good.version != newest.version).cloned()
+    /// What the fleet took that is not served now.
+    fn good_before(&self, live: &Live) -> Option<Arc<Snapshot>> {
+        self.good.iter().find(|good| live.version(good.version).is_none()).cloned()
     }
 }
 
@@ -277,58 +367,90 @@ pub(super) struct Latest {
     line: Arc<Line>,
     /// Stays on the list of those who wait until there is news: joining and
     /// leaving it around every message would touch the memory of other streams.
-    watching: WatchStream<Option<Arc<Publication>>>,
+    watching: WatchStream<Arc<Live>>,
     /// Whether something was taken from the line before.
     begun: bool,
     /// The doubted publication that the stream is kept from.
     spared: Option<u64>,
     current: Option<Arc<Publication>>,
+    /// Since when it is to be served that, for people and for measuring.
+    due: Option<(Timestamp, Instant)>,
     verdict: Verdict,
+    /// What was counted of that for the publication: it may have said it before.
+    counted: Verdict,
+    /// What was counted for the publication before, which may come back.
+    earlier: Option<(u64, Verdict)>,
 }
 
 impl Latest {
     pub(super) fn new(line: Arc<Line>) -> Self {
-        let watching = WatchStream::from_changes(line.latest.subscribe());
-        let (begun, spared, current) = (false, None, None);
-        Self { line, watching, begun, spared, current, verdict: Verdict::Open }
+        let watching = WatchStream::from_changes(line.live.subscribe());
+        Self {
+            line,
+            watching,
+            begun: false,
+            spared: None,
+            current: None,
+            due: None,
+            verdict: Verdict::Open,
+            counted: Verdict::Open,
+            earlier: None,
+        }
     }
 
-    /// Resolves when [`Latest::take`] may give something else.
-    pub(super) async fn changed(&mut self) {
-        while let Some(newest) = self.watching.next().await {
-            if self.is_news(newest.as_ref()) {
+    /// Resolves when [`Latest::take`] may give `node` something else.
+    pub(super) async fn changed(&mut self, node: &NodeIdentity) {
+        while let Some(live) = self.watching.next().await {
+            if self.is_news(&live, node) {
                 return;
             }
         }
         std::future::pending().await
     }
 
-    /// Whether it is not what was taken already, by whoever did not wait.
-    fn is_news(&self, newest: Option<&Arc<Publication>>) -> bool {
+    /// Whether it is not what was taken already, by whoever did not wait, or
+    /// because it is another part of the nodes that is served otherwise now.
+    fn is_news(&self, live: &Live, node: &NodeIdentity) -> bool {
         let number = |one: &Arc<Publication>| one.number;
-        self.spared.is_some() || newest.map(number) != self.current.as_ref().map(number)
+        self.spared.is_some() || live.of(node).map(number) != self.current.as_ref().map(number)
     }
 
-    /// What the stream is to be served now.
-    pub(super) fn take(&mut self) -> Option<Arc<Snapshot>> {
-        let newest = self.line.latest()?;
+    /// What the stream of `node` is to be served now.
+    pub(super) fn take(&mut self, node: &NodeIdentity) -> Option<Arc<Snapshot>> {
+        let live = self.line.live();
+        let due = live.of(node)?.clone();
         let joins = !std::mem::replace(&mut self.begun, true);
-        let waits = joins || self.spared == Some(newest.number);
-        let good = match waits && newest.is_doubted() {
-            true => self.line.past().good_before(&newest.snapshot),
-            false => None,
-        };
-        if let Some(good) = good {
-            self.spared = Some(newest.number);
-            self.current = None;
-            return Some(good);
+        let waits = joins || self.spared == Some(due.number);
+        if waits && due.is_doubted() {
+            let base = live.base.as_ref().filter(|base| !base.is_doubted());
+            let good = base.map(|base| base.snapshot.clone());
+            if let Some(good) = good.or_else(|| self.line.past().good_before(&live)) {
+                self.spared = Some(due.number);
+                self.turn_to(None);
+                return Some(good);
+            }
         }
         self.spared = None;
-        if self.current.as_ref().is_none_or(|known| known.number != newest.number) {
-            self.verdict = Verdict::Open;
+        self.turn_to(Some(due.clone()));
+        self.due = self.due.or(live.since);
+        Some(due.snapshot.clone())
+    }
+
+    /// Speaks of `publication` from now on. What was said of it before is not
+    /// counted again.
+    fn turn_to(&mut self, publication: Option<Arc<Publication>>) {
+        let number = |one: &Option<Arc<Publication>>| one.as_ref().map(|one| one.number);
+        let (left, next) = (number(&self.current), number(&publication));
+        if left == next {
+            return;
         }
-        self.current = Some(newest.clone());
-        Some(newest.snapshot.clone())
+        let known = self.earlier.filter(|(number, _)| Some(*number) == next);
+        if let Some(left) = left {
+            self.earlier = Some((left, self.counted));
+        }
+        self.counted = known.map_or(Verdict::Open, |(_, counted)| counted);
+        (self.verdict, self.due) = (Verdict::Open, None);
+        self.current = publication;
     }
 
     /// The stream refused a part of what it was served.
@@ -337,13 +459,13 @@ impl Latest {
     }
 
     /// The stream took all of what it was served. Gives the publication the
-    /// first time that it says so.
-    pub(super) fn took(&mut self) -> Option<Arc<Publication>> {
+    /// first time that it says so, and since when it was to be served that.
+    pub(super) fn took(&mut self) -> Option<(Arc<Publication>, Option<(Timestamp, Instant)>)> {
         if self.verdict == Verdict::Taken {
             return None;
         }
         self.judge(Verdict::Taken);
-        self.current.clone()
+        Some((self.current.clone()?, self.due))
     }
 
     /// Whether [`Latest::took`] would be news.
@@ -355,8 +477,11 @@ impl Latest {
         let Some(current) = self.current.as_ref().filter(|_| self.verdict != verdict) else {
             return;
         };
-        let before = std::mem::replace(&mut self.verdict, verdict);
-        self.line.judged(current, before, verdict);
+        self.verdict = verdict;
+        let before = std::mem::replace(&mut self.counted, verdict);
+        if before != verdict {
+            self.line.judged(current, before, verdict);
+        }
     }
 
     /// Whether the stream is kept from the newest publication.
@@ -372,10 +497,12 @@ impl Latest {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
-    use crate::model::ResourceKind;
-    use crate::snapshot::build;
-    use crate::snapshot::testing::{cluster, key};
+    use crate::model::{NodeId, ResourceKind, SnapshotKey, Subset};
+    use crate::snapshot::testing::{cluster, key, resource};
+    use crate::snapshot::{Cohort, build};
 
     fn snapshot(content: i64) -> Arc<Snapshot> {
         Arc::new(build(key("beta"), &[cluster("a", content)]))
@@ -387,6 +514,48 @@ mod tests {
         Some(Release { bundle, revision: Revision(revision), committed_at })
     }
 
+    fn node(id: &str) -> NodeIdentity {
+        NodeIdentity {
+            id: NodeId(id.into()),
+            cluster: "web".into(),
+            metadata: BTreeMap::new(),
+            envoy_version: None,
+            locality: String::new(),
+        }
+    }
+
+    fn publish(line: &Line, snapshot: Arc<Snapshot>, release: Option<Release>) -> bool {
+        let base = Some(Issue { snapshot, release });
+        !line.serve(Offer { base, trial: None }).is_empty()
+    }
+
+    /// Serves `base`, and `candidate` to the nodes `a*`.
+    fn try_out(line: &Line, base: Option<Arc<Snapshot>>, candidate: Arc<Snapshot>, more: &[&str]) {
+        let of = |snapshot| Issue { snapshot, release: None };
+        let nodes = ["a*"].iter().chain(more).map(|&glob| glob.to_owned()).collect();
+        let subset = Subset { nodes, ..Subset::default() };
+        let SnapshotKey { repo, stage, .. } = key("beta");
+        let cohort = Arc::new(Cohort::new(repo, stage, subset));
+        line.serve(Offer { base: base.map(of), trial: Some((cohort, of(candidate))) });
+    }
+
+    fn newest(line: &Line) -> Arc<Publication> {
+        line.live().main().unwrap().clone()
+    }
+
+    /// Whether what is served is what the stream of `id` has already.
+    fn stays(stream: &Latest, id: &str) -> bool {
+        !stream.is_news(&stream.line.live(), &node(id))
+    }
+
+    /// A stream of `id`, which took what it is served.
+    fn settled(line: &Arc<Line>, id: &str) -> Latest {
+        let mut stream = Latest::new(line.clone());
+        stream.take(&node(id));
+        stream.took();
+        stream
+    }
+
     fn line() -> Arc<Line> {
         Arc::new(Line::default())
     }
@@ -395,66 +564,66 @@ mod tests {
     fn whoever_joins_while_the_newest_is_refused_gets_what_was_taken() {
         let line = line();
         let (old, new) = (snapshot(1), snapshot(2));
-        line.publish(old.clone(), None);
+        publish(&line, old.clone(), None);
         let mut first = Latest::new(line.clone());
-        assert_eq!(first.take(), Some(old.clone()));
+        assert_eq!(first.take(&node("n")), Some(old.clone()));
         assert!(first.took().is_some());
-        line.publish(new.clone(), None);
-        assert_eq!(first.take(), Some(new.clone()));
+        publish(&line, new.clone(), None);
+        assert_eq!(first.take(&node("n")), Some(new.clone()));
         first.refused();
         let mut joins = Latest::new(line.clone());
-        assert_eq!(joins.take(), Some(old.clone()));
+        assert_eq!(joins.take(&node("n")), Some(old.clone()));
         assert!(joins.took().is_none(), "the good one is no word about the newest");
-        assert_eq!(joins.take(), Some(old), "it stays so while nothing changes");
+        assert_eq!(joins.take(&node("n")), Some(old), "it stays so while nothing changes");
         let third = snapshot(3);
-        line.publish(third.clone(), None);
-        assert_eq!(joins.take(), Some(third));
+        publish(&line, third.clone(), None);
+        assert_eq!(joins.take(&node("n")), Some(third));
     }
 
     #[test]
     fn one_that_refuses_does_not_keep_the_newest_from_a_fleet_that_takes_it() {
         let line = line();
-        line.publish(snapshot(1), None);
+        publish(&line, snapshot(1), None);
         let mut fleet: Vec<_> = (0..3).map(|_| Latest::new(line.clone())).collect();
         fleet.iter_mut().for_each(|one| {
-            one.take();
+            one.take(&node("n"));
             one.took();
         });
-        line.publish(snapshot(2), None);
-        fleet.iter_mut().for_each(|one| drop(one.take()));
+        publish(&line, snapshot(2), None);
+        fleet.iter_mut().for_each(|one| drop(one.take(&node("n"))));
         fleet[0].refused();
         let mut joins = Latest::new(line.clone());
-        assert_eq!(joins.take(), Some(snapshot(1)));
-        let mut waiting = line.latest.subscribe();
+        assert_eq!(joins.take(&node("n")), Some(snapshot(1)));
+        let mut waiting = line.live.subscribe();
         fleet[1].took();
-        assert!(line.latest().unwrap().is_doubted(), "one against one");
+        assert!(newest(&line).is_doubted(), "one against one");
         fleet[2].took();
         assert!(waiting.has_changed().unwrap(), "who waits is woken");
         waiting.mark_unchanged();
-        assert_eq!(joins.take(), Some(snapshot(2)));
+        assert_eq!(joins.take(&node("n")), Some(snapshot(2)));
     }
 
     #[test]
     fn a_stream_that_takes_what_it_refused_counts_once() {
         let line = line();
-        line.publish(snapshot(1), None);
+        publish(&line, snapshot(1), None);
         let mut one = Latest::new(line.clone());
-        one.take();
+        one.take(&node("n"));
         one.refused();
         one.refused();
-        assert!(line.latest().unwrap().is_doubted());
+        assert!(newest(&line).is_doubted());
         one.took();
-        assert!(!line.latest().unwrap().is_doubted());
+        assert!(!newest(&line).is_doubted());
     }
 
     #[test]
     fn without_anything_good_the_newest_is_served() {
         let line = line();
-        line.publish(snapshot(1), None);
+        publish(&line, snapshot(1), None);
         let mut one = Latest::new(line.clone());
-        one.take();
+        one.take(&node("n"));
         one.refused();
-        assert_eq!(Latest::new(line).take(), Some(snapshot(1)));
+        assert_eq!(Latest::new(line).take(&node("n")), Some(snapshot(1)));
     }
 
     #[test]
@@ -462,20 +631,20 @@ mod tests {
         let line = line();
         line.vouch(snapshot(1));
         line.condemn(snapshot(2).version);
-        line.publish(snapshot(2), None);
-        assert_eq!(Latest::new(line.clone()).take(), Some(snapshot(1)));
-        line.publish(snapshot(3), None);
-        assert_eq!(Latest::new(line).take(), Some(snapshot(3)));
+        publish(&line, snapshot(2), None);
+        assert_eq!(Latest::new(line.clone()).take(&node("n")), Some(snapshot(1)));
+        publish(&line, snapshot(3), None);
+        assert_eq!(Latest::new(line).take(&node("n")), Some(snapshot(3)));
     }
 
     #[test]
     fn a_version_leads_back_to_the_newest_release_that_has_it() {
         let line = line();
         let clusters = ResourceKind::Clusters.type_url();
-        line.publish(snapshot(1), release(1));
-        let first = line.latest().unwrap();
-        assert!(!line.publish(snapshot(1), release(2)), "the same content is no news");
-        line.publish(snapshot(3), release(3));
+        publish(&line, snapshot(1), release(1));
+        let first = newest(&line);
+        assert!(!publish(&line, snapshot(1), release(2)), "the same content is no news");
+        publish(&line, snapshot(3), release(3));
         let origin = |n| line.origin(&clusters, &snapshot(n).types[&clusters].version);
         assert_eq!(origin(1).unwrap().release, release(2));
         assert_eq!(origin(3).unwrap().release, release(3));
@@ -483,9 +652,138 @@ mod tests {
         assert!(origin(3).unwrap().since >= first.at);
         assert_eq!(origin(9), None);
         for n in 10..10 + EDITIONS_KEPT as i64 {
-            line.publish(snapshot(n), None);
+            publish(&line, snapshot(n), None);
         }
         assert_eq!(origin(3), None, "what is long ago is forgotten");
         assert_eq!(line.past().origins.len(), EDITIONS_KEPT);
+    }
+
+    #[test]
+    fn a_candidate_goes_to_its_part_and_nobody_else_is_woken_for_good() {
+        let line = line();
+        let (old, new) = (snapshot(1), snapshot(2));
+        publish(&line, old.clone(), None);
+        let (mut a, mut b) = (settled(&line, "a"), settled(&line, "b"));
+        try_out(&line, Some(old.clone()), new.clone(), &[]);
+        assert!(!stays(&a, "a"));
+        assert_eq!(a.take(&node("a")), Some(new.clone()));
+        assert!(stays(&b, "b"));
+        a.took();
+        // The part grows: who has it stays, who is new to it goes over.
+        try_out(&line, Some(old), new.clone(), &["b"]);
+        assert!(stays(&a, "a"));
+        assert!(!stays(&b, "b"));
+        assert_eq!(b.take(&node("b")), Some(new.clone()));
+        // It is everybody's: nothing changes for those who have it.
+        assert!(!publish(&line, new, None), "it is served already");
+        assert!(stays(&a, "a") && stays(&b, "b"));
+        assert!(line.live().trial.is_none());
+    }
+
+    #[test]
+    fn the_way_back_is_the_same_publication_and_is_counted_once() {
+        let line = line();
+        let old = snapshot(1);
+        publish(&line, old.clone(), None);
+        let mut a = settled(&line, "a");
+        let first = newest(&line);
+        try_out(&line, Some(old.clone()), snapshot(2), &[]);
+        a.take(&node("a"));
+        a.refused();
+        publish(&line, old.clone(), None);
+        assert_eq!(a.take(&node("a")), Some(old));
+        assert!(a.is_open(), "it has to say so again");
+        assert!(a.took().is_some());
+        assert_eq!(newest(&line).number, first.number);
+        assert_eq!(first.taken.load(Ordering::Acquire), 1);
+        assert_eq!(line.doubt(), None);
+    }
+
+    #[test]
+    fn whoever_joins_the_part_while_it_refuses_gets_what_the_others_have() {
+        let line = line();
+        let (old, new) = (snapshot(1), snapshot(2));
+        publish(&line, old.clone(), None);
+        let mut a = settled(&line, "a");
+        try_out(&line, Some(old.clone()), new.clone(), &[]);
+        a.take(&node("a"));
+        a.refused();
+        assert_eq!(line.doubt(), Some((new.version, 0, 1)));
+        let mut joins = Latest::new(line.clone());
+        assert_eq!(joins.take(&node("a-2")), Some(old.clone()));
+        assert!(joins.is_spared());
+        assert_eq!(Latest::new(line.clone()).take(&node("b")), Some(old));
+        a.took();
+        assert_eq!(joins.take(&node("a-2")), Some(new));
+    }
+
+    #[test]
+    fn what_is_only_tried_is_nobodys_way_out() {
+        let line = line();
+        let (older, base, tried) = (snapshot(1), snapshot(2), snapshot(3));
+        line.vouch(older.clone());
+        publish(&line, base.clone(), None);
+        try_out(&line, Some(base.clone()), tried.clone(), &[]);
+        settled(&line, "a");
+        let mut b = Latest::new(line.clone());
+        b.take(&node("b"));
+        b.refused();
+        assert_eq!(Latest::new(line.clone()).take(&node("b-2")), Some(older.clone()));
+        // Also for the part itself, when both are refused.
+        let mut a = Latest::new(line.clone());
+        a.take(&node("a-2"));
+        a.refused();
+        assert_eq!(Latest::new(line.clone()).take(&node("a-3")), Some(older));
+        // Once it is everybody's, what was said of it in the part holds.
+        publish(&line, tried.clone(), None);
+        publish(&line, snapshot(4), None);
+        let mut all = Latest::new(line.clone());
+        all.take(&node("c"));
+        all.refused();
+        assert_ne!(Latest::new(line).take(&node("d")), Some(base));
+    }
+
+    #[test]
+    fn what_was_taken_back_is_not_what_joiners_get() {
+        let line = line();
+        let (one, two, three) = (snapshot(1), snapshot(2), snapshot(3));
+        for snapshot in [&one, &two, &three] {
+            publish(&line, snapshot.clone(), None);
+            settled(&line, "a");
+        }
+        publish(&line, two.clone(), None);
+        let mut a = Latest::new(line.clone());
+        a.take(&node("a"));
+        a.refused();
+        a.took();
+        a.refused();
+        assert_eq!(Latest::new(line).take(&node("b")), Some(two), "three was taken back");
+    }
+
+    #[test]
+    fn a_stage_that_serves_nothing_yet_can_try() {
+        let line = line();
+        try_out(&line, None, snapshot(1), &[]);
+        assert_eq!(Latest::new(line.clone()).take(&node("a")), Some(snapshot(1)));
+        assert_eq!(Latest::new(line.clone()).take(&node("b")), None);
+        assert!(line.withdraw());
+        assert!(line.is_idle());
+    }
+
+    #[test]
+    fn a_type_that_the_candidate_leaves_alone_is_as_old_as_it_was() {
+        let line = line();
+        let listener = |n: u8| resource(ResourceKind::Listeners, "l", &[n]);
+        let of = |n: i64, l| Arc::new(build(key("beta"), &[cluster("a", n), listener(l)]));
+        let (old, new) = (of(1, 1), of(1, 2));
+        publish(&line, old.clone(), release(1));
+        let clusters = ResourceKind::Clusters.type_url();
+        let since = || line.origin(&clusters, &old.types[&clusters].version).unwrap().since;
+        let first = since();
+        for _ in 0..2 * EDITIONS_KEPT {
+            try_out(&line, Some(old.clone()), new.clone(), &[]);
+        }
+        assert_eq!(since(), first);
+        assert!(line.past().editions.len() <= 3, "said again, it is not remembered again");
     }
 }

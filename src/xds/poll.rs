@@ -152,7 +152,7 @@ impl Polls {
             None => {
                 let node = &poll.identity.id;
                 tracing::warn!(node.id = %node, "too many clients poll; one is answered, not shown");
-                key.and_then(|key| self.hub.snapshot(&key))
+                key.and_then(|key| self.hub.due(&key, &poll.identity))
                     .map(|snapshot| Part::of(&caller.view(&snapshot), poll))
             }
         };

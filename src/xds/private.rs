@@ -1,8 +1,8 @@
 //! A listener for one snapshot, for whoever connects: what a smoke run boots
-//! its Envoys on. It has no routing, no tokens, and a loopback port of its own.
+//! its Envoys on. It has no routing and no tokens; its port is the caller's.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -20,12 +20,12 @@ pub struct Private {
     tasks: Tasks,
 }
 
-/// Serves `snapshot` to every node that connects, until the result is dropped.
+/// Serves `snapshot` to every node that connects to `listener`, until the
+/// result is dropped.
 ///
 /// # Errors
-/// No loopback port could be bound.
-pub async fn listen_private(snapshot: Arc<Snapshot>) -> io::Result<Private> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+/// The listener has no address.
+pub fn listen_private(snapshot: Arc<Snapshot>, listener: TcpListener) -> io::Result<Private> {
     let address = listener.local_addr()?;
     // Nobody reads reports here; the hub itself remembers refusals.
     let (reports, _) = mpsc::channel(1);

@@ -4,6 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
+use super::line::Line;
 use super::standing::{Seat, Standing};
 use super::{NodeStatus, TypeStatus};
 use crate::model::{NodeId, TypeUrl};
@@ -73,7 +76,7 @@ pub(super) fn status(streams: &[Arc<Standing>]) -> Option<NodeStatus> {
         streams: streams.len(),
         // A node is as far as its last stream is.
         release: releases.and_then(|all| all.into_iter().min_by_key(|one| one.revision)),
-        in_step: seats.iter().all(Seat::is_in_step),
+        in_step: seats.iter().all(|seat| seat.is_in_step(last.identity())),
         spared: seats.iter().any(|seat| seat.spared),
         types: types.into_values().collect(),
     })
@@ -97,9 +100,9 @@ fn type_statuses(stream: &Standing) -> Vec<TypeStatus> {
         let release = took.and_then(|took| took.or_else(|| seat.release()));
         let asks = one.wildcard || one.names > 0;
         let behind = asks && due.is_some() && due != one.acked.as_ref();
-        let since = || due.and_then(origin).map(|origin| origin.since);
-        let published = || line.latest().map(|newest| newest.at);
-        one.behind_since = if behind { since().or_else(published) } else { None };
+        let published = || line.due(stream.identity()).map(|due| due.at);
+        let since = || behind_since(line, &seat, one, due).or_else(published);
+        one.behind_since = if behind { since() } else { None };
         one.release = release;
         if let Some(nack) = &mut one.nacked {
             nack.release = line.origin(&one.type_url, &nack.version).and_then(|one| one.release);
@@ -108,11 +111,23 @@ fn type_statuses(stream: &Standing) -> Vec<TypeStatus> {
     types
 }
 
+/// When the first version was published that a stream lacks: the one after
+/// what it took last. Whoever took nothing lacks what is due.
+fn behind_since(
+    line: &Line,
+    seat: &Seat,
+    one: &TypeStatus,
+    due: Option<&Arc<str>>,
+) -> Option<Timestamp> {
+    let took = one.acked.as_ref().and_then(|acked| line.version_left_at(&one.type_url, acked));
+    let settled = || seat.settled.and_then(|(version, _)| line.left_at(version));
+    let origin = || due.and_then(|due| line.origin(&one.type_url, due)).map(|one| one.since);
+    took.or_else(settled).or_else(origin)
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
-
-    use jiff::Timestamp;
 
     use super::*;
     use crate::model::NodeIdentity;

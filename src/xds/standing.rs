@@ -45,19 +45,21 @@ pub(super) struct Seat {
 }
 
 impl Seat {
-    /// Whether it took all of what is served now. A stream that nothing is
-    /// served to lacks nothing.
-    pub(super) fn is_in_step(&self) -> bool {
-        let newest = self.line.as_ref().and_then(|line| line.latest());
-        let newest = newest.map(|newest| newest.snapshot.version);
-        !self.refusing && (newest.is_none() || newest == self.settled.map(|(version, _)| version))
+    /// Whether it took all of what `node`, whose it is, is to be served now. A
+    /// stream that nothing is served to lacks nothing.
+    pub(super) fn is_in_step(&self, node: &NodeIdentity) -> bool {
+        let due = self.due(node);
+        !self.refusing && (due.is_none() || due == self.settled.map(|(version, _)| version))
     }
 
     /// Takes back that it took what is served now: it refuses a part of it.
-    pub(super) fn unsettle(&mut self) {
-        let newest = self.line.as_ref().and_then(|line| line.latest());
-        let newest = newest.map(|newest| newest.snapshot.version);
-        self.settled = self.settled.filter(|(version, _)| Some(*version) != newest);
+    pub(super) fn unsettle(&mut self, node: &NodeIdentity) {
+        let due = self.due(node);
+        self.settled = self.settled.filter(|(version, _)| Some(*version) != due);
+    }
+
+    fn due(&self, node: &NodeIdentity) -> Option<ContentHash> {
+        Some(self.line.as_ref()?.due(node)?.snapshot.version)
     }
 
     /// The newest release that it took all of.

@@ -186,7 +186,7 @@ impl Client {
     /// What it is to be served now.
     fn take(&mut self) -> Option<Arc<Snapshot>> {
         let latest = self.latest.as_mut()?;
-        let snapshot = latest.take();
+        let snapshot = latest.take(self.standing.identity());
         self.standing.seat().spared = latest.is_spared();
         snapshot
     }
@@ -382,9 +382,10 @@ impl<R: Incoming> Open<R> {
 
 /// Resolves when what the client is served from was published anew.
 async fn published(client: Option<&mut Client>) {
-    let latest = client.and_then(|client| client.latest.as_mut());
-    let Some(latest) = latest else { return std::future::pending().await };
-    latest.changed().await;
+    let Some(Client { standing, latest: Some(latest), .. }) = client else {
+        return std::future::pending().await;
+    };
+    latest.changed(standing.identity()).await;
 }
 
 /// A stream's one timer. Deadlines mostly move later, an answer's with every

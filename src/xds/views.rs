@@ -28,17 +28,24 @@ impl Sight {
     }
 }
 
-/// The views that are in use. They live as long as somebody is served them.
-/// Each is cut behind a lock of its own: whoever waits there would have made
-/// the same view, and nobody else waits.
+/// The views that are in use, the newest of a key last: there are two while a
+/// candidate is tried. They live as long as somebody is served them. Those of
+/// one place are cut behind a lock of its own: whoever waits there would have
+/// made the same view, and nobody else waits.
 #[derive(Debug, Default)]
-pub(super) struct Views(Mutex<HashMap<(SnapshotKey, Arc<Sight>), Arc<Mutex<Made>>>>);
+pub(super) struct Views(Mutex<HashMap<(SnapshotKey, Arc<Sight>), Arc<Mutex<Vec<Made>>>>>);
 
 /// A view, and what it was cut from.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Made {
     from: Weak<Snapshot>,
     view: Weak<Snapshot>,
+}
+
+impl Made {
+    fn is_used(&self) -> bool {
+        self.view.strong_count() > 0
+    }
 }
 
 impl Views {
@@ -51,22 +58,23 @@ impl Views {
     ) -> Arc<Snapshot> {
         let own = self.of(&snapshot.key, sight);
         let mut made = locked(&own);
-        let before = made.view.upgrade();
-        let same = std::ptr::eq(made.from.as_ptr(), Arc::as_ptr(snapshot));
-        if let Some(view) = before.as_ref().filter(|_| same) {
-            return view.clone();
+        let same = made.iter().find(|made| std::ptr::eq(made.from.as_ptr(), Arc::as_ptr(snapshot)));
+        if let Some(view) = same.and_then(|made| made.view.upgrade()) {
+            return view;
         }
+        let before = made.iter().rev().find_map(|made| made.view.upgrade());
         let secrets = ResourceKind::Secrets.type_url();
         let view = snapshot.seen_by(
             |type_url, name| (sight.secure || *type_url != secrets) && scope.sees(type_url, name),
             before.as_deref(),
         );
-        *made = Made { from: Arc::downgrade(snapshot), view: Arc::downgrade(&view) };
+        made.retain(Made::is_used);
+        made.push(Made { from: Arc::downgrade(snapshot), view: Arc::downgrade(&view) });
         view
     }
 
-    /// The place of one view.
-    fn of(&self, key: &SnapshotKey, sight: &Arc<Sight>) -> Arc<Mutex<Made>> {
+    /// The place of one sight's views.
+    fn of(&self, key: &SnapshotKey, sight: &Arc<Sight>) -> Arc<Mutex<Vec<Made>>> {
         let mut views = locked(&self.0);
         let place = (key.clone(), sight.clone());
         if let Some(known) = views.get(&place) {
@@ -75,7 +83,7 @@ impl Views {
         if views.len() % SWEEP_AT == SWEEP_AT - 1 {
             // One that is being cut is somebody's, and stays.
             views.retain(|_, made| {
-                Arc::strong_count(made) > 1 || locked(made).view.strong_count() > 0
+                Arc::strong_count(made) > 1 || locked(made).iter().any(Made::is_used)
             });
         }
         views.entry(place).or_default().clone()
@@ -115,6 +123,18 @@ mod tests {
         assert!(Arc::ptr_eq(&all, &view(&scope(&["*"], &[]), true)));
         // Secrets don't go where somebody could listen.
         assert_eq!(view(&scope(&["*"], &[]), false).types.len(), 1);
+    }
+
+    #[test]
+    fn two_snapshots_of_a_key_keep_a_view_each() {
+        let (views, scope) = (Views::default(), scope(&[], &[]));
+        let (base, candidate) = (snapshot(b"1"), snapshot(b"2"));
+        let sight = Arc::new(Sight::of(&scope, true));
+        let of = |snapshot| views.view(snapshot, &sight, &scope);
+        let (one, two) = (of(&base), of(&candidate));
+        assert!(Arc::ptr_eq(&one, &of(&base)));
+        assert!(Arc::ptr_eq(&two, &of(&candidate)));
+        assert!(Arc::ptr_eq(&one, &of(&base)));
     }
 
     #[test]

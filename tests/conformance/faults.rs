@@ -11,7 +11,7 @@ use std::time::Duration;
 use convoy::conform::{Case, Report, Target, Verdict, cases, run};
 
 use super::faulty::{Fault, Relay};
-use super::hub::Server;
+use super::hub::{QUIET, Server};
 
 /// A fault, and what catches it.
 pub(crate) struct Catch {
@@ -43,6 +43,11 @@ pub(crate) const CATCHES: &[Catch] = &[
         Fault::StaleDropped,
         "a_stale_nonce_that_loses_names",
         &["nonce.stale-subscribes", "nonce.stale-unsubscribes"],
+    ),
+    catch(
+        Fault::FirstNonceRead,
+        "a_nonce_of_another_stream_that_is_looked_at",
+        &["nonce.first-ignored"],
     ),
     catch(
         Fault::NackListsLost,
@@ -143,7 +148,7 @@ pub(crate) async fn check(catch: &Catch) {
         patience: Duration::from_secs(4),
         quiet: Duration::from_millis(500),
         at_once: 64,
-        ..Target::clone(&server.target())
+        ..Target::clone(&server.target(QUIET))
     };
     let chosen: Vec<_> = cases().into_iter().filter(is_tried).collect();
     let report = run(Arc::new(target), &chosen, Some(server.driver())).await.unwrap();

@@ -31,6 +31,8 @@ pub(crate) enum Fault {
     NackLoop,
     /// A request with a stale nonce loses its lists.
     StaleDropped,
+    /// The first request about a type is stale too, where it has a nonce.
+    FirstNonceRead,
     /// A NACK loses its lists.
     NackListsLost,
     /// An ACK loses its lists.
@@ -169,6 +171,9 @@ impl<Q: Question> Wrong<Q> {
                 return Out { up: vec![q], down };
             }
             Fault::StaleDropped if Q::DELTA && stale => {
+                return Out { up: Vec::new(), down: Vec::new() };
+            }
+            Fault::FirstNonceRead if first && !nonce.is_empty() => {
                 return Out { up: Vec::new(), down: Vec::new() };
             }
             Fault::NackListsLost if refuses => q.lose_changes(&seen.names),

@@ -16,6 +16,9 @@ use convoy::xds::{Guard, Hub, serve};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
+/// How long silence is, where nothing says otherwise.
+pub(crate) const QUIET: Duration = Duration::from_millis(300);
+
 /// A server on a loopback port, stopped on drop.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
@@ -41,8 +44,9 @@ impl Server {
         self.driver.clone()
     }
 
-    pub(crate) fn target(&self) -> Arc<Target> {
-        target(self.address)
+    /// How the suite speaks to it; `quiet` is how long silence is.
+    pub(crate) fn target(&self, quiet: Duration) -> Arc<Target> {
+        target(self.address, quiet)
     }
 }
 
@@ -53,7 +57,7 @@ impl Drop for Server {
 }
 
 /// How the suite speaks to a server of ours.
-pub(crate) fn target(address: SocketAddr) -> Arc<Target> {
+pub(crate) fn target(address: SocketAddr, quiet: Duration) -> Arc<Target> {
     Arc::new(Target {
         address: address.to_string(),
         tls: None,
@@ -61,7 +65,7 @@ pub(crate) fn target(address: SocketAddr) -> Arc<Target> {
         token: None,
         node: NodeShape::default(),
         patience: Duration::from_secs(10),
-        quiet: Duration::from_millis(300),
+        quiet,
         at_once: 32,
     })
 }

@@ -19,12 +19,17 @@ mod harness;
 mod hub;
 mod partial;
 
+use std::time::Duration;
+
 use convoy::conform::{Rule, Verdict, cases, rules, run};
 
 use harness::Test;
 
 /// What the hub alone does not have: it stands beside it in the whole server.
 const BESIDE_THE_HUB: [&str; 1] = ["beside"];
+
+/// For how long nothing may follow a refusal.
+const QUIET_AFTER_NACK: Duration = Duration::from_secs(2);
 
 fn main() -> std::process::ExitCode {
     convoy::app::choose_crypto();
@@ -45,7 +50,8 @@ fn of_hub_test(rule: &'static Rule) -> Test {
     Test::new(format!("hub::{}", path(rule.id)), async move {
         let server = hub::Server::start().await;
         let chosen: Vec<_> = cases().into_iter().filter(|case| case.rule.id == rule.id).collect();
-        let report = run(server.target(), &chosen, Some(server.driver())).await.unwrap();
+        let quiet = if rule.family() == "nack" { QUIET_AFTER_NACK } else { hub::QUIET };
+        let report = run(server.target(quiet), &chosen, Some(server.driver())).await.unwrap();
         let passed = report.outcomes.iter().all(|one| one.verdict == Verdict::Passed);
         assert!(passed && report.outcomes.len() == chosen.len(), "{}", report.table());
     })

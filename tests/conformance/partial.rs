@@ -6,7 +6,7 @@ use std::sync::Arc;
 use convoy::conform::{Target, Verdict, cases, run};
 
 use super::faulty::{Fault, Relay};
-use super::hub::Server;
+use super::hub::{QUIET, Server};
 
 /// A server with the aggregated state-of-the-world stream and nothing else,
 /// with and without somebody who can change it.
@@ -14,7 +14,7 @@ pub(crate) async fn one_transport() {
     let server = Server::start().await;
     let relay = Relay::start(server.address, Fault::OneTransport).await;
     let address = relay.address.to_string();
-    let target = Arc::new(Target { address, ..Target::clone(&server.target()) });
+    let target = Arc::new(Target { address, ..Target::clone(&server.target(QUIET)) });
     let families = ["wildcard", "initial", "fetch", "beside", "types"];
     let chosen: Vec<_> =
         cases().into_iter().filter(|case| families.contains(&case.rule.family())).collect();

@@ -10,11 +10,12 @@ use serde_json::Value;
 use crate::harness::convoy::{Convoy, program};
 
 /// Every command that does something.
-const LEAVES: [&str; 65] = [
+const LEAVES: [&str; 66] = [
     "serve",
     "validate",
     "render",
     "smoke",
+    "ci",
     "diff",
     "status",
     "promote",

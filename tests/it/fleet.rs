@@ -1,6 +1,8 @@
 //! What is known of the fleet, over a real server: who has what, who refuses
 //! what and who wrote it, what a node gets that joins in bad times.
 
+mod following;
+
 use std::process::{Output, Stdio};
 use std::time::Duration;
 

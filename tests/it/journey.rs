@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::convoy::{Convoy, free_port, wait_for};
 use crate::harness::envoy::{Envoy, answering};
-use crate::harness::slack::FakeSlack;
+use crate::harness::slack::{FakeSlack, Way, confirming};
 use crate::harness::upstream::{ADA, Upstream};
 
 /// A pipeline of two stages; beta takes what is valid, release asks one person.
@@ -155,19 +155,24 @@ fn slack_carries_a_promotion_from_request_to_card() {
     let mesh = Mesh::start(Some(&slack));
     let commit = mesh.push("one");
     mesh.convoy.wait_served("beta", &commit);
-    let (status, answer) = slack.command(&mesh.convoy, "U0BOB", "promote beta to release");
-    assert_eq!(status, 200, "{answer}");
+    let (status, preview) = slack.command(&mesh.convoy, "U0BOB", "promote beta to release");
+    assert_eq!(status, 200, "{preview}");
+    let token = confirming(&preview);
+    slack.press(&mesh.convoy, Way::Http, "U0BOB", ("confirm", &token));
     let open = wait_for("the request", || {
         let card = mesh.convoy.stage("release")?;
         card["open"].get(0).cloned().ok_or_else(|| card.to_string())
     });
     let id = open["id"].as_str().unwrap().to_owned();
     let value = format!("v1.{id}.{}", &open["plan"].as_str().unwrap()[..12]);
-    // The same click twice is one vote; somebody unknown has none.
+    // The last stage asks for its name; the same yes twice is one vote, and
+    // somebody unknown has none.
     slack.click(&mesh.convoy, "U0NOBODY", "approve", &value, "1.0");
-    assert_eq!(mesh.convoy.stage("release").unwrap()["live"], Value::Null);
-    slack.click(&mesh.convoy, "U0CLEO", "approve", &value, "2.0");
-    slack.click(&mesh.convoy, "U0CLEO", "approve", &value, "2.0");
+    let form = slack.opens(&mesh.convoy, Way::Http, "U0CLEO", ("approve", &value));
+    let filled = [("typed", "release"), ("reason", "looked at it")];
+    for _ in 0..2 {
+        slack.submit(&mesh.convoy, Way::Http, "U0CLEO", &form, &filled);
+    }
     mesh.convoy.wait_served("release", &commit);
     let promotion = mesh.convoy.get(&format!("/promotions/{id}"));
     let votes = promotion["promotion"]["approvals"].as_array().unwrap();
@@ -177,7 +182,9 @@ fn slack_carries_a_promotion_from_request_to_card() {
         let log = slack.log();
         let text = |call: &Value| call.to_string();
         let of_card = |call: &&Value| text(call).contains(&id) && text(call).contains("blocks");
-        let posts = log.iter().filter(of_card).filter(|c| text(c).contains("chat.postMessage"));
+        let is_card =
+            |c: &&Value| c["method"] == "chat.postMessage" && c["body"]["thread_ts"].is_null();
+        let posts = log.iter().filter(of_card).filter(is_card);
         assert!(posts.count() <= 1, "one card: {log:?}");
         let ended = log.iter().filter(of_card).any(|call| text(call).contains("succeeded"));
         if ended { Ok(()) } else { Err(format!("{log:?}")) }

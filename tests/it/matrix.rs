@@ -72,6 +72,8 @@ impl Sample {
             snapshots: groups.collect(),
             suite: Arc::clone(&self.suite),
             policy: spec.smoke.clone(),
+            bundle: String::new(),
+            fresh: false,
         }
     }
 }
@@ -84,6 +86,8 @@ async fn the_sample_passes_its_own_matrix() {
         envoys: std::env::var_os("CONVOY_ENVOYS").expect("CONVOY_ENVOYS names a folder").into(),
         work: work.path().to_owned(),
         parallel: 2,
+        warden: Some(env!("CARGO_BIN_EXE_convoy").into()),
+        ..SmokeOptions::default()
     };
     let smoke = Smoke::new(Schema::load(), options, Arc::new(PrivateListeners), None);
     for spec in &sample.manifest.stages {

@@ -3,19 +3,23 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails")]
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use convoy::chat::{
-    self, Audience, ChatError, Ingress, Links, Message, People, Posted, Slack, SlackConfig, VERBS,
+    self, Able, Audience, Caller, ChatError, Ingress, Links, Message, Post, Posted, Slack,
+    SlackConfig, VERBS,
 };
-use convoy::model::{Actor, BundleId, Person, RepoName, Secret};
+use convoy::model::{Actor, BundleId, Person, RepoName, Role, Secret, Stage};
 use convoy::promote::{Refusal, RefusalKind};
-use convoy::reconcile::{Bundle, Receipt, View};
+use convoy::reconcile::{Bundle, Receipt, Rehearsal, View};
 use convoy::tasks::Tasks;
-use convoy::web::hooks::{self, Desk, GitHub, Hooks, Replies, SlackHooks};
+use convoy::web::hooks::{
+    self, Desk, Directory, GitHub, Hooks, Linking, Previews, Replies, SlackHooks,
+};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -26,17 +30,23 @@ use crate::harness::slack::{BOT_TOKEN, FakeSlack};
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
 
 type Acted = Result<Receipt, Refusal>;
+type Rehearsed = Result<Rehearsal, Refusal>;
 
 fn client(fake: &FakeSlack, token: &str) -> Slack {
     let api_url = Some(format!("{}/api", fake.url()));
-    Slack::new(&SlackConfig { token: Secret::new(token), api_url }).unwrap()
+    Slack::new(&SlackConfig::new(Secret::new(token), api_url)).unwrap()
+}
+
+/// A message to `channel`.
+fn to<'a>(channel: &'a str, message: &'a Message) -> Post<'a> {
+    Post { channel, thread: None, broadcast: false, key: None, message }
 }
 
 #[tokio::test]
 async fn a_card_is_posted_once_and_then_edited_in_place() {
     let fake = FakeSlack::start();
     let slack = client(&fake, BOT_TOKEN);
-    let posted = slack.post("#deploys", &Message::plain("first")).await.unwrap();
+    let posted = slack.post(to("#deploys", &Message::plain("first"))).await.unwrap();
     assert_eq!(posted.channel, "CDEPLOYS");
     slack.update(&posted, &Message::plain("second")).await.unwrap();
     let shown = fake.exchange("GET", "/_messages", &Value::Null);
@@ -55,7 +65,7 @@ async fn a_message_that_is_gone_is_told_from_other_refusals() {
     let nowhere = Posted { channel: "C1".into(), ts: "1.000001".into() };
     let error = slack.update(&nowhere, &Message::plain("x")).await.unwrap_err();
     assert!(error.is_gone() && !error.is_transient(), "{error}");
-    let wrong = client(&fake, "xoxb-other").post("C1", &Message::plain("x")).await.unwrap_err();
+    let wrong = client(&fake, "xoxb-other").post(to("C1", &Message::plain("x"))).await.unwrap_err();
     assert!(!wrong.is_gone(), "{wrong}");
     assert_eq!(wrong.to_string(), "chat.postMessage was refused: invalid_auth");
     assert!(!format!("{wrong:?}").contains("xoxb"), "{wrong:?}");
@@ -67,7 +77,7 @@ async fn a_rate_limit_is_waited_out_as_long_as_slack_asks() {
     let slack = client(&fake, BOT_TOKEN);
     fake.fail(&json!({"method": "chat.postMessage", "status": 429, "retry_after": 1, "count": 1}));
     let began = tokio::time::Instant::now();
-    slack.post("C1", &Message::plain("x")).await.unwrap();
+    slack.post(to("C1", &Message::plain("x"))).await.unwrap();
     assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
     let statuses: Vec<_> = fake.log().iter().map(|entry| entry["status"].clone()).collect();
     assert_eq!(statuses, [json!(429), json!(200)]);
@@ -82,7 +92,7 @@ async fn a_rate_limit_without_end_is_given_up() {
     let posted = Posted { channel: "C1".into(), ts: "1.000001".into() };
     let error = slack.update(&posted, &Message::plain("x")).await.unwrap_err();
     assert!(matches!(error, ChatError::RateLimited { .. }) && error.is_transient(), "{error}");
-    let error = slack.post("C1", &Message::plain("x")).await.unwrap_err();
+    let error = slack.post(to("C1", &Message::plain("x"))).await.unwrap_err();
     let ChatError::RateLimited { retry_after, .. } = error else { panic!("{error}") };
     assert_eq!(retry_after, Some(Duration::from_secs(3600)));
     assert_eq!(fake.log().len(), 5);
@@ -93,7 +103,7 @@ async fn a_post_that_may_have_arrived_is_not_posted_twice() {
     let fake = FakeSlack::start();
     let slack = client(&fake, BOT_TOKEN);
     fake.fail(&json!({"method": "chat.postMessage", "status": 502, "count": 1}));
-    let error = slack.post("C1", &Message::plain("x")).await.unwrap_err();
+    let error = slack.post(to("C1", &Message::plain("x"))).await.unwrap_err();
     assert!(error.is_transient(), "{error}");
     assert_eq!(fake.log().len(), 1);
 }
@@ -116,9 +126,31 @@ async fn a_late_answer_goes_to_the_response_url_and_nowhere_else() {
 }
 
 #[tokio::test]
+async fn a_post_whose_answer_was_lost_is_found_by_its_key() {
+    let fake = FakeSlack::start();
+    let slack = client(&fake, BOT_TOKEN);
+    fake.fail(&json!({"method": "chat.postMessage", "status": 500, "done": true}));
+    let message = Message::plain("card");
+    let since = Timestamp::UNIX_EPOCH;
+    assert_eq!(slack.find("C1", None, "P-1 C1", since).await.unwrap(), None);
+    let lost = slack.post(Post { key: Some("P-1 C1"), ..to("C1", &message) }).await.unwrap_err();
+    assert!(lost.is_open(), "{lost}");
+    let found = slack.find("C1", None, "P-1 C1", since).await.unwrap().unwrap();
+    assert_eq!(slack.find("C1", None, "P-2 C1", since).await.unwrap(), None);
+    let thread = Some(found.ts.as_str());
+    let note = Post { thread, key: Some("P-1 vote"), ..to("C1", &message) };
+    let told = slack.post(note).await.unwrap();
+    let again = slack.find("C1", thread, "P-1 vote", since).await.unwrap();
+    assert_eq!(again.map(|found| found.ts), Some(told.ts));
+    fake.fail(&json!({"method": "conversations.history", "error": "missing_scope"}));
+    let blind = slack.find("C1", None, "P-1 C1", since).await.unwrap_err();
+    assert!(blind.lacks_scope() && !blind.is_transient(), "{blind}");
+}
+
+#[tokio::test]
 async fn a_whisper_reaches_one_person() {
     let fake = FakeSlack::start();
-    client(&fake, BOT_TOKEN).whisper("C1", "U1", &Message::plain("psst")).await.unwrap();
+    client(&fake, BOT_TOKEN).whisper("C1", "U1", None, &Message::plain("psst")).await.unwrap();
     let log = fake.log();
     assert_eq!(log[0]["method"], "chat.postEphemeral");
     assert_eq!(log[0]["body"]["user"], "U1");
@@ -127,7 +159,7 @@ async fn a_whisper_reaches_one_person() {
 #[tokio::test]
 async fn slack_that_is_not_there_is_an_error_and_no_more() {
     let slack = client(&FakeSlack::start(), BOT_TOKEN);
-    let error = slack.post("C1", &Message::plain("x")).await.unwrap_err();
+    let error = slack.post(to("C1", &Message::plain("x"))).await.unwrap_err();
     assert!(matches!(error, ChatError::Unreachable { .. }) && error.is_transient(), "{error}");
 }
 
@@ -150,6 +182,10 @@ impl Desk for SlowDesk {
         })
     }
 
+    fn rehearse(&self, _: Actor, _: convoy::reconcile::Command) -> BoxFuture<'_, Rehearsed> {
+        unreachable!("nothing here is shown first")
+    }
+
     fn bundle<'a>(&'a self, _: &'a BundleId) -> BoxFuture<'a, Result<Arc<Bundle>, Refusal>> {
         unreachable!("nothing here asks for a diff")
     }
@@ -157,16 +193,50 @@ impl Desk for SlowDesk {
     fn nudge(&self, _: &RepoName) {}
 }
 
+/// `U1` is kim.
+#[derive(Debug)]
+struct Kim;
+
+impl Directory for Kim {
+    fn find(&self, caller: &Caller) -> Option<Person> {
+        Person::new("kim").ok().filter(|_| caller.user == "U1")
+    }
+
+    fn role(&self, _: &Person) -> Option<Role> {
+        None
+    }
+
+    fn slack_of(&self, _: &Person) -> Option<String> {
+        None
+    }
+
+    fn link<'a>(&'a self, _: &'a str, _: &'a Person) -> BoxFuture<'a, Result<(), Refusal>> {
+        unreachable!("nothing here links")
+    }
+
+    fn subscribe<'a>(
+        &'a self,
+        _: &'a Actor,
+        _: &'a str,
+        _: (&'a RepoName, &'a Stage),
+        _: Option<&'a BTreeSet<String>>,
+    ) -> BoxFuture<'a, Result<bool, Refusal>> {
+        unreachable!("nothing here subscribes")
+    }
+}
+
 /// Serves the hooks over `desk` on a free port; returns the address.
 async fn serve(fake: &FakeSlack, tasks: &Tasks, answer: Arc<Notify>) -> String {
-    let kim = ("U1".to_owned(), Person::new("kim").unwrap());
     let slack = SlackHooks {
         ingress: Ingress::new(vec![Secret::new(SECRET)]),
-        people: People::new([kim]),
+        directory: Arc::new(Kim),
         client: client(fake, BOT_TOKEN),
         links: Links::new("https://convoy.example.com"),
         default_repo: RepoName::new("mesh/config").ok(),
         replies: Replies::default(),
+        previews: Previews::default(),
+        linking: Arc::new(Linking::new(Secret::new(SECRET), Arc::new(Kim))),
+        zone: jiff::tz::TimeZone::UTC,
     };
     let hooks = Hooks {
         desk: Arc::new(SlowDesk { answer }),
@@ -203,7 +273,7 @@ async fn what_takes_too_long_is_answered_later_and_only_once() {
     std::fs::write(&secret, SECRET).unwrap();
     let answer = Arc::new(Notify::new());
     let address = serve(&fake, &tasks, answer.clone()).await;
-    let adopt = ["--user", "U1", "--text", "adopt", "--id", "t1"];
+    let adopt = ["--user", "U1", "--text", "reject P-1 no", "--id", "t1"];
     let (first, again) = tokio::join!(
         send(&address, &fake, &secret, &adopt),
         send(&address, &fake, &secret, &adopt)
@@ -236,11 +306,11 @@ async fn every_refused_click_gets_an_answer_of_its_own() {
         let answer = send(&address, &fake, &secret, &click).await;
         assert!(answer.starts_with("200\n") && answer.contains(said), "{answer}");
     }
-    let old = ["--user", "U1", "--text", "adopt", "--age", "301"];
+    let old = ["--user", "U1", "--text", "reject P-1 no", "--age", "301"];
     let answer = send(&address, &fake, &secret, &old).await;
     assert_eq!(answer, "401\ninvalid request\n");
     std::fs::write(&secret, "another secret").unwrap();
-    let answer = send(&address, &fake, &secret, &["--user", "U1", "--text", "adopt"]).await;
+    let answer = send(&address, &fake, &secret, &["--user", "U1", "--text", "reject P-1 no"]).await;
     assert_eq!(answer, "401\ninvalid request\n");
     tasks.stop();
 }
@@ -382,13 +452,14 @@ fn slacks_sdk_takes_every_message_that_we_make() {
         hint: "&".repeat(5_000),
     };
     let mut messages = vec![
-        chat::help("/convoy", None),
-        chat::refusal("Not promoted", &refusal),
+        chat::help("/convoy", None, &Able::default()),
+        chat::refusal("Not promoted", &refusal, "t-1"),
         chat::working(),
         Message::new("x", (0..80).map(|_| chat::header(&"😀".repeat(400))).collect()),
         Message::new("x", vec![chat::section(&"&lt;".repeat(4_000))]),
     ];
-    messages.extend(VERBS.iter().map(|spec| chat::help("/convoy", Some(spec.verb))));
+    messages
+        .extend(VERBS.iter().map(|spec| chat::help("/convoy", Some(spec.verb), &Able::default())));
     let mut order: Vec<_> =
         messages.iter().map(|message| message.answer(Audience::Channel)).collect();
     for (name, pinned) in PINNED {
@@ -396,6 +467,86 @@ fn slacks_sdk_takes_every_message_that_we_make() {
         order.push(serde_json::from_str(json).unwrap());
     }
     assert_eq!(judge("blocks", &json!(order)), json!(order.len()));
+}
+
+/// The pinned forms and home pages, as the unit tests wrote them.
+const VIEWS: &str = "src/chat/snapshots/convoy__chat__forms__tests__views.snap";
+
+#[test]
+fn slacks_sdk_takes_every_form_and_home_page() {
+    let pinned = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(VIEWS);
+    let pinned = std::fs::read_to_string(pinned).unwrap();
+    let views: Vec<Value> = serde_json::from_str(pinned.splitn(3, "---").nth(2).unwrap()).unwrap();
+    assert!(views.len() >= 6, "{}", views.len());
+    assert_eq!(judge("views", &json!(views)), json!(views.len()));
+}
+
+#[test]
+fn what_the_tests_send_as_slack_is_taken_for_slack_by_bolt() {
+    let now = SIGNED_AT;
+    let form = |payload: &Value| {
+        let body = crate::harness::slack::form(&[("payload", &payload.to_string())]);
+        (body, "application/x-www-form-urlencoded")
+    };
+    let (user, team) = (json!({"id": "U1", "team_id": "T1"}), json!({"id": "T1"}));
+    let event = |event: Value| {
+        let body = json!({"type": "event_callback", "event_id": "Ev1", "team_id": "T1",
+            "event": event, "token": "x", "authorizations": []});
+        (body.to_string(), "application/json")
+    };
+    let bodies = [
+        form(
+            &json!({"type": "shortcut", "callback_id": "promote_open", "user": user, "team": team,
+            "action_ts": "1.1", "trigger_id": "t", "token": "x"}),
+        ),
+        form(&json!({"type": "view_submission", "user": user, "team": team, "token": "x",
+            "trigger_id": "t", "view": {"id": "V1", "hash": "h", "type": "modal",
+            "callback_id": "reject_reason", "private_metadata": "{}", "state": {"values": {}}}})),
+        event(json!({"type": "app_home_opened", "user": "U1", "tab": "home", "channel": "D1"})),
+        event(json!({"type": "app_mention", "user": "U1", "text": "<@U0> status",
+            "channel": "C1", "ts": "1.1"})),
+    ];
+    let (ingress, secret) = (Ingress::new(vec![Secret::new(SECRET)]), SECRET);
+    let mut requests = Vec::new();
+    for (body, kind) in &bodies {
+        let signature = crate::harness::slack::sign_with(secret, now, body);
+        let (time, at) = (now.to_string(), Timestamp::from_second(now).unwrap());
+        assert!(ingress.verify(Some(&time), Some(&signature), body.as_bytes(), at).is_ok());
+        match *kind {
+            "application/json" => {
+                let read = chat::Incoming::parse(body.as_bytes()).unwrap();
+                assert!(!matches!(read, chat::Incoming::Other(_)), "{read:?}");
+            }
+            _ => {
+                let read = chat::Interaction::parse(body.as_bytes()).unwrap();
+                assert!(!matches!(read, chat::Interaction::Other(_)), "{read:?}");
+            }
+        }
+        requests
+            .push(json!({"timestamp": time, "signature": signature, "body": body, "type": kind}));
+    }
+    let order = json!({"secret": secret, "now": now, "requests": requests});
+    assert_eq!(judge("bolt", &order), json!([200, 200, 200, 200]));
+}
+
+#[test]
+fn the_manifest_in_deploy_is_what_the_command_prints() {
+    let kept = include_str!("../../deploy/slack/manifest.yaml");
+    let manifest = |more: &[&str]| {
+        let output = Command::new(crate::harness::convoy::program())
+            .args(["slack", "manifest"])
+            .args(more)
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, printed) = manifest(&["--url", "https://convoy.example.com"]);
+    assert_eq!((code, printed.as_str()), (Some(0), kept));
+    let (_, socket) = manifest(&["--url", "https://convoy.example.com", "--socket"]);
+    assert!(socket.contains("socket_mode_enabled: true"), "{socket}");
+    for wrong in ["convoy.example.com", "http://convoy.example.com", "ftp://x"] {
+        assert_eq!(manifest(&["--url", wrong]).0, Some(2), "{wrong}");
+    }
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Smoke runs on real Envoys, found in `$CONVOY_ENVOYS/<version>/envoy`.
 
+mod fence;
+mod scenario;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +16,7 @@ use convoy::model::{
     ResourceKind, ResourceName, SmokePolicy, SnapshotKey, SourceTree, Stage,
 };
 use convoy::schema::Schema;
-use convoy::smoke::{Listeners, Opening, Plan, Smoke, SmokeOptions, Suite};
+use convoy::smoke::{Listeners, Listening, Plan, Smoke, SmokeOptions, Suite};
 use convoy::snapshot::{self, Snapshot};
 use prost_reflect::DynamicMessage;
 
@@ -222,6 +225,8 @@ impl Config {
             render: snapshot.version,
             snapshots: vec![Arc::new(snapshot)],
             suite: Arc::new(suite),
+            bundle: String::new(),
+            fresh: false,
             policy: SmokePolicy {
                 ready_timeout: Duration::from_secs(10),
                 check_timeout: Duration::from_secs(10),
@@ -259,9 +264,13 @@ struct Counted {
 }
 
 impl Listeners for Counted {
-    fn listen(&self, snapshot: Arc<Snapshot>) -> Opening<'_> {
+    fn listen(
+        &self,
+        snapshot: Arc<Snapshot>,
+        on: tokio::net::TcpListener,
+    ) -> std::io::Result<Box<dyn Listening>> {
         self.opened.fetch_add(1, Ordering::Relaxed);
-        PrivateListeners.listen(snapshot)
+        PrivateListeners.listen(snapshot, on)
     }
 }
 
@@ -280,12 +289,29 @@ impl Runner {
 
     fn with_envoys(envoys: &Path) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let options =
-            SmokeOptions { envoys: envoys.to_owned(), work: dir.path().join("work"), parallel: 2 };
+        let options = SmokeOptions {
+            envoys: envoys.to_owned(),
+            work: dir.path().join("work"),
+            parallel: 2,
+            evidence: Some(dir.path().join("evidence")),
+            warden: Some(env!("CARGO_BIN_EXE_convoy").into()),
+        };
         let cache = sled::open(dir.path().join("cache")).unwrap();
         let listeners = Arc::<Counted>::default();
         let smoke = Smoke::new(Schema::load(), options, Arc::clone(&listeners) as _, Some(cache));
         Self { smoke, listeners, dir }
+    }
+
+    /// Another program plays the warden.
+    fn unfence(&mut self, warden: &str) {
+        let options = SmokeOptions {
+            envoys: std::env::var_os("CONVOY_ENVOYS").unwrap().into(),
+            work: self.work(),
+            parallel: 1,
+            evidence: None,
+            warden: Some(warden.into()),
+        };
+        self.smoke = Smoke::new(Schema::load(), options, Arc::clone(&self.listeners) as _, None);
     }
 
     async fn run(&self, plan: Plan) -> CellResult {
@@ -308,17 +334,43 @@ fn folders(work: &Path) -> usize {
     std::fs::read_dir(work).map_or(0, Iterator::count)
 }
 
-/// The commands of all processes that run below `folder`.
-fn processes_in(folder: &Path) -> BTreeMap<String, String> {
-    let mut found = BTreeMap::new();
+/// The commands of all processes that this one started, and those they did.
+fn descendants() -> BTreeMap<u32, String> {
+    let mut parents = BTreeMap::new();
     for entry in std::fs::read_dir("/proc").unwrap().filter_map(Result::ok) {
-        let cwd = std::fs::read_link(entry.path().join("cwd")).unwrap_or_default();
-        if cwd.starts_with(folder) {
-            let command = std::fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
-            found.insert(entry.file_name().to_string_lossy().into_owned(), command);
+        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
+        let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        // A zombie is gone; its parent just hasn't looked.
+        if fields[0] != "Z" {
+            parents.insert(pid, fields[1].parse::<u32>().unwrap());
+        }
+    }
+    let mut found = BTreeMap::new();
+    for pid in parents.keys() {
+        let mut above = parents.get(pid);
+        while let Some(parent) = above {
+            if *parent == std::process::id() {
+                let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline"));
+                found.insert(*pid, command.unwrap_or_default());
+            }
+            above = parents.get(parent);
         }
     }
     found
+}
+
+/// Waits until none of `before` is there any more.
+async fn until_gone(before: &BTreeMap<u32, String>) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    let alive = |pid: &&u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+    };
+    while before.keys().any(|pid| alive(&pid)) {
+        assert!(tokio::time::Instant::now() < deadline, "{before:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 fn assert_failed(result: &CellResult, words: &[&str]) {
@@ -410,7 +462,10 @@ async fn shares_that_are_off_fail() {
     let check = "checks: [{name: split, request: {path: /split}, repeat: 200, \
                  expect: {weights: {payments: 50, orders: 50}}}]";
     let result = Runner::start().run(Config::sound().file("checks/a.yaml", check).plan(NEW)).await;
-    assert_failed(&result, &["expected `payments` to get 50 % ± 14.1, got"]);
+    assert_failed(
+        &result,
+        &["expected `payments` to get 50 % ± 5, got", "which chance explains once in"],
+    );
 }
 
 #[tokio::test]
@@ -432,7 +487,7 @@ async fn a_script_that_hangs_is_killed_and_fails() {
         &result,
         &["check checks/hang.sh was killed: it did not end within 1 s: waiting"],
     );
-    assert_eq!(processes_in(&runner.work()), BTreeMap::new());
+    until_gone(&descendants()).await;
 }
 
 #[tokio::test]
@@ -461,6 +516,8 @@ async fn a_known_result_is_not_run_again() {
     let again = runner.run(plan.clone()).await;
     assert_eq!((first.cached, again.cached, again.took_ms), (false, true, 0));
     assert_eq!(again.outcome, Outcome::Passed, "{again:#?}");
+    let afresh = runner.run(Plan { fresh: true, ..plan.clone() }).await;
+    assert!(!afresh.cached, "a person wants to know again");
     let other = Plan { render: ContentHash::of(b"other"), ..plan };
     assert!(!runner.run(other).await.cached);
 }
@@ -480,19 +537,19 @@ async fn dropping_a_run_leaves_no_process() {
     let config = Config::sound().file("checks/hang.sh", "#!/bin/sh\nsleep 1000 & wait\n");
     let run = runner.smoke.run(config.plan(NEW));
     let script_runs = async {
-        while !processes_in(&runner.work()).values().any(|command| command.contains("1000")) {
+        loop {
+            let there = descendants();
+            if there.values().any(|command| command.contains("1000")) {
+                return there;
+            }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::select! {
+    let there = tokio::select! {
         result = run => panic!("the run ended by itself: {result:#?}"),
-        () = script_runs => {}
-    }
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
-    while !processes_in(&runner.work()).is_empty() {
-        assert!(tokio::time::Instant::now() < deadline, "{:?}", processes_in(&runner.work()));
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        there = script_runs => there,
+    };
+    until_gone(&there).await;
     assert_eq!(folders(&runner.work()), 0);
 }
 
@@ -581,4 +638,36 @@ async fn a_cluster_whose_every_host_is_unhealthy_fails_though_requests_are_answe
     plan.policy.ready_timeout = Duration::from_secs(2);
     let result = Runner::start().run(plan).await;
     assert_failed(&result, &["health checks find no healthy host in: payments"]);
+}
+
+#[tokio::test]
+async fn what_a_run_leaves_is_kept_without_secrets() {
+    let tls = "- transport_socket:\n    name: tls\n    typed_config:\n      \"@type\": \
+               type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext\n      \
+               common_tls_context: {tls_certificate_sds_secret_configs: [{name: front-cert, \
+               sds_config: {ads: {}, resource_api_version: V3}}]}\n  filters:\n  - name: http\n";
+    let config = Config::sound()
+        .replace("- filters:\n  - name: http\n", tls)
+        .with(ResourceKind::Secrets, SECRET);
+    let runner = Runner::start();
+    let result = runner.run(config.plan(NEW)).await;
+    let evidence = runner.smoke.evidence(result.proof.evidence.unwrap()).unwrap();
+    let files = &evidence.groups["default"];
+    let names: Vec<_> = files.keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        [
+            "bootstrap.json",
+            "clusters.json",
+            "config_dump.json",
+            "envoy.log",
+            "listeners.json",
+            "stats.txt"
+        ]
+    );
+    assert!(files["config_dump.json"].contains("path_separated_prefix"));
+    for (name, text) in files {
+        assert!(!text.contains("rmeQqDFP0zjNYi4Y"), "{name}");
+        assert!(!text.contains("PRIVATE KEY"), "{name}");
+    }
 }

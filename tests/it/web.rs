@@ -2,9 +2,7 @@
 
 mod edits;
 
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -44,8 +42,9 @@ impl Listeners for NoListeners {
     fn listen(
         &self,
         _snapshot: Arc<Snapshot>,
-    ) -> Pin<Box<dyn Future<Output = io::Result<Box<dyn Listening>>> + Send + '_>> {
-        Box::pin(async { Err(io::Error::other("no smoke run was expected")) })
+        _on: tokio::net::TcpListener,
+    ) -> io::Result<Box<dyn Listening>> {
+        Err(io::Error::other("no smoke run was expected"))
     }
 }
 
@@ -76,6 +75,7 @@ impl Site {
             envoys: dir.path().join("envoys"),
             work: dir.path().join("smoke"),
             parallel: 1,
+            ..SmokeOptions::default()
         };
         let settings = GovernSettings { tokens: tokens(), ..GovernSettings::default() };
         let govern = Govern::start(store.clone(), settings).await;
@@ -95,6 +95,8 @@ impl Site {
                     poll: Duration::from_secs(60),
                 }],
                 ack_deadline: Duration::from_secs(1),
+                metrics: None,
+                open: false,
                 quarantine: dir.path().join("quarantine"),
             },
             tasks: Tasks::default(),
@@ -109,6 +111,7 @@ impl Site {
         let auth = Auth::new(govern.clone(), None, false, false).expect("random numbers");
         let router = web::router(Web {
             hosting: convoy::hosting::Hosting::default(),
+            linking: None,
             govern,
             mirroring,
             git: GitServer::new(tasks),

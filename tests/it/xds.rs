@@ -1,5 +1,7 @@
 //! xDS over real gRPC: independent clients, and real Envoys.
 
+mod broken;
+mod cohorts;
 mod envoys;
 mod fanout;
 mod grpc_client;
@@ -11,6 +13,8 @@ mod on_demand;
 mod real;
 mod rename;
 mod rest;
+mod settled;
+mod truth;
 mod upstream;
 mod virtual_hosts;
 mod wire;
@@ -21,10 +25,12 @@ use std::sync::Arc;
 use convoy::model::{NodeRule, RepoName, SnapshotKey, Stage};
 use convoy::snapshot::{Route, Routing, Snapshot};
 use convoy::tasks::Tasks;
-use convoy::xds::{Guard, Hub, Report, XdsError, serve};
+use convoy::xds::{Guard, Hub, Report, XdsError, client_status, serve};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tonic::metadata::MetadataMap;
+use tonic::service::Routes;
 
 /// A server on a loopback port, stopped on drop.
 struct Server {
@@ -62,7 +68,8 @@ impl Server {
         hub.publish(snapshot);
         // The shutdown is the server's own; the task is to see it through.
         let stop = Tasks::default();
-        let served = serve(listener, hub.clone(), guard, None, stop.stopping());
+        let beside = Routes::new(client_status(hub.clone(), Arc::new(|_: &MetadataMap| Ok(()))));
+        let served = serve(listener, hub.clone(), guard, Some(beside), stop.stopping());
         let tasks = Tasks::default();
         let ended = tasks.spawn("xds under test", async move {
             let result: Result<(), XdsError> = served.await;

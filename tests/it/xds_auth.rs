@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use convoy::access::{NamePattern, NodeScope};
 use convoy::model::{
-    ContentHash, FilePath, NodeGroup, NodeRule, Place, RepoName, Resource, ResourceKind,
+    ContentHash, FilePath, GroupRule, NodeGroup, NodeRule, Place, RepoName, Resource, ResourceKind,
     ResourceName, SnapshotKey, Stage,
 };
 use convoy::snapshot::{Route, Routing, Snapshot, build};
@@ -250,6 +250,61 @@ async fn a_grant_shows_a_secret_and_taking_it_removes_the_secret_on_the_open_str
     let (code, text) = ended(&mut stream).await;
     assert_eq!(code, Code::PermissionDenied);
     assert!(text.contains("`nodes` (api-*)"), "{text}");
+}
+
+/// A scope that restricts the groups or the kinds.
+fn narrow(groups: &[&str], kinds: &[ResourceKind]) -> NodeScope {
+    let groups = groups.iter().map(|&group| group.to_owned()).collect();
+    NodeScope { groups, kinds: kinds.to_vec(), ..scope("*", "*", "") }
+}
+
+#[tokio::test]
+async fn a_group_is_checked_at_the_door_and_on_the_open_stream() {
+    let server = Server::start(false, token("one", &narrow(&["edge-*"], &[]))).await;
+    let group = NodeGroup::new("edge-eu").unwrap();
+    let nodes = vec![NodeRule { ids: vec!["edge-1".into()], ..NodeRule::default() }];
+    let groups = vec![GroupRule { name: group.clone(), nodes }];
+    server.hub.route(Arc::new(Routing::new(vec![Route { groups, ..route("beta") }])));
+    let layer = Resource::new(
+        ResourceKind::Runtime.type_url(),
+        ResourceName("layer".into()),
+        b"\n\x05layer".to_vec().into(),
+        Place::file(FilePath::new("resources/x.yaml").unwrap()),
+    );
+    let of_group = build(SnapshotKey { group, ..key("beta") }, &[Arc::new(layer)]);
+    server.hub.publish(Arc::new(of_group));
+    let mut outside = server.client().token("one").delta().await.unwrap();
+    outside.ask("web-1", "beta", ResourceKind::Runtime, &["layer"]).await;
+    let (code, text) = ended(&mut outside).await;
+    assert_eq!(code, Code::PermissionDenied);
+    assert!(text.contains("`default` is not among `groups` (edge-*)"), "{text}");
+    let mut inside = server.client().token("one").delta().await.unwrap();
+    inside.ask("edge-1", "beta", ResourceKind::Runtime, &["layer"]).await;
+    let first = inside.next().await.unwrap();
+    assert_eq!(names(&first), ["layer"]);
+    inside.ack(&first).await;
+    server.knows(token("one", &narrow(&["default"], &[])));
+    let (code, text) = ended(&mut inside).await;
+    assert_eq!(code, Code::PermissionDenied);
+    assert!(text.contains("`edge-eu` is not among `groups` (default)"), "{text}");
+}
+
+#[tokio::test]
+async fn a_kind_that_is_taken_or_granted_goes_or_comes_on_the_open_stream() {
+    let [runtime, clusters] = [ResourceKind::Runtime, ResourceKind::Clusters];
+    let server = Server::start(false, token("one", &narrow(&[], &[runtime, clusters]))).await;
+    let mut stream = server.client().token("one").delta().await.unwrap();
+    stream.ask("web-1", "beta", runtime, &["layer"]).await;
+    let first = stream.next().await.unwrap();
+    assert_eq!(names(&first), ["layer"]);
+    stream.ack(&first).await;
+    server.knows(token("one", &narrow(&[], &[clusters])));
+    let taken = stream.next().await.unwrap();
+    assert_eq!((names(&taken).len(), &taken.removed_resources[..]), (0, &["layer".into()][..]));
+    stream.ack(&taken).await;
+    server.knows(token("one", &narrow(&[], &[runtime])));
+    let granted = stream.next().await.unwrap();
+    assert_eq!((names(&granted), granted.removed_resources.len()), (vec!["layer".into()], 0));
 }
 
 #[tokio::test]

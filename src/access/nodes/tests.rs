@@ -45,6 +45,7 @@ fn what_is_outside_is_told_with_the_rule() {
         nodes: texts(&["web-*"]),
         clusters: texts(&["edge"]),
         stages: texts(&["beta", "staging"]),
+        groups: texts(&["default", "edge-*"]),
         ..NodeScope::default()
     })
     .unwrap();
@@ -61,6 +62,13 @@ fn what_is_outside_is_told_with_the_rule() {
     assert_eq!(
         told(scope.may_have(&key("release"))),
         "its stage `release` is not among `stages` (beta, staging)"
+    );
+    let of_group =
+        |group: &str| SnapshotKey { group: NodeGroup::new(group).unwrap(), ..key("beta") };
+    assert_eq!(scope.may_have(&of_group("edge-eu")), Ok(()));
+    assert_eq!(
+        told(scope.may_have(&of_group("core"))),
+        "its node group `core` is not among `groups` (default, edge-*)"
     );
 }
 

@@ -1,37 +1,120 @@
-//! The buttons of a waiting promotion, and what a press says.
+//! The buttons of a promotion, and what a press says.
+//!
+//! Which of them are shown is asked of the guard that decides; a press is
+//! asked again. A promotion that has ended has none.
 
-use slack_morphism::prelude::{SlackBlock, SlackBlockButtonStyle};
+use std::collections::BTreeSet;
+
+use slack_morphism::prelude::{
+    SlackBlock, SlackBlockButtonElement, SlackBlockButtonStyle, SlackBlockConfirmItem,
+};
 
 use super::counted;
+use crate::chat::grammar::Verb;
 use crate::chat::message;
 use crate::model::{Manifest, PromotionId};
-use crate::promote::{GateKind, Promotion, Status};
+use crate::promote::Promotion;
 
 /// What a button asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Decide {
     /// Yes.
     Approve,
+    /// Yes, with a note.
+    Note,
     /// No.
     Reject,
     /// Never mind.
     Cancel,
+    /// Go on to the next step.
+    Advance,
+    /// Hold it where it is.
+    Pause,
+    /// Let it go on.
+    Resume,
+    /// Stop it and go back.
+    Abort,
+    /// Sign what was done past the gates.
+    Review,
 }
 
 impl Decide {
+    /// All of them, in the order of a card.
+    pub const ALL: [Self; 9] = [
+        Self::Approve,
+        Self::Note,
+        Self::Reject,
+        Self::Advance,
+        Self::Resume,
+        Self::Pause,
+        Self::Abort,
+        Self::Review,
+        Self::Cancel,
+    ];
+
     /// The button's action id.
     pub fn action_id(self) -> &'static str {
         match self {
-            Self::Approve => "approve",
-            Self::Reject => "reject",
-            Self::Cancel => "cancel",
+            Self::Note => "approve_note",
+            other => other.verb().spec().name,
+        }
+    }
+
+    /// The verb that says the same.
+    pub fn verb(self) -> Verb {
+        match self {
+            Self::Approve | Self::Note => Verb::Approve,
+            Self::Reject => Verb::Reject,
+            Self::Cancel => Verb::Cancel,
+            Self::Advance => Verb::Advance,
+            Self::Pause => Verb::Pause,
+            Self::Resume => Verb::Resume,
+            Self::Abort => Verb::Abort,
+            Self::Review => Verb::Review,
         }
     }
 
     /// The button that `action_id` names; `None` for every other control.
     pub fn from_action_id(action_id: &str) -> Option<Self> {
-        let all = [Self::Approve, Self::Reject, Self::Cancel];
-        all.into_iter().find(|decide| decide.action_id() == action_id)
+        Self::ALL.into_iter().find(|decide| decide.action_id() == action_id)
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Approve => "Approve",
+            Self::Note => "Approve with a note",
+            Self::Reject => "Reject",
+            Self::Cancel => "Cancel",
+            Self::Advance => "Next step",
+            Self::Pause => "Pause",
+            Self::Resume => "Resume",
+            Self::Abort => "Abort",
+            Self::Review => "Sign the review",
+        }
+    }
+
+    fn style(self) -> Option<SlackBlockButtonStyle> {
+        match self {
+            Self::Approve => Some(SlackBlockButtonStyle::Primary),
+            Self::Reject | Self::Abort => Some(SlackBlockButtonStyle::Danger),
+            _ => None,
+        }
+    }
+}
+
+/// The buttons that would be carried out now, for somebody.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Offer(pub BTreeSet<Decide>);
+
+impl Offer {
+    /// What `allowed` lets pass.
+    pub fn of(allowed: impl Fn(Decide) -> bool) -> Self {
+        Self(Decide::ALL.into_iter().filter(|decide| allowed(*decide)).collect())
+    }
+
+    /// Yes and no, for a page of what waits for one person.
+    pub(crate) fn answering() -> Self {
+        Self([Decide::Approve, Decide::Reject].into())
     }
 }
 
@@ -69,48 +152,57 @@ impl std::fmt::Display for ButtonValue {
 }
 
 /// The beginning of the plan's digest that people and buttons carry.
-pub(super) fn prefix(promotion: &Promotion) -> String {
+pub(in crate::chat) fn prefix(promotion: &Promotion) -> String {
     promotion.plan.digest.to_string().chars().take(PREFIX).collect()
 }
 
 /// The buttons, while there is something to decide.
-pub(super) fn row(promotion: &Promotion, manifest: Option<&Manifest>) -> Option<SlackBlock> {
-    if promotion.status != Status::Gated {
+pub(in crate::chat) fn row(promotion: &Promotion, offer: &Offer) -> Option<SlackBlock> {
+    if promotion.status.is_terminal() && !offer.0.contains(&Decide::Review) {
         return None;
     }
     let value = ButtonValue::of(promotion).to_string();
-    let missing = promotion.gates.iter().any(|gate| gate.kind == GateKind::Approvals && !gate.open);
-    let mut buttons = Vec::new();
-    if missing {
-        let id = Decide::Approve.action_id();
-        let primary = Some(SlackBlockButtonStyle::Primary);
-        let question = is_last(promotion, manifest).then(|| question(promotion));
-        buttons.push(message::button(id, "Approve", &value, primary, question));
-    }
-    let Promotion { id, stage, bundle, .. } = promotion;
-    let text =
-        format!("{id} will not bring {bundle} to {stage}. To say why, use: reject {id} REASON");
-    let confirm = message::confirm(&format!("Reject {id}?"), &text, "Reject", "danger");
-    let danger = Some(SlackBlockButtonStyle::Danger);
-    let (reject, cancel) = (Decide::Reject.action_id(), Decide::Cancel.action_id());
-    buttons.push(message::button(reject, "Reject", &value, danger, Some(confirm)));
-    buttons.push(message::button(cancel, "Cancel", &value, None, None));
-    Some(message::actions(buttons))
+    let shown = Decide::ALL.into_iter().filter(|decide| offer.0.contains(decide));
+    let buttons: Vec<_> = shown.map(|decide| button(promotion, decide, &value)).collect();
+    (!buttons.is_empty()).then(|| message::actions(buttons))
 }
 
-fn is_last(promotion: &Promotion, manifest: Option<&Manifest>) -> bool {
+fn button(promotion: &Promotion, decide: Decide, value: &str) -> SlackBlockButtonElement {
+    let (id, label, style) = (decide.action_id(), decide.label(), decide.style());
+    message::button(id, label, value, style, question(promotion, decide))
+}
+
+/// What asks before it is done. A yes to the last stage and every no open a
+/// form instead, which asks for more.
+fn question(promotion: &Promotion, decide: Decide) -> Option<SlackBlockConfirmItem> {
+    let Promotion { id, stage, bundle, plan, .. } = promotion;
+    let (title, text, yes) = match decide {
+        Decide::Cancel => (
+            format!("Cancel {id}?"),
+            format!("{id} will not bring {bundle} to {stage}."),
+            "Cancel it",
+        ),
+        Decide::Abort => (
+            format!("Abort {id}?"),
+            format!("{stage} goes back to what it served before {bundle}: {}.", counted(plan.diff)),
+            "Abort it",
+        ),
+        Decide::Advance => (
+            format!("Go on with {id}?"),
+            format!("The next nodes of {stage} will serve {bundle}, without waiting longer."),
+            "Go on",
+        ),
+        _ => return None,
+    };
+    let style = if decide == Decide::Abort { "danger" } else { "primary" };
+    Some(message::confirm(&title, &text, yes, style))
+}
+
+/// Whether the promotion leads to the last stage of its pipeline, where a yes
+/// asks for the stage's name.
+pub fn is_last(promotion: &Promotion, manifest: Option<&Manifest>) -> bool {
     let last = manifest.and_then(|manifest| manifest.stages.last());
     last.is_some_and(|spec| spec.name == promotion.stage)
-}
-
-fn question(promotion: &Promotion) -> slack_morphism::prelude::SlackBlockConfirmItem {
-    let Promotion { stage, bundle, plan, .. } = promotion;
-    let text = format!(
-        "{stage} will serve {bundle}: {}. The plan is {}.",
-        counted(plan.diff),
-        prefix(promotion)
-    );
-    message::confirm(&format!("Approve for {stage}?"), &text, "Approve", "primary")
 }
 
 #[cfg(test)]
@@ -142,12 +234,25 @@ mod tests {
     }
 
     #[test]
-    fn approving_is_offered_only_while_approvals_are_missing() {
-        let mut promotion = samples::promotion(1, "canary");
-        for gate in &mut promotion.gates {
-            gate.open = gate.open || gate.kind == GateKind::Approvals;
+    fn each_button_is_found_by_its_action_id() {
+        for decide in Decide::ALL {
+            assert_eq!(Decide::from_action_id(decide.action_id()), Some(decide));
         }
-        let row = serde_json::to_string(&row(&promotion, None)).unwrap();
-        assert!(!row.contains("\"approve\"") && row.contains("\"reject\""), "{row}");
+        assert_eq!(Decide::from_action_id("confirm"), None);
+    }
+
+    #[test]
+    fn only_what_is_offered_is_shown() {
+        let promotion = samples::promotion(1, "canary");
+        let shown = |offer: &Offer| serde_json::to_string(&row(&promotion, offer)).unwrap();
+        let two = shown(&Offer([Decide::Approve, Decide::Abort].into()));
+        assert_eq!(two.matches("action_id").count(), 2, "{two}");
+        assert!(two.contains("goes back to what it served"), "{two}");
+        assert_eq!(row(&promotion, &Offer::default()), None);
+        let ended = crate::promote::Promotion {
+            status: crate::promote::Status::Rejected,
+            ..promotion.clone()
+        };
+        assert_eq!(row(&ended, &Offer::of(|decide| decide != Decide::Review)), None);
     }
 }

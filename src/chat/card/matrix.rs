@@ -17,7 +17,7 @@ const REASONS_MAX: usize = 5;
 
 /// The table, and the first reasons of what failed in `stage`. `None` where
 /// the pipeline asks for no smoke run.
-pub(super) fn section(bundle: &BundleRecord, stage: &Stage) -> Option<SlackBlock> {
+pub(in crate::chat) fn section(bundle: &BundleRecord, stage: &Stage) -> Option<SlackBlock> {
     let versions = versions(bundle);
     if versions.is_empty() {
         return None;

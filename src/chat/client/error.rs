@@ -75,6 +75,24 @@ impl ChatError {
         }
     }
 
+    /// Whether nobody knows what became of the call: it may have been done.
+    pub fn is_open(&self) -> bool {
+        !matches!(self, Self::RateLimited { .. }) && self.is_transient()
+    }
+
+    /// How long Slack wants to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// Whether the app was not given the right to make this call.
+    pub fn lacks_scope(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == "missing_scope")
+    }
+
     /// Whether the message can't be edited any more: a new one is needed.
     pub fn is_gone(&self) -> bool {
         let gone = ["message_not_found", "cant_update_message", "edit_window_closed"];

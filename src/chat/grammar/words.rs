@@ -1,11 +1,12 @@
-//! From a line to words, and from words to options and the rest.
+//! From a line to words, and from words to the parts that a verb takes.
 //!
 //! Slack and phones rewrite what is typed: quotes turn round, `--` becomes a
 //! dash, names and links are wrapped in `<…>`, `& < >` come as entities.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
-use super::verbs::VerbSpec;
+use super::times::{self, Clock};
+use super::verbs::{Arg, Kind, Seat, VerbSpec};
 use super::{invalid, usage};
 use crate::chat::text::is_invisible;
 use crate::model::did_you_mean;
@@ -18,32 +19,34 @@ pub(super) struct Word {
     pub(super) quoted: bool,
 }
 
-/// A line's options, and its words in order.
+/// A line's parts, each a text of the right kind's look.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
-    words: VecDeque<Word>,
-    pub(super) reason: Option<String>,
-    pub(super) to: Option<String>,
-    pub(super) repo: Option<String>,
-    pub(super) here: bool,
+    next: VecDeque<Word>,
+    named: BTreeMap<&'static str, String>,
+    rest: Vec<String>,
 }
 
 impl Parts {
-    /// The next word.
-    pub(super) fn next(&mut self) -> Option<Word> {
-        self.words.pop_front()
+    /// The next part without a name.
+    pub(super) fn next(&mut self) -> Option<String> {
+        self.next.pop_front().map(|word| word.text)
     }
 
-    /// The next word, if it is such a one.
-    pub(super) fn next_if(&mut self, such: impl Fn(&Word) -> bool) -> Option<Word> {
-        self.words.front().is_some_and(such).then(|| self.words.pop_front()).flatten()
+    /// The part of this name.
+    pub(super) fn take(&mut self, name: &'static str) -> Option<String> {
+        self.named.remove(name)
     }
 
-    /// `--reason` if it was given, and all words that are left.
+    /// Whether the switch is there.
+    pub(super) fn has(&self, name: &'static str) -> bool {
+        self.named.contains_key(name)
+    }
+
+    /// `--reason` if it was given, and the rest of the line.
     pub(super) fn prose(&mut self) -> String {
-        let left = self.words.drain(..).map(|word| word.text);
-        let all: Vec<_> = self.reason.take().into_iter().chain(left).collect();
-        all.join(" ")
+        let all: Vec<_> = self.take("reason").into_iter().chain(self.rest.drain(..)).collect();
+        all.join(" ").trim().to_owned()
     }
 }
 
@@ -148,125 +151,259 @@ fn entities(text: &str) -> String {
     text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 }
 
-const OPTIONS: [&str; 4] = ["--reason", "--to", "--repo", "--here"];
-
-/// Takes the options out of `words`.
-pub(super) fn parts(spec: &VerbSpec, words: &[Word]) -> Result<Parts, Refusal> {
-    let mut parts = Parts::default();
+/// Sorts the words behind a verb into its parts.
+pub(super) fn parts(
+    spec: &'static VerbSpec,
+    words: &[Word],
+    clock: &Clock,
+) -> Result<Parts, Refusal> {
+    let mut sorting = Sorting { spec, clock, parts: Parts::default(), seats: seats(spec) };
     let mut rest = words;
     while let Some((word, behind)) = rest.split_first() {
-        rest = behind;
-        match option(spec, word) {
-            Some((name, inline)) if is_known(spec, name) => {
-                rest = take(&mut parts, spec, name, inline, rest)?;
+        rest = sorting.sort(word, behind)?;
+    }
+    Ok(sorting.parts)
+}
+
+fn seats(spec: &'static VerbSpec) -> VecDeque<&'static Arg> {
+    spec.args.iter().filter(|arg| arg.seat == Seat::Next).collect()
+}
+
+struct Sorting<'a> {
+    spec: &'static VerbSpec,
+    clock: &'a Clock,
+    parts: Parts,
+    /// The parts without a name that are still to come.
+    seats: VecDeque<&'static Arg>,
+}
+
+impl Sorting<'_> {
+    /// Takes one word, and what belongs to it; gives the words behind.
+    fn sort<'a>(&mut self, word: &Word, behind: &'a [Word]) -> Result<&'a [Word], Refusal> {
+        let prose = !self.parts.rest.is_empty();
+        if let Some((name, inline)) = option(word) {
+            return match self.named(name, true) {
+                Some(arg) => self.take(arg, name, inline, behind),
+                // In prose an unknown option is only a word.
+                None if prose => Ok(self.say(word, behind)),
+                None => Err(unknown(name, self.spec)),
+            };
+        }
+        if !word.quoted
+            && let Some(arg) = self.named(&word.text, false)
+        {
+            let name = seat_name(arg);
+            match (self.parts.has(name), prose) {
+                (false, false) => return self.take(arg, name, None, behind),
+                (false, true) if self.fits(arg, behind) => return Err(self.unclear(name)),
+                (true, _) if self.spec.prose().is_none() => return Err(twice(name, self.spec)),
+                _ => {}
             }
-            // In prose an unknown option is only a word.
-            Some((name, _)) if !spec.takes_prose || parts.words.is_empty() => {
-                return Err(unknown(name, spec));
+        }
+        if !prose && let Some(at) = self.seat_for(word) {
+            self.seats.drain(..=at);
+            self.parts.next.push_back(word.clone());
+            return Ok(behind);
+        }
+        match self.spec.prose() {
+            Some(_) => Ok(self.say(word, behind)),
+            None => {
+                let message =
+                    format!("`{}` is one word too many for `{}`", word.text, self.spec.name);
+                Err(invalid(&message, &usage(self.spec)))
             }
-            _ => parts.words.push_back(word.clone()),
         }
     }
-    Ok(parts)
-}
 
-fn is_known(spec: &VerbSpec, name: &str) -> bool {
-    match name {
-        "to" | "--to" => spec.takes_to,
-        _ => OPTIONS.contains(&name),
+    fn say<'a>(&mut self, word: &Word, behind: &'a [Word]) -> &'a [Word] {
+        self.parts.rest.push(word.text.clone());
+        behind
     }
-}
 
-/// Takes one option and its value; returns the words behind it.
-fn take<'a>(
-    parts: &mut Parts,
-    spec: &VerbSpec,
-    name: &str,
-    inline: Option<String>,
-    rest: &'a [Word],
-) -> Result<&'a [Word], Refusal> {
-    if name == "--here" {
-        parts.here = true;
-        return Ok(rest);
+    /// `--reason` stands for the rest of the line wherever there is one.
+    fn named(&self, name: &str, dashed: bool) -> Option<&'static Arg> {
+        let prose = || self.spec.prose().filter(|_| dashed && name == "reason");
+        self.spec.named(name, dashed).or_else(prose)
     }
-    let (value, quoted, rest) = match (inline, rest.split_first()) {
-        (Some(value), _) => (value, true, rest),
-        (None, Some((word, behind))) if !is_long_option(word) => {
-            (word.text.clone(), word.quoted, behind)
+
+    /// The seat that the word can take: the next one, or one behind optional
+    /// parts that it can't be. Where prose follows, an optional part must look
+    /// like one, or the first word of a reason would be taken for it.
+    fn seat_for(&self, word: &Word) -> Option<usize> {
+        let guarded = self.spec.prose().is_some();
+        for (at, arg) in self.seats.iter().enumerate() {
+            let strict = !arg.needed || arg.kind == Kind::Digest;
+            if !(guarded && strict) || (!word.quoted && looks_like(arg.kind, &word.text)) {
+                return Some(at);
+            }
+            if arg.needed && arg.kind != Kind::Digest {
+                return None;
+            }
         }
-        _ => return Err(invalid(&format!("`{name}` needs a value"), &usage(spec))),
-    };
-    match name {
-        "--repo" => set(&mut parts.repo, value, name, spec)?,
-        "--reason" => return reason(parts, spec, value, quoted, rest),
-        _ => set(&mut parts.to, value, "to", spec)?,
+        None
     }
-    Ok(rest)
+
+    /// Takes a named part and its value.
+    fn take<'a>(
+        &mut self,
+        arg: &'static Arg,
+        name: &str,
+        inline: Option<String>,
+        rest: &'a [Word],
+    ) -> Result<&'a [Word], Refusal> {
+        if arg.kind == Kind::Switch {
+            self.set(arg, String::new())?;
+            return Ok(rest);
+        }
+        let whole = inline.is_some();
+        let (value, quoted, rest) = match (inline, rest.split_first()) {
+            (Some(value), _) => (value, true, rest),
+            (None, Some((word, behind))) if !is_long_option(word) => {
+                (word.text.clone(), word.quoted, behind)
+            }
+            _ => return Err(invalid(&format!("`{name}` needs a value"), &usage(self.spec))),
+        };
+        match arg.kind {
+            Kind::Text => self.words(arg, value, quoted, rest),
+            Kind::Time if !whole && !quoted => self.moment(arg, value, rest),
+            _ => {
+                self.set(arg, value)?;
+                Ok(rest)
+            }
+        }
+    }
+
+    /// A time runs over as many words as it needs.
+    fn moment<'a>(
+        &mut self,
+        arg: &'static Arg,
+        first: String,
+        rest: &'a [Word],
+    ) -> Result<&'a [Word], Refusal> {
+        let more = rest.iter().take(times::WORDS_MAX - 1).take_while(|word| !word.quoted);
+        let words: Vec<_> =
+            std::iter::once(first.as_str()).chain(more.map(|word| word.text.as_str())).collect();
+        let read = times::moment(&words, self.clock);
+        let (_, taken) = read.map_err(|error| invalid(&error, &usage(self.spec)))?;
+        self.set(arg, words[..taken].join(" "))?;
+        Ok(&rest[taken - 1..])
+    }
+
+    /// A text without quotes runs to the next option.
+    fn words<'a>(
+        &mut self,
+        arg: &'static Arg,
+        first: String,
+        quoted: bool,
+        rest: &'a [Word],
+    ) -> Result<&'a [Word], Refusal> {
+        let end =
+            if quoted { 0 } else { rest.iter().position(is_long_option).unwrap_or(rest.len()) };
+        let (said, rest) = rest.split_at(end);
+        self.guard_targets(said)?;
+        let all: Vec<_> =
+            std::iter::once(first).chain(said.iter().map(|w| w.text.clone())).collect();
+        self.set(arg, all.join(" "))?;
+        Ok(rest)
+    }
+
+    /// Where a target is still to come, `to` in an unquoted reason is one or
+    /// the other, and guessing wrong would move a stage to the wrong bundle.
+    fn guard_targets(&self, said: &[Word]) -> Result<(), Refusal> {
+        for word in said.iter().filter(|word| !word.quoted) {
+            if let Some(arg) = self.spec.named(&word.text, false)
+                && !self.parts.has(seat_name(arg))
+            {
+                return Err(self.unclear(seat_name(arg)));
+            }
+        }
+        Ok(())
+    }
+
+    fn unclear(&self, name: &str) -> Refusal {
+        let hint = format!("quote the reason: \"…\"; {}", usage(self.spec));
+        invalid(&format!("`{name}` could be part of the reason or name the target"), &hint)
+    }
+
+    /// Whether the words could be the part's value.
+    fn fits(&self, arg: &Arg, rest: &[Word]) -> bool {
+        let Some(first) = rest.first() else { return false };
+        if arg.kind != Kind::Time {
+            return looks_like(arg.kind, &first.text);
+        }
+        let words: Vec<_> =
+            rest.iter().take(times::WORDS_MAX).map(|word| word.text.as_str()).collect();
+        times::moment(&words, self.clock).is_ok()
+    }
+
+    fn set(&mut self, arg: &'static Arg, value: String) -> Result<(), Refusal> {
+        let name = seat_name(arg);
+        match self.parts.named.insert(name, value) {
+            None => Ok(()),
+            Some(_) => Err(twice(name, self.spec)),
+        }
+    }
 }
 
-/// A reason without quotes runs to the next option.
-fn reason<'a>(
-    parts: &mut Parts,
-    spec: &VerbSpec,
-    first: String,
-    quoted: bool,
-    rest: &'a [Word],
-) -> Result<&'a [Word], Refusal> {
-    let end = if quoted { 0 } else { rest.iter().position(is_long_option).unwrap_or(rest.len()) };
-    let (said, rest) = rest.split_at(end);
-    guard_target(spec, parts, said)?;
-    let all: Vec<_> = std::iter::once(first).chain(said.iter().map(|w| w.text.clone())).collect();
-    set(&mut parts.reason, all.join(" "), "--reason", spec)?;
-    Ok(rest)
+fn seat_name(arg: &Arg) -> &'static str {
+    match arg.seat {
+        Seat::Word(name) | Seat::Flag(name) => name,
+        Seat::Next | Seat::Rest => "reason",
+    }
+}
+
+/// Whether a word can be of the kind, by its look alone.
+pub fn looks_like(kind: Kind, text: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    match kind {
+        // A word of hex digits behind a promotion is a digest, never the
+        // beginning of a note: a note mistaken for a digest is refused, but a
+        // digest mistaken for a note would approve whatever the plan is now.
+        Kind::Digest => {
+            (4..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+        }
+        Kind::Bundle => {
+            let lower = text.to_ascii_lowercase();
+            lower == "latest"
+                || lower.strip_prefix("b-").is_some_and(|id| !id.is_empty())
+                || lower.strip_prefix('r').is_some_and(digits)
+        }
+        Kind::Duration => times::span(text).is_ok(),
+        Kind::Percent => digits(text.trim_end_matches('%')),
+        Kind::Stage => crate::model::Stage::new(&text.to_lowercase()).is_ok(),
+        _ => true,
+    }
 }
 
 /// The option that `word` is, with its value if it carries one.
-fn option<'a>(spec: &VerbSpec, word: &'a Word) -> Option<(&'a str, Option<String>)> {
-    if word.quoted {
+fn option(word: &Word) -> Option<(&str, Option<String>)> {
+    if !is_long_option(word) {
         return None;
     }
-    if spec.takes_to && word.text.eq_ignore_ascii_case("to") {
-        return Some(("to", None));
-    }
-    let long = is_long_option(word);
-    match word.text.split_once('=') {
-        Some((name, value)) if long => Some((name, Some(value.to_owned()))),
-        _ => long.then_some((word.text.as_str(), None)),
-    }
+    let name = &word.text[2..];
+    Some(match name.split_once('=') {
+        Some((name, value)) => (name, Some(value.to_owned())),
+        None => (name, None),
+    })
 }
 
 fn is_long_option(word: &Word) -> bool {
     !word.quoted && word.text.starts_with("--") && word.text.len() > 2
 }
 
-/// Where the target is still to come, `to` in an unquoted reason is one or
-/// the other, and guessing wrong would move a stage to the wrong bundle.
-fn guard_target(spec: &VerbSpec, parts: &Parts, said: &[Word]) -> Result<(), Refusal> {
-    let to = |word: &Word| !word.quoted && word.text.eq_ignore_ascii_case("to");
-    if spec.takes_to && parts.to.is_none() && said.iter().any(to) {
-        let hint = format!("quote the reason: --reason \"…\"; {}", usage(spec));
-        return Err(invalid("`to` could be part of the reason or name the target", &hint));
-    }
-    Ok(())
-}
-
-fn set(
-    slot: &mut Option<String>,
-    value: String,
-    name: &str,
-    spec: &VerbSpec,
-) -> Result<(), Refusal> {
-    if slot.is_some() {
-        return Err(invalid(&format!("`{name}` is there twice"), &usage(spec)));
-    }
-    *slot = Some(value);
-    Ok(())
+fn twice(name: &str, spec: &VerbSpec) -> Refusal {
+    invalid(&format!("`{name}` is there twice"), &usage(spec))
 }
 
 fn unknown(name: &str, spec: &VerbSpec) -> Refusal {
-    let message = format!("`{}` has no option `{name}`", spec.name);
-    match did_you_mean(name, OPTIONS) {
-        Some(hint) => invalid(&message, &format!("{hint} {}", usage(spec))),
+    let message = format!("`{}` has no option `--{name}`", spec.name);
+    if name == "yes" || name == "force" {
+        return invalid(&message, "nothing skips the confirmation; leave it out");
+    }
+    match did_you_mean(name, spec.options()) {
+        Some(hint) => {
+            invalid(&message, &format!("{} {}", hint.replacen('`', "`--", 1), usage(spec)))
+        }
         None => invalid(&message, &usage(spec)),
     }
 }

@@ -2,7 +2,9 @@
 
 use futures_util::future::try_join;
 
+use super::super::answer::{Answer, Given};
 use super::super::bench::Bench;
+use super::super::item::Item;
 use super::super::rule::{Rule, ensure};
 use super::super::transport::{DELTA, SOTW, STREAMS};
 use super::Done;
@@ -92,6 +94,14 @@ pub(super) static RULES: &[Rule] = &[
         "xDS protocol, resource updates: a later request supersedes an earlier one",
         |b| Box::pin(two_requests(b)),
     ),
+    Rule::new(
+        "nonce.requests-race-push",
+        STREAMS,
+        "two requests that cross a push lose neither a name nor the push",
+        "xDS protocol, resource updates: requests and responses may cross; a stale one is superseded",
+        |b| Box::pin(requests_race_push(b)),
+    )
+    .driven(),
 ];
 
 async fn own(bench: &Bench) -> Done {
@@ -191,4 +201,19 @@ async fn two_requests(bench: &Bench) -> Done {
     line.ask(EDS, &names[..2]).await?;
     line.ask(EDS, &names[..3]).await?;
     line.gather(EDS, &names[1..3]).await.map(drop)
+}
+
+async fn requests_race_push(bench: &Bench) -> Done {
+    let (mut line, _) = begin(bench, &["a"]).await?;
+    // What is pushed now, the client has not read when it asks twice.
+    let pushed = ab(2, 2);
+    bench.hold(&pushed).await?;
+    line.add(EDS, &["b"]).await?;
+    line.add(EDS, &["b"]).await?;
+    let is_there = |all: &Answer, item: &Item| {
+        let same = |one: &Given| one.name == item.name && one.body.as_ref() == Some(&item.body);
+        all.resources.iter().any(same)
+    };
+    let all_there = |all: &Answer| pushed.iter().all(|item| is_there(all, item));
+    line.until(EDS, "`a` and `b` as they were pushed", all_there).await.map(drop)
 }

@@ -2,7 +2,7 @@
 
 use super::super::bench::Bench;
 use super::super::message::Message;
-use super::super::rule::{Rule, ensure};
+use super::super::rule::{Rule, Stop, ensure};
 use super::super::transport::{ADS, DELTA, STREAMS};
 use super::Done;
 use crate::model::ResourceKind as Kind;
@@ -52,7 +52,7 @@ pub(super) static RULES: &[Rule] = &[
     Rule::new(
         "stream.crowd",
         STREAMS,
-        "streams that come and go leave the server as it was",
+        "streams that come and go leave the next one as well served as the first",
         "go-control-plane#570, #597, #1298",
         |b| Box::pin(crowd(b)),
     )
@@ -114,11 +114,24 @@ async fn two_of_a_node(bench: &Bench) -> Done {
 }
 
 async fn crowd(bench: &Bench) -> Done {
+    let before = everything(bench).await?;
     for _ in 0..CROWD {
         let mut line = bench.line(Kind::Clusters).await?;
         line.ask::<&str>(Kind::Clusters, &[]).await?;
     }
+    let after = everything(bench).await?;
+    ensure(before == after, || {
+        let (before, after) = (before.len(), after.len());
+        format!("a stream got {before} clusters before the others, and {after} or other ones after")
+    })
+}
+
+/// What a new stream is sent of all clusters.
+async fn everything(bench: &Bench) -> Result<Vec<(String, Option<Vec<u8>>)>, Stop> {
     let mut line = bench.line(Kind::Clusters).await?;
     line.ask::<&str>(Kind::Clusters, &[]).await?;
-    line.next(Kind::Clusters).await.map(drop)
+    let all = line.gather(Kind::Clusters, &bench.all(Kind::Clusters)).await?;
+    let mut all: Vec<_> = all.resources.into_iter().map(|one| (one.name, one.body)).collect();
+    all.sort();
+    Ok(all)
 }

@@ -30,8 +30,7 @@ impl Look<'_> {
 
     fn role(&mut self, by: &Actor) {
         let Some(who) = self.a_person(by) else { return };
-        let people = &self.state.people;
-        if !people.breakglass.contains(who) || !people.is_active(who) {
+        if !self.state.people.may_break_glass(who) {
             let message = format!("{who} can't break the glass");
             let hint = "it takes the role: members of the team `breakglass` have it";
             self.refuse(RefusalKind::Forbidden, message, hint);

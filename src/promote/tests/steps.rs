@@ -41,6 +41,7 @@ fn canary(change: impl Fn(&mut StageSpec)) -> (World, PromotionId, BundleId, Bun
     for rule in &by_steps.stages[0].metrics {
         let _ = world.measure(&first, &rule.name, MetricValue::Pass);
     }
+    world.wait(600);
     assert_eq!(world.state.promotions[&first].status, Status::Succeeded);
     let two = world.push_with(2, "ann", by_steps);
     world.run_cells(&two, Outcome::Passed);

@@ -153,7 +153,7 @@ fn play(world: &mut World, one: &Move, pushed: &mut u64) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: if std::env::var_os("CONVOY_LONG").is_some() { 20_000 } else { 150 },
+        cases: if std::env::var_os("CONVOY_LONG").is_some() { 20_000 } else { 100 },
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

@@ -10,6 +10,7 @@ use crate::reconcile::sync::Mode;
 use crate::reconcile::view::MirrorState;
 
 use super::Owner;
+use super::nodes::Look;
 
 impl Owner {
     pub(super) async fn command(
@@ -36,7 +37,7 @@ impl Owner {
             },
         };
         let _ = reply.send(answer);
-        self.fleet().await
+        self.fleet(Look::News).await
     }
 
     pub(super) fn adopt(&mut self, repo: RepoName, adoption: Adoption) {

@@ -69,7 +69,7 @@ impl Owner {
     /// Looks anew at who wrote what, where people were written since: the
     /// person behind a mail address may become known after a bundle was made.
     /// It is recorded before anything is decided with it.
-    async fn learn_authors(&mut self) -> Result<(), RecordError> {
+    pub(super) async fn learn_authors(&mut self) -> Result<(), RecordError> {
         let people = self.parts.govern.registry();
         if self.people.as_ref().is_some_and(|known| Arc::ptr_eq(known, &people)) {
             return Ok(());
@@ -83,7 +83,7 @@ impl Owner {
             self.records.write(&learnt, None, &[], (&by, now), message).await?;
             self.state = Arc::new(next);
         }
-        let known = Arc::new(people::people(govern));
+        let known = Arc::new(people::people(govern, self.parts.settings.open));
         if self.state.people != known {
             Arc::make_mut(&mut self.state).people = known;
         }
@@ -92,7 +92,7 @@ impl Owner {
     }
 
     /// How nodes stand is looked at anew each time; nothing of it is recorded.
-    fn learn_fleet(&mut self) {
+    pub(super) fn learn_fleet(&mut self) {
         let facts = standing(&self.parts.hub).into_iter().map(|(stage, fleet)| {
             let Fleet { nodes, acked, nacked } = fleet;
             (stage, FleetFacts { nodes, acked, nacked })
@@ -129,14 +129,13 @@ impl Owner {
     pub(super) async fn act(&mut self, effects: &[Effect]) {
         for effect in effects {
             match effect {
-                Effect::Publish(repo, stage) | Effect::Serve { repo, stage, .. } => {
-                    self.publish(repo, stage).await;
-                }
+                Effect::Publish(repo, stage) => self.publish(repo, stage).await,
+                Effect::Serve { .. } => self.serve_step(effect).await,
+                Effect::Ask(_) => self.begin_measuring(),
                 Effect::Alarm { promotion, line } => {
                     tracing::error!(promotion = %promotion, line, "a promotion needs a person");
                 }
-                // What is measured, and which cells run, follows from the state.
-                Effect::Ask(_) | Effect::Retest { .. } => {}
+                Effect::Retest { bundle, cells } => self.runs.afresh(bundle, cells),
                 Effect::Announce(id) => {
                     self.show();
                     self.announce(id);

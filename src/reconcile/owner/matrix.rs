@@ -34,9 +34,15 @@ impl Owner {
     pub(super) fn begin_cell(&mut self, id: BundleId, cell: Cell, plan: smoke::Plan) {
         let (smoke, events) = (self.parts.smoke.clone(), self.events.clone());
         let bundle = id.clone();
+        let (began, at_work) = (self.events.clone(), (id.clone(), cell.clone()));
+        let begins = move || {
+            let (bundle, cell) = at_work;
+            // Lost where the queue is full: it shows as waiting, no more.
+            let _ = began.try_send(Event::CellBegan { bundle, cell });
+        };
         let task = self.parts.tasks.spawn("cell", async move {
             let cell = plan.cell.clone();
-            let run = AssertUnwindSafe(smoke.run(plan)).catch_unwind().await;
+            let run = AssertUnwindSafe(smoke.run_watched(plan, begins)).catch_unwind().await;
             let result = run.unwrap_or_else(|_| {
                 errored(&cell, "the run ended unexpectedly; the log has the reason".into())
             });
@@ -62,6 +68,8 @@ impl Owner {
             snapshots: bundle.stage(&cell.stage).cloned().collect(),
             suite,
             policy: spec.smoke.clone(),
+            bundle: id.to_string(),
+            fresh: self.runs.is_afresh(id, cell),
         })
     }
 
@@ -106,5 +114,6 @@ fn errored(cell: &Cell, reason: String) -> CellResult {
         took_ms: 0,
         checks: 0,
         cached: false,
+        proof: crate::model::Proof::default(),
     }
 }

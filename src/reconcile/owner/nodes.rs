@@ -1,10 +1,15 @@
 //! What the nodes' answers mean for the promotions that are being applied.
 
-use crate::model::{RepoName, SnapshotKey};
-use crate::promote::{self, Kind, Promotion, Status};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::model::{PromotionId, RepoName, SnapshotKey};
+use crate::promote::{self, Kind, Promotion, Status, StepState};
 use crate::reconcile::culprit::culprits;
-use crate::reconcile::fleet::{Refused, Word, word};
+use crate::reconcile::fleet::{Facts, Refused, Word, facts, laggard};
 use crate::reconcile::record::{DoubtRecord, RecordError};
+use crate::snapshot::Cohort;
 use crate::telemetry::clock;
 use crate::xds::Doubt;
 
@@ -13,29 +18,88 @@ use super::{Owner, RETURN};
 /// How many resources of one refusal are named with their places.
 const NAMED_MAX: usize = 3;
 
+/// What a look at the nodes is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// What changed.
+    News,
+    /// Everything, whatever was told before.
+    All,
+}
+
+/// What a promotion was told of its nodes last.
+#[derive(Debug)]
+pub(super) struct Told {
+    /// The epoch and the step.
+    point: (u64, u32),
+    facts: Facts,
+    /// Who refused what, in one sentence: it takes a look into the history.
+    sentence: Option<String>,
+}
+
 impl Owner {
-    pub(super) async fn fleet(&mut self) -> Result<(), RecordError> {
-        let applying: Vec<Promotion> = self
-            .state
-            .promotions
-            .values()
-            .filter(|promotion| promotion.status.is_active())
-            .cloned()
-            .collect();
-        for promotion in applying {
+    /// Looks at the nodes, and tells every promotion that is under way what
+    /// they say. Everything follows from how they stand now: a lost report, or
+    /// a restart, costs one more look.
+    pub(super) async fn fleet(&mut self, look: Look) -> Result<(), RecordError> {
+        let active = |promotion: &&Promotion| promotion.status.is_active();
+        let active: Vec<_> = self.state.promotions.values().filter(active).cloned().collect();
+        self.told.retain(|id, _| active.iter().any(|promotion| &promotion.id == id));
+        for promotion in active {
             if self.unserved.contains(&(promotion.repo.clone(), promotion.stage.clone())) {
                 continue;
             }
-            let stage = (&promotion.repo, &promotion.stage);
-            // A refusal on the way to what was good before is of what is left.
-            let forward = promotion.status == Status::Applying && promotion.kind == Kind::Promote;
-            let since = promotion.applied_at.filter(|_| forward);
-            let word = word(&self.parts.hub, &self.routing, stage, since);
-            if let Some(event) = self.outcome(&promotion, word).await {
+            let event = match &promotion.step {
+                Some(step) => self.step_facts(&promotion, step, look).await,
+                None => self.outcome(&promotion).await,
+            };
+            if let Some(event) = event {
                 self.system(event).await?;
             }
         }
         self.note_doubts().await
+    }
+
+    /// How the nodes of a step stand; `None` where that was told already.
+    async fn step_facts(
+        &mut self,
+        promotion: &Promotion,
+        step: &StepState,
+        look: Look,
+    ) -> Option<promote::Event> {
+        let Promotion { id, repo, stage, .. } = promotion;
+        let cohort = step.subset.clone().map(|of| Cohort::new(repo.clone(), stage.clone(), of));
+        // A refusal on the way to what was good before is of what is left.
+        let back = matches!(promotion.status, Status::RollingBack | Status::Stuck);
+        let back = back || promotion.kind == Kind::Rollback;
+        let since = promotion.applied_at.filter(|_| !back);
+        let facts = facts(&self.parts.hub, &self.routing, (repo, stage), cohort.as_ref(), since);
+        if facts.refused.is_none() && self.may_return(step.since) {
+            return None;
+        }
+        if let Some(event) = self.overdue(promotion, step, &facts) {
+            return Some(event);
+        }
+        let point = (step.epoch, step.index);
+        let known = self.told.get(id).filter(|told| (told.point, &told.facts) == (point, &facts));
+        if known.is_some() && look == Look::News {
+            return None;
+        }
+        let sentence = match (known.map(|told| told.sentence.clone()), &facts.refused) {
+            (Some(known), _) => known,
+            (None, Some(refused)) => Some(self.sentence(repo, refused).await),
+            (None, None) => None,
+        };
+        let event = promote::Event::StepFacts {
+            id: id.clone(),
+            epoch: step.epoch,
+            step: step.index,
+            nodes: facts.nodes,
+            acked: facts.acked,
+            refused: sentence.clone(),
+        };
+        self.told.insert(id.clone(), Told { point, facts, sentence });
+        Some(event)
     }
 
     /// Records what nodes refuse where that is news.
@@ -83,40 +147,70 @@ impl Owner {
         format!("{node} refused {kind}{space}{}: {}", named.join(", "), nack.message)
     }
 
-    async fn outcome(&self, promotion: &Promotion, word: Word) -> Option<promote::Event> {
-        let id = promotion.id.clone();
-        match word {
+    /// What follows from time alone, where nodes are silent or have something
+    /// else than they are served.
+    fn overdue(
+        &self,
+        promotion: &Promotion,
+        step: &StepState,
+        facts: &Facts,
+    ) -> Option<promote::Event> {
+        if facts.refused.is_some() || facts.acked == facts.nodes {
+            return None;
+        }
+        let rollout = promotion.course.as_ref().and_then(|course| course.rollout.as_ref());
+        match (promotion.status, rollout) {
+            // Without steps nobody waits for the silent ones for ever.
+            (Status::Applying | Status::RollingBack, None) if self.is_late(step.since) => {
+                Some(silent(promotion.id.clone()))
+            }
+            (Status::Verifying, Some(rollout)) => {
+                let enough = facts.nodes.saturating_mul(rollout.acked_percent)
+                    <= facts.acked.saturating_mul(100);
+                let late = Duration::from_secs(rollout.deadline_seconds);
+                let stage = (&promotion.repo, &promotion.stage);
+                let behind = || laggard(&self.parts.hub, &self.routing, stage, late, clock::now());
+                let detail = (!enough).then(behind).flatten()?;
+                Some(promote::Event::Drift { id: promotion.id.clone(), detail })
+            }
+            _ => None,
+        }
+    }
+
+    fn is_late(&self, since: Timestamp) -> bool {
+        let waited = clock::now().duration_since(since);
+        waited.is_positive() && waited.unsigned_abs() > self.parts.settings.ack_deadline
+    }
+
+    /// As [`Owner::step_facts`], for one that was begun before there were steps.
+    async fn outcome(&self, promotion: &Promotion) -> Option<promote::Event> {
+        let (id, applied_at) = (promotion.id.clone(), promotion.applied_at?);
+        let stage = (&promotion.repo, &promotion.stage);
+        let since = Some(applied_at).filter(|_| promotion.kind == Kind::Promote);
+        match facts(&self.parts.hub, &self.routing, stage, None, since).word() {
             Word::Refused(refused) => {
                 let detail = self.sentence(&promotion.repo, &refused).await;
                 Some(promote::Event::Refused { id, detail })
             }
-            Word::Taken { .. } if self.may_return(promotion) => None,
+            Word::Taken { .. } if self.may_return(applied_at) => None,
             Word::Taken { nodes } => {
                 let detail = format!("{nodes} connected node(s) took it");
                 Some(promote::Event::Settled { id, detail })
             }
-            // Steps have a deadline of their own.
-            Word::Waiting if by_steps(promotion) => None,
-            Word::Waiting => {
-                let since =
-                    promotion.step.as_ref().map(|step| step.since).or(promotion.applied_at)?;
-                let waited = clock::now().duration_since(since);
-                let deadline = self.parts.settings.ack_deadline;
-                let over = waited.unsigned_abs() > deadline && waited.is_positive();
-                let detail = "some nodes have not answered, none refused".to_owned();
-                over.then_some(promote::Event::Settled { id, detail })
-            }
+            Word::Waiting => self.is_late(applied_at).then(|| silent(id)),
         }
     }
 
-    /// Whether nodes that a restart cut off may yet come back and refuse it.
-    pub(super) fn may_return(&self, promotion: &Promotion) -> bool {
+    /// Whether nodes that a restart cut off may yet come back and refuse what
+    /// is served since `since`.
+    pub(super) fn may_return(&self, since: Timestamp) -> bool {
         let (started, started_at) = self.started;
         let wait = RETURN.min(self.parts.settings.ack_deadline);
-        promotion.applied_at.is_some_and(|at| at < started_at) && started.elapsed() < wait
+        since < started_at && started.elapsed() < wait
     }
 }
 
-fn by_steps(promotion: &Promotion) -> bool {
-    promotion.course.as_ref().is_some_and(|course| course.rollout.is_some())
+fn silent(id: PromotionId) -> promote::Event {
+    let detail = "some nodes have not answered, none refused".to_owned();
+    promote::Event::Settled { id, detail }
 }

@@ -149,6 +149,16 @@ pub(super) fn confine(schema: &Schema, message: &mut DynamicMessage, files: &mut
     });
 }
 
+/// Visits the message and all within it, `Any`s too, with `visit` saying
+/// whether it changed anything.
+pub(super) fn walk_all(
+    schema: &Schema,
+    message: &mut DynamicMessage,
+    visit: &mut dyn FnMut(&mut DynamicMessage) -> bool,
+) {
+    walk(schema, message, MAX_DEPTH, visit);
+}
+
 /// Visits the message and all within it, `Any`s too.
 fn walk(
     schema: &Schema,

@@ -32,7 +32,8 @@ fn candidate(resources: &[(ResourceKind, Json)]) -> (Candidate, BTreeMap<String,
     let mut draft = Draft::read(&schema, &snapshot(&schema, resources)).unwrap();
     draft.upstreams();
     let port = |_: &str, endpoint: usize| 1000 + u16::try_from(endpoint).unwrap();
-    let around = Surroundings { folder: Path::new("/cell"), port: &port };
+    let papers = Papers { authority: "AUTHORITY\n", cert: "CERT", key: "KEY" };
+    let around = Surroundings { folder: Path::new("/cell"), port: &port, papers };
     let candidate = draft.finish(&schema, &around);
     let mut found = BTreeMap::new();
     for (type_url, of_type) in &candidate.snapshot.types {
@@ -243,4 +244,71 @@ fn a_cluster_without_endpoints_is_left_to_warm_or_not_as_it_does() {
     assert_eq!(found["clusters/b"]["type"], "ORIGINAL_DST");
     assert_eq!((candidate.clusters.len(), candidate.health_checked.len()), (2, 0));
     assert_eq!(candidate.runtime, ["r"]);
+}
+
+fn tls_listener(common: Json) -> (ResourceKind, Json) {
+    let context = json!({
+        "@type": format!("{TLS}.DownstreamTlsContext"),
+        "common_tls_context": common,
+    });
+    let chain = json!({"transport_socket": {"name": "tls", "typed_config": context}});
+    (
+        ResourceKind::Listeners,
+        json!({"name": "front", "address": address("0.0.0.0", 443), "filter_chains": [chain]}),
+    )
+}
+
+fn common(found: &BTreeMap<String, Json>) -> Json {
+    found["listeners/front"]["filter_chains"][0]["transport_socket"]["typed_config"]
+        ["common_tls_context"]
+        .clone()
+}
+
+#[test]
+fn certificates_that_are_not_here_become_the_runs_own() {
+    let ours = json!({
+        "certificate_chain": {"inline_string": "CERT"}, "private_key": {"inline_string": "KEY"},
+    });
+    let elsewhere = json!({"path_config_source": {"path": "/etc/sds.yaml"}});
+    for absent in [
+        json!({"tls_certificates": [{
+            "certificate_chain": {"filename": "/etc/a.pem"}, "private_key": {"filename": "/etc/a.key"},
+        }]}),
+        json!({"tls_certificate_sds_secret_configs": [{"name": "a", "sds_config": elsewhere}]}),
+    ] {
+        let (_, found) = candidate(&[tls_listener(absent)]);
+        assert_eq!(common(&found), json!({"tls_certificates": [ours]}));
+    }
+}
+
+#[test]
+fn certificates_that_are_written_stay_and_are_judged() {
+    let written = json!({
+        "tls_certificates": [{
+            "certificate_chain": {"inline_string": "theirs"}, "private_key": {"inline_string": "key"},
+        }],
+    });
+    let (_, found) = candidate(&[tls_listener(written.clone())]);
+    assert_eq!(common(&found), written);
+    let ads = json!({"ads": {}, "resource_api_version": "V3"});
+    let served = json!({"tls_certificate_sds_secret_configs": [{"name": "a", "sds_config": ads}]});
+    let (_, found) = candidate(&[tls_listener(served.clone())]);
+    assert_eq!(common(&found), served);
+}
+
+#[test]
+fn the_runs_authority_is_trusted_beside_the_others() {
+    let trusts = |source: Json| json!({"validation_context": {"trusted_ca": source}});
+    let trusted = |common: Json| {
+        let (_, found) = candidate(&[tls_listener(common)]);
+        self::common(&found)["validation_context"]["trusted_ca"]["inline_string"].clone()
+    };
+    assert_eq!(trusted(trusts(json!({"inline_string": "theirs\n"}))), "theirs\nAUTHORITY\n");
+    assert_eq!(trusted(trusts(json!({"filename": "/etc/ca.pem"}))), "AUTHORITY\n");
+    let elsewhere = json!({"path_config_source": {"path": "/etc/sds.yaml"}});
+    let combined = json!({"combined_validation_context": {
+        "default_validation_context": {"only_verify_leaf_cert_crl": true},
+        "validation_context_sds_secret_config": {"name": "ca", "sds_config": elsewhere},
+    }});
+    assert_eq!(trusted(combined), "AUTHORITY\n");
 }

@@ -74,8 +74,8 @@ fn misfit(check: &Check, known: &Known) -> Vec<Problem> {
         expect("listener", "missing-listener", listener, names);
     }
     if let Some(names) = &known.clusters {
-        let weighed = check.expect.weights.iter().map(|(name, _)| name);
-        for cluster in check.expect.cluster.iter().chain(weighed) {
+        let named: BTreeSet<&String> = check.clusters().collect();
+        for cluster in named {
             expect("cluster", "missing-cluster", cluster, names);
         }
     }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Role;
 use crate::model::{BundleId, Person, PromotionId, RepoName, Stage};
 use crate::promote::{BundleRecord, Promotion};
+use crate::smoke::Evidence;
 use crate::web::Site;
 use crate::web::auth::Caller;
 use crate::web::board::{self, BundleBrief, Pipeline, PromotionCard, Square};
@@ -78,6 +79,30 @@ pub(super) async fn bundle(
     let bundle = bundle.ok_or_else(|| no_bundle(&id))?;
     let squares = board::all_squares(&view, bundle);
     Ok(Answer(WholeBundle { bundle: bundle.clone(), squares }))
+}
+
+/// What is kept of one of a bundle's smoke runs.
+pub(super) async fn evidence(
+    State(site): State<Site>,
+    Path((id, hash)): Path<(String, String)>,
+    caller: Caller,
+) -> Result<Answer<Evidence>, Fault> {
+    Ok(Answer(kept(&site, &caller, &id, &hash)?))
+}
+
+/// The same, for who may read the bundle's repository.
+pub(crate) fn kept(site: &Site, caller: &Caller, id: &str, hash: &str) -> Result<Evidence, Fault> {
+    let (id, view) = (BundleId::new(id)?, site.web.handle.view());
+    let bundle = view.state.bundles.get(&id).filter(|one| caller.reads_all(site, &one.repo));
+    let bundle = bundle.ok_or_else(|| no_bundle(&id))?;
+    let mut known = bundle.matrix.iter().filter_map(|result| result.proof.evidence);
+    let found = known.find(|one| one.to_string() == hash);
+    found.and_then(|hash| site.web.handle.evidence(hash)).ok_or_else(|| {
+        Fault::not_found(
+            format!("there is no evidence `{hash}` of bundle `{id}`"),
+            "only so much is kept, the oldest goes first; `retest` makes new evidence",
+        )
+    })
 }
 
 /// No such bundle.

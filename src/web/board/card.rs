@@ -68,6 +68,12 @@ pub(crate) struct Square {
     pub(crate) took_ms: u64,
     pub(crate) checks: usize,
     pub(crate) cached: bool,
+    /// Since when it runs.
+    pub(crate) since: Option<Timestamp>,
+    /// What shows the result.
+    pub(crate) evidence: Option<ContentHash>,
+    /// Why it was not fenced off.
+    pub(crate) unfenced: Option<String>,
 }
 
 /// How a square stands.

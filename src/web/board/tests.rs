@@ -41,6 +41,7 @@ pub(crate) fn bundle(number: u8, results: &[(&str, &str, Outcome)]) -> BundleRec
         took_ms: 1200,
         checks: 3,
         cached: false,
+        proof: crate::model::Proof::default(),
     };
     BundleRecord {
         id: BundleId::of(&ContentHash::of(&[number])),
@@ -102,7 +103,7 @@ pub(crate) fn view() -> View {
     View {
         state: Arc::new(state),
         manifests: [(repo(), manifest)].into(),
-        running: [(second.id, cell)].into(),
+        running: [((second.id, cell), jiff::Timestamp::UNIX_EPOCH)].into(),
         ..View::default()
     }
 }

@@ -5,12 +5,18 @@ use axum::response::Html;
 use serde::Serialize;
 
 use crate::model::{BundleId, Finding, Problem, RepoName, Stage};
+use crate::promote::BundleStatus;
+use crate::reconcile::Progress;
+use crate::smoke::Evidence;
 use crate::web::Site;
-use crate::web::api::no_bundle;
+use crate::web::api::{kept, no_bundle};
 use crate::web::auth::Caller;
 use crate::web::board::{self, BundleBrief, Square};
 use crate::web::error::Fault;
 use crate::web::extract::Path;
+
+/// As much of one file of evidence as a page shows.
+const SHOWN_CHARS: usize = 100_000;
 
 #[derive(Serialize)]
 struct BundlePage {
@@ -21,6 +27,8 @@ struct BundlePage {
     problems: Vec<Problem>,
     findings: Vec<Finding>,
     rows: Vec<MatrixRow>,
+    /// How far the matrix is, until it is complete.
+    progress: Option<Progress>,
     /// The stages that serve it now.
     live: Vec<Stage>,
 }
@@ -56,8 +64,32 @@ pub(super) async fn show(
         authors: bundle.authors.iter().map(ToString::to_string).collect(),
         problems: bundle.problems.clone(),
         findings: bundle.findings.clone(),
+        progress: (bundle.status == BundleStatus::Checking).then(|| view.progress(&bundle.id)),
         rows: rows.filter(|row| !row.squares.is_empty()).collect(),
         live: live.cloned().collect(),
     };
     site.pages.render("bundle.html", Some(&caller), page)
+}
+
+#[derive(Serialize)]
+struct EvidencePage {
+    bundle: String,
+    hash: String,
+    evidence: Evidence,
+}
+
+/// What a smoke run left; long files are cut, the API has all of them.
+pub(super) async fn evidence(
+    State(site): State<Site>,
+    Path((bundle, hash)): Path<(String, String)>,
+    caller: Caller,
+) -> Result<Html<String>, Fault> {
+    let mut evidence = kept(&site, &caller, &bundle, &hash)?;
+    for text in evidence.groups.values_mut().flat_map(|files| files.values_mut()) {
+        if let Some((end, _)) = text.char_indices().nth(SHOWN_CHARS) {
+            text.truncate(end);
+            text.push('…');
+        }
+    }
+    site.pages.render("evidence.html", Some(&caller), EvidencePage { bundle, hash, evidence })
 }

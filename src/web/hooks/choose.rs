@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{BundleId, Manifest, RepoName, Stage, did_you_mean};
-use crate::promote::{BundleRecord, Refusal, RefusalKind};
-use crate::reconcile::View;
+use crate::model::{BundleId, Manifest, PromotionId, RepoName, Stage, did_you_mean};
+use crate::promote::{BundleRecord, Promotion, Refusal, RefusalKind};
+use crate::reconcile::{View, find_bundle};
 
 /// The repository: the named one, else the default, else the only one with a
 /// pipeline, else the only one that has `stage`.
@@ -101,6 +101,40 @@ pub(super) fn bundle<'a>(
             })
         }
     }
+}
+
+/// The bundle that a source means: `#PR` and `PR-12` by the subject of the
+/// merge, everything else as the reconciler finds it.
+pub(super) fn source(view: &View, repo: &RepoName, text: &str) -> Result<BundleId, Refusal> {
+    let number = text.strip_prefix('#').or_else(|| text.strip_prefix("PR-"));
+    if let Some(number) = number.filter(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+    {
+        return pull_request(view, repo, number);
+    }
+    find_bundle(&view.state, repo, text)
+}
+
+/// The newest bundle whose commit is the merge of a pull request, by the two
+/// subjects that GitHub gives it.
+fn pull_request(view: &View, repo: &RepoName, number: &str) -> Result<BundleId, Refusal> {
+    let (squashed, merged) = (format!("(#{number})"), format!("Merge pull request #{number} "));
+    let is_merge = |bundle: &&BundleRecord| {
+        let subject = bundle.commit.subject();
+        &bundle.repo == repo && (subject.ends_with(&squashed) || subject.starts_with(&merged))
+    };
+    let found = view.state.bundles.values().filter(is_merge);
+    let newest = found.max_by_key(|bundle| bundle.commit.revision);
+    newest.map(|bundle| bundle.id.clone()).ok_or_else(|| {
+        let message = format!("no bundle of {repo} is the merge of #{number}");
+        not_found(message, "`list bundles` shows what was rendered".into())
+    })
+}
+
+/// The promotion of this name.
+pub(super) fn promotion<'a>(view: &'a View, id: &PromotionId) -> Result<&'a Promotion, Refusal> {
+    view.state.promotions.get(id).ok_or_else(|| {
+        not_found(format!("there is no promotion {id}"), "`list promotions` shows them".into())
+    })
 }
 
 fn no_repo(named: &RepoName, all: &[&RepoName]) -> Refusal {

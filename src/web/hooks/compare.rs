@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use globset::GlobMatcher;
+
 use crate::chat::{Message, clean, escape};
 use crate::promote::DiffStat;
 use crate::snapshot::{ResourceChange, Snapshot};
@@ -21,8 +23,15 @@ pub(super) type Side = BTreeMap<String, Arc<Snapshot>>;
 type Row = (String, String, String, ResourceChange);
 
 /// The summary of what changes from one side to the other.
-pub(super) fn summary(title: &str, from: &Side, to: &Side, page: &str) -> Message {
-    let rows = rows(from, to);
+/// `only` leaves out resources of other names.
+pub(super) fn summary(
+    title: &str,
+    (from, to): (&Side, &Side),
+    only: Option<&GlobMatcher>,
+    page: &str,
+) -> Message {
+    let mut rows = rows(from, to);
+    rows.retain(|(_, _, name, _)| only.is_none_or(|only| only.is_match(name)));
     let stat = stat(&rows);
     let link = format!("<{}|View diff>", page.replace('&', "&amp;"));
     let head = match rows.len() {
@@ -117,7 +126,7 @@ mod tests {
     fn every_kind_of_change_is_counted_and_named() {
         let from = side(&[("same", "1"), ("goes", "1"), ("differs", "1")]);
         let to = side(&[("same", "1"), ("comes", "1"), ("differs", "2")]);
-        let message = summary("canary", &from, &to, "https://convoy/diff?a=1&b=2");
+        let message = summary("canary", (&from, &to), None, "https://convoy/diff?a=1&b=2");
         assert_eq!(
             message.text,
             "*canary*: +1 ~1 −1 resources · <https://convoy/diff?a=1&amp;b=2|View diff>\n\
@@ -130,14 +139,14 @@ mod tests {
     #[test]
     fn equal_sides_say_so() {
         let both = side(&[("a", "1")]);
-        assert_eq!(summary("x", &both, &both, "https://c").text, "*x*: no difference");
+        assert_eq!(summary("x", (&both, &both), None, "https://c").text, "*x*: no difference");
     }
 
     #[test]
     fn a_long_list_is_cut_to_twenty_lines() {
         let names: Vec<_> = (0..500).map(|n| format!("cluster-{n:03}")).collect();
         let resources: Vec<_> = names.iter().map(|name| (name.as_str(), "1")).collect();
-        let text = summary("x", &Side::new(), &side(&resources), "https://c").text;
+        let text = summary("x", (&Side::new(), &side(&resources)), None, "https://c").text;
         assert_eq!(text.lines().count(), 20);
         assert!(text.ends_with("… and 482 more"), "{text}");
     }

@@ -1,217 +1,256 @@
 //! From a line that a person typed to an answer. Knows no HTTP.
+//!
+//! ```text
+//! read ────────────────────────────▶ answered
+//! at once: approve, reject, abort …▶ done
+//! anything else that changes ──────▶ rehearsed ─▶ preview ─(yes)─▶ done
+//! breakglass ──────────────────────▶ form
+//! ```
 
 mod diff;
+mod look;
+mod own;
 
-use std::collections::BTreeMap;
-
-use super::choose;
-use super::desk::Desk;
+use super::acts::{self, Intent};
+use super::previews::Act;
 use super::replies::Reply;
-use crate::chat::{self, Ask, Audience, Line, Links, Message, NodeCount, SlashCommand};
-use crate::model::{Actor, Person, PromotionId, RepoName, Stage, Via};
-use crate::promote::{Refusal, RefusalKind};
-use crate::reconcile::{Command, MirrorState, View};
+use super::talk::Talk;
+use super::{choose, fill};
+use crate::chat::{self, Able, Ask, Audience, Line, Message, Runs, Urgent, VerbSpec};
+use crate::model::Actor;
+use crate::promote::{Gate, Refusal};
+use crate::reconcile::{Command, Receipt};
 
-use super::SlackHooks;
+/// What a command is called where the person used none.
+pub(super) const COMMAND: &str = "/convoy";
 
-/// Answers one slash command. Only `help` is for people whom the
-/// configuration does not know.
-pub(super) async fn answer(desk: &dyn Desk, slack: &SlackHooks, command: &SlashCommand) -> Reply {
-    let line = match chat::parse(&command.text) {
+/// Answers one line.
+pub(super) async fn answer(talk: &Talk<'_>, text: &str) -> Reply {
+    let line = match chat::parse(text, &talk.clock()) {
         Ok(line) => line,
-        Err(refusal) => return to_caller(chat::refusal("Not understood", &refusal)),
+        Err(refusal) => {
+            return Reply::to_caller(chat::refusal("Not understood", &refusal, talk.trace));
+        }
     };
     if let Ask::Help(verb) = line.ask {
-        return to_caller(chat::help(&command.command, verb));
+        return Reply::to_caller(help(talk, verb));
     }
-    let Some(person) = slack.people.find(&command.caller) else {
-        return to_caller(chat::known_by_no_one(&command.caller));
+    let spec = line.verb().spec();
+    let done = match spec.runs {
+        Runs::Read => look::answer(talk, &line).await,
+        _ => match talk.actor(spec) {
+            Ok(actor) => change(talk, &line, spec, actor).await,
+            Err(_) if spec.verb == chat::Verb::Link => own::link(talk),
+            Err(message) => return Reply::to_caller(*message),
+        },
     };
-    let what = refused_as(&line.ask);
-    let audience = if line.here { Audience::Channel } else { Audience::Caller };
-    let talk = Talk { desk, slack, line: &line };
-    match talk.run(person).await {
-        Ok(message) => Reply { message, audience },
+    match done {
+        Ok(Some(message)) if line.here && spec.runs != Runs::Preview => {
+            Reply::Say { message, audience: Audience::Channel }
+        }
+        Ok(Some(message)) => Reply::to_caller(message),
+        Ok(None) => Reply::Nothing,
         // A refusal is nobody else's business.
-        Err(refusal) => to_caller(chat::refusal(what, &refusal)),
+        Err(refusal) => Reply::to_caller(talk.refused(spec, &refusal)),
     }
 }
 
-fn to_caller(message: Message) -> Reply {
-    Reply { message, audience: Audience::Caller }
+fn help(talk: &Talk<'_>, verb: Option<chat::Verb>) -> Message {
+    let (person, stages) = (talk.person(), talk.stages());
+    let able = Able { person: person.as_ref(), role: talk.role(), stages: &stages };
+    chat::help(talk.command, verb, &able)
 }
 
-fn refused_as(ask: &Ask) -> &'static str {
-    match ask {
-        Ask::Promote { .. } => "Not promoted",
-        Ask::Approve { .. } => "Not approved",
-        Ask::Reject { .. } => "Not rejected",
-        Ask::Cancel { .. } => "Not cancelled",
-        Ask::Rollback { .. } => "Not rolled back",
-        Ask::Adopt => "Not adopted",
-        _ => "Not found",
-    }
-}
-
-struct Talk<'a> {
-    desk: &'a dyn Desk,
-    slack: &'a SlackHooks,
-    line: &'a Line,
-}
-
-impl Talk<'_> {
-    async fn run(&self, person: &Person) -> Result<Message, Refusal> {
-        let view = self.desk.view();
-        match &self.line.ask {
-            Ask::Help(verb) => Ok(chat::help("/convoy", *verb)),
-            Ask::Status(stage) => self.status(&view, stage.as_ref()),
-            Ask::Why(about) => self.why(&view, about),
-            Ask::Diff { left, right } => self.diff(&view, left, right.as_deref()).await,
-            _ => {
-                let command = self.command(&view)?;
-                let actor = Actor::person(person.clone(), Via::Slack);
-                let receipt = self.desk.act(actor, command).await?;
-                let links = self.links();
-                let promotion = receipt.promotion.as_ref();
-                Ok(chat::receipt(&receipt.message, promotion, receipt.already, links))
-            }
+async fn change(
+    talk: &Talk<'_>,
+    line: &Line,
+    spec: &VerbSpec,
+    actor: Actor,
+) -> Result<Option<Message>, Refusal> {
+    match &line.ask {
+        Ask::Link => return own::link(talk),
+        Ask::Subscribe { stage, events } => {
+            return own::subscribe(talk, line, &actor, stage, Some(events)).await;
         }
-    }
-
-    /// What the line asks the reconciler for.
-    fn command(&self, view: &View) -> Result<Command, Refusal> {
-        Ok(match self.line.ask.clone() {
-            Ask::Promote { bundle, stage, reason } => {
-                let repo = self.repo_with(view, &stage)?;
-                Command::Promote { repo, stage, bundle, reason }
-            }
-            Ask::Rollback { stage, to, reason } => {
-                let repo = self.repo_with(view, &stage)?;
-                Command::Rollback { repo, stage, to, reason }
-            }
-            Ask::Approve { id, plan, note } => Command::Approve { id, plan, note },
-            Ask::Reject { id, reason } => Command::Reject { id, reason },
-            Ask::Cancel { id, reason } => Command::Cancel { id, reason },
-            _ => Command::Adopt { repo: self.adopted(view)? },
-        })
-    }
-
-    /// Adopting concerns mirrors: one without a pipeline is still one, and the
-    /// only one that diverged needs no name.
-    fn adopted(&self, view: &View) -> Result<RepoName, Refusal> {
-        let diverged = |mirror: &MirrorState| matches!(mirror, MirrorState::Diverged { .. });
-        let mut wanting = view.mirrors.iter().filter(|(_, mirror)| diverged(&mirror.state));
-        match (&self.line.repo, wanting.next(), wanting.next()) {
-            (None, Some((only, _)), None) => Ok(only.clone()),
-            _ => self.repo(view, None),
+        Ask::Unsubscribe(stage) => {
+            return own::subscribe(talk, line, &actor, stage, None).await;
         }
+        Ask::Breakglass { .. } => return breakglass(talk, line, actor).await,
+        _ => {}
     }
+    let view = talk.desk.view();
+    let intent = acts::intent(talk, line, &view)?;
+    if spec.runs == Runs::AtOnce {
+        let receipt = talk.desk.act(actor, intent.command).await?;
+        return Ok(Some(told(talk, &receipt)));
+    }
+    preview(talk, line, intent, actor).await.map(Some)
+}
 
-    fn status(&self, view: &View, stage: Option<&Stage>) -> Result<Message, Refusal> {
-        let repo = self.repo(view, stage)?;
-        let manifest = match stage {
-            Some(stage) => choose::stage(view, &repo, stage)?,
-            None => choose::manifest(view, &repo)?,
+fn told(talk: &Talk<'_>, receipt: &Receipt) -> Message {
+    let promotion = receipt.promotion.as_ref();
+    chat::receipt(&receipt.message, promotion, receipt.already, &talk.slack.links)
+}
+
+/// Shows what would come of it. What would be refused is refused now, in the
+/// same words.
+async fn preview(
+    talk: &Talk<'_>,
+    line: &Line,
+    intent: Intent,
+    actor: Actor,
+) -> Result<Message, Refusal> {
+    let Intent { command, mut preview, tells } = intent;
+    let rehearsed = talk.desk.rehearse(actor, command.clone()).await?;
+    let warnings = rehearsed.allowed.warnings.iter();
+    preview.lines.extend(warnings.map(|text| format!(":warning: {}", chat::clean(text, 300))));
+    preview.lines.extend(consequences(&rehearsed.receipt, talk));
+    if matches!(line.ask, Ask::Promote { dry_run: true, .. }) {
+        return Ok(chat::preview(&preview, None));
+    }
+    let act = Act { verb: line.verb(), command, tells };
+    let now = talk.clock().now;
+    let token = talk.slack.previews.keep(talk.caller.key(), act, now).ok_or_else(|| {
+        let message = "the system gives no random numbers";
+        Refusal::new(crate::promote::RefusalKind::Unavailable, message, "use the console")
+    })?;
+    Ok(chat::preview(&preview, Some(&token)))
+}
+
+/// What follows from it, as far as the decision itself says.
+fn consequences(rehearsed: &Receipt, talk: &Talk<'_>) -> Vec<String> {
+    let Some(promotion) = &rehearsed.promotion else {
+        return match rehearsed.message.is_empty() {
+            true => Vec::new(),
+            false => vec![chat::clean(&rehearsed.message, 300)],
         };
-        let of_repo = view.fleet.iter().filter(|((of, _), _)| of == &repo);
-        let nodes: BTreeMap<_, _> = of_repo
-            .map(|((_, stage), fleet)| {
-                let (nodes, acked, nacked) = (fleet.nodes, fleet.acked, fleet.nacked);
-                (stage.clone(), NodeCount { nodes, acked, nacked })
-            })
-            .collect();
-        let notes = notes(view, &repo);
-        Ok(chat::board(&repo, manifest, stage, &view.state, &nodes, &notes, self.links()))
-    }
-
-    fn why(&self, view: &View, about: &str) -> Result<Message, Refusal> {
-        let number = about.strip_prefix("P-").or(about.strip_prefix("p-"));
-        if let Some(Ok(number)) = number.map(str::parse) {
-            let id = PromotionId::numbered(number);
-            let promotion = view.state.promotions.get(&id).ok_or_else(|| no_promotion(&id))?;
-            return Ok(chat::why_promotion(promotion, self.links()));
-        }
-        let stage = Stage::new(about).map_err(|error| Refusal {
-            kind: RefusalKind::Invalid,
-            message: error.to_string(),
-            hint: "name a stage, or a promotion as `P-12`".into(),
-        })?;
-        let repo = self.repo_with(view, &stage)?;
-        Ok(chat::why_stage(&repo, &stage, &view.state, self.links()))
-    }
-
-    fn repo(&self, view: &View, stage: Option<&Stage>) -> Result<RepoName, Refusal> {
-        choose::repo(view, self.line.repo.as_ref(), self.slack.default_repo.as_ref(), stage)
-    }
-
-    fn repo_with(&self, view: &View, stage: &Stage) -> Result<RepoName, Refusal> {
-        let repo = self.repo(view, Some(stage))?;
-        choose::stage(view, &repo, stage)?;
-        Ok(repo)
-    }
-
-    fn links(&self) -> &Links {
-        &self.slack.links
-    }
-}
-
-fn no_promotion(id: &PromotionId) -> Refusal {
-    Refusal {
-        kind: RefusalKind::NotFound,
-        message: format!("there is no promotion {id}"),
-        hint: "`status` shows what waits".into(),
-    }
-}
-
-/// What people should know of a repository's upstream.
-fn notes(view: &View, repo: &RepoName) -> Vec<String> {
-    let note = match view.mirrors.get(repo).map(|mirror| &mirror.state) {
-        Some(MirrorState::Failing { error, .. }) => {
-            format!("the upstream can't be fetched: {error}")
-        }
-        Some(MirrorState::Diverged { .. }) => {
-            "the upstream's branch was rewritten; `adopt` takes it as it is now".into()
-        }
-        _ => return Vec::new(),
     };
-    vec![note]
+    let (plan, repo, stage) = (&promotion.plan, &promotion.repo, &promotion.stage);
+    let from = plan.from.as_ref().map(|bundle| bundle.as_str());
+    let page = talk.slack.links.diff(repo, Some(stage), from, plan.to.as_str());
+    let stat = plan.diff;
+    let mut lines = vec![format!(
+        "`{}` → `{}`: +{} ~{} −{} resources · <{}|View diff>",
+        from.unwrap_or("nothing"),
+        plan.to,
+        stat.added,
+        stat.changed,
+        stat.removed,
+        page.replace('&', "&amp;")
+    )];
+    let closed = promotion.gates.iter().filter(|gate| !gate.open);
+    lines.extend(closed.map(|gate| format!(":hourglass_flowing_sand: {}", waits(gate))));
+    if rehearsed.already {
+        lines.push("It was asked for before; nothing would change".into());
+    }
+    lines
+}
+
+fn waits(gate: &Gate) -> String {
+    format!("{}: {}", gate.kind.word(), chat::clean(&gate.detail, 300))
+}
+
+/// Opens the form; what would be passed over is listed in it.
+async fn breakglass(
+    talk: &Talk<'_>,
+    line: &Line,
+    actor: Actor,
+) -> Result<Option<Message>, Refusal> {
+    let Ask::Breakglass { bundle, stage, incident, reason } = &line.ask else { return Ok(None) };
+    let view = talk.desk.view();
+    let default = talk.slack.default_repo.as_ref();
+    let repo = choose::repo(&view, line.repo.as_ref(), default, Some(stage))?;
+    choose::stage(&view, &repo, stage)?;
+    let bundle = choose::source(&view, &repo, bundle)?;
+    let request = Command::Promote {
+        repo: repo.clone(),
+        stage: stage.clone(),
+        bundle: bundle.to_string(),
+        reason: reason.clone(),
+    };
+    let rehearsed = talk.desk.rehearse(actor, request).await?;
+    let gates = rehearsed.receipt.promotion.map(|promotion| promotion.gates).unwrap_or_default();
+    let closed: Vec<_> = gates.into_iter().filter(|gate| !gate.open).collect();
+    let (repo, bundle, closed) = (&repo, &bundle, closed.as_slice());
+    let urgent = Urgent { repo, stage, bundle, incident, reason, closed };
+    let form = chat::breakglass_form(&urgent, talk.channel);
+    let instead = "use the slash command, or the console's page of the stage";
+    fill::open(talk, &form, instead).await.map(|()| None)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::chat::samples;
-    use crate::web::hooks::testing::{Counter, command, slack_hooks};
+    use crate::web::hooks::SlackHooks;
+    use crate::web::hooks::testing::{Counter, caller, slack_hooks, talk};
 
-    async fn say(desk: &Counter, user: &str, text: &str) -> Reply {
-        answer(desk, &slack_hooks(), &command(user, text)).await
-    }
-
-    #[tokio::test]
-    async fn a_promotion_is_asked_for_in_the_persons_name() {
-        let desk = Counter::new(Vec::new());
-        let reply = say(&desk, "U1", "promote beta to canary --reason \"try it\"").await;
-        assert_eq!(reply.audience, Audience::Caller);
-        assert!(reply.message.text.contains(":white_check_mark:"), "{}", reply.message.text);
-        let wanted = Command::Promote {
-            repo: samples::repo(),
-            stage: samples::stage("canary"),
-            bundle: "beta".into(),
-            reason: "try it".into(),
-        };
-        assert_eq!(desk.acts(), [(samples::person("kim"), wanted)]);
-    }
-
-    #[tokio::test]
-    async fn strangers_get_help_and_nothing_else() {
-        let desk = Counter::new(Vec::new());
-        let table =
-            ["promote beta to canary", "status", "approve P-1", "diff canary", "why canary"];
-        for text in table {
-            let reply = say(&desk, "U-stranger", text).await;
-            assert!(reply.message.text.contains("is not a person"), "{text}");
+    /// What is said, and whether the channel sees it.
+    async fn said(desk: &Counter, slack: &SlackHooks, user: &str, text: &str) -> (Message, bool) {
+        let caller = caller(user);
+        match answer(&talk(desk, slack, &caller), text).await {
+            Reply::Say { message, audience } => (message, audience == Audience::Channel),
+            other => panic!("{text}: {other:?}"),
         }
-        assert!(say(&desk, "U-stranger", "help").await.message.text.contains("promote"));
+    }
+
+    async fn say(desk: &Counter, user: &str, text: &str) -> String {
+        said(desk, &slack_hooks(), user, text).await.0.text
+    }
+
+    #[tokio::test]
+    async fn a_request_is_shown_first_and_done_by_nobody_before_its_yes() {
+        let desk = Counter::new(vec![samples::promotion(142, "canary")]);
+        let line = "promote b-new to canary --reason \"try it\"";
+        let (shown, public) = said(&desk, &slack_hooks(), "U1", &format!("{line} --here")).await;
+        assert!(!public, "a preview is for its caller alone");
+        assert!(shown.text.contains("*Not done yet*"), "{}", shown.text);
+        assert!(shown.text.contains("1 of 2 cells passed"), "{}", shown.text);
+        assert!(shown.answer(Audience::Caller).to_string().contains("\"confirm\""));
+        let dry = said(&desk, &slack_hooks(), "U1", &format!("{line} --dry-run")).await.0;
+        assert!(!dry.answer(Audience::Caller).to_string().contains("\"button\""));
+        assert!(desk.acts().is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_safe_direction_is_taken_at_once() {
+        let desk = Counter::new(vec![samples::promotion(142, "canary")]);
+        for text in ["reject P-142 too slow", "approve P-142 abab ok"] {
+            let said = say(&desk, "U1", text).await;
+            assert!(said.contains(":white_check_mark:"), "{said}");
+        }
+        assert_eq!(desk.acts().len(), 2);
+        let preview = say(&desk, "U1", "cancel P-142").await;
+        assert!(preview.contains("*Not done yet*"), "{preview}");
+        assert_eq!(desk.acts().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_yes_by_text_must_name_its_plan() {
+        let desk = Counter::new(vec![samples::promotion(142, "canary")]);
+        let said = say(&desk, "U1", "approve P-142 looks good").await;
+        assert!(said.contains("`approve P-142 abababababab`"), "{said}");
+        assert!(desk.acts().is_empty());
+    }
+
+    #[tokio::test]
+    async fn strangers_may_look_and_nothing_else() {
+        let desk = Counter::new(vec![samples::promotion(142, "canary")]);
+        let changes = ["promote beta to canary", "approve P-142 abab", "cancel P-142", "thaw all"];
+        for text in changes {
+            let said = say(&desk, "U-stranger", text).await;
+            assert!(said.contains("is not a person"), "{text}: {said}");
+        }
+        for text in ["promote beta to canary", "approve P-142 abab"] {
+            let said = say(&desk, "U3", text).await;
+            assert!(said.contains("the role of rea does not allow"), "{text}: {said}");
+        }
+        assert!(say(&desk, "U-stranger", "status").await.contains("canary serves b-old"));
+        assert!(say(&desk, "U-stranger", "whoami").await.contains("linked to nobody"));
+        let help = say(&desk, "U-stranger", "help").await;
+        assert!(help.contains("`status") && !help.contains("`promote"), "{help}");
+        let link = say(&desk, "U-stranger", "link").await;
+        assert!(link.contains("https://convoy.example.com/slack/link?token="), "{link}");
         assert!(desk.acts().is_empty());
     }
 
@@ -219,41 +258,70 @@ mod tests {
     async fn refusals_are_shown_with_their_reason_and_to_the_caller_only() {
         let desk = Counter::new(Vec::new());
         desk.refuse("ann wrote this bundle and can't approve it");
-        let reply = say(&desk, "U2", "approve P-142 abab --here").await;
-        assert_eq!(reply.audience, Audience::Caller);
-        assert!(reply.message.text.contains("*Not approved*: ann wrote this bundle"));
+        let slack = slack_hooks();
+        let (reply, public) = said(&desk, &slack, "U2", "approve P-142 abab --here").await;
+        assert!(!public);
+        assert!(reply.text.contains("*Not approved*: ann wrote this bundle"), "{}", reply.text);
+        assert!(reply.text.contains("[t-123456]"), "{}", reply.text);
         let wrong = say(&desk, "U1", "promote beta to cannary").await;
-        assert!(wrong.message.text.contains("did you mean `canary`"), "{}", wrong.message.text);
+        assert!(wrong.contains("did you mean `canary`"), "{wrong}");
         let unknown = say(&desk, "U1", "frobnicate").await;
-        assert!(unknown.message.text.contains("nothing was done"), "{}", unknown.message.text);
+        assert!(unknown.contains("nothing was done"), "{unknown}");
         assert_eq!(desk.acts().len(), 1);
     }
 
     #[tokio::test]
     async fn reads_show_the_board_and_what_waits() {
         let desk = Counter::new(vec![samples::promotion(142, "canary")]);
-        let board = say(&desk, "U1", "status --here").await;
-        assert_eq!(board.audience, Audience::Channel);
-        assert!(board.message.text.contains("canary serves b-old"), "{}", board.message.text);
+        let (board, public) = said(&desk, &slack_hooks(), "U1", "status --here").await;
+        assert!(public);
+        assert!(board.text.contains("canary serves b-old"), "{}", board.text);
         for about in ["P-142", "p-142", "canary"] {
             let why = say(&desk, "U1", &format!("why {about}")).await;
-            assert!(why.message.text.contains("1 of 2 cells passed"), "{}", why.message.text);
+            assert!(why.contains("1 of 2 cells passed"), "{why}");
         }
-        let nothing = say(&desk, "U1", "why P-7").await;
-        assert!(nothing.message.text.contains("no promotion P-7"), "{}", nothing.message.text);
+        let table = [
+            ("why P-7", "no promotion P-7"),
+            ("list promotions canary", "P-142"),
+            ("list bundles", "b-new"),
+            ("show P-142", "P-142"),
+            ("show b-new", "canary"),
+            ("status b-new", "canary"),
+            ("checks b-new", "not run so far"),
+            ("history canary", "none so far"),
+            ("audit P-142", "asked for it"),
+            ("audit P-142 --json", "\"P-142\""),
+        ];
+        for (text, part) in table {
+            let said = say(&desk, "U1", text).await;
+            assert!(said.contains(part), "{text}: {said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_channel_hears_of_what_it_subscribes_to() {
+        let desk = Counter::new(Vec::new());
+        let said = say(&desk, "U1", "subscribe canary failed,ended").await;
+        assert!(said.contains("hears of canary of mesh/config: ended, failed"), "{said}");
+        let again = say(&desk, "U1", "unsubscribe canary").await;
+        assert!(again.contains("hears no more"), "{again}");
+        let wrong = say(&desk, "U1", "subscribe nowhere").await;
+        assert!(wrong.contains("no stage `nowhere`"), "{wrong}");
     }
 
     #[tokio::test]
     async fn diff_compares_stages_and_bundles() {
         let desk = Counter::new(Vec::new());
         for text in ["diff canary", "diff canary b-new", "diff b-old b-new"] {
-            let said = say(&desk, "U1", text).await.message.text;
+            let said = say(&desk, "U1", text).await;
             assert!(said.contains("+0 ~1 −0 resources"), "{text}: {said}");
             assert!(said.contains("/r/mesh/config/diff?to=b-new&amp;from=b-old"), "{said}");
         }
-        let empty = say(&desk, "U1", "diff canary beta").await.message.text;
+        let only = say(&desk, "U1", "diff b-old b-new --resource \"sam*\"").await;
+        assert!(only.contains("no difference"), "{only}");
+        let empty = say(&desk, "U1", "diff canary beta").await;
         assert!(empty.contains("beta serves nothing so far"), "{empty}");
-        let typo = say(&desk, "U1", "diff cannary").await.message.text;
+        let typo = say(&desk, "U1", "diff cannary").await;
         assert!(typo.contains("did you mean `canary`"), "{typo}");
     }
 }

@@ -7,25 +7,45 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use serde_json::Value;
+
 use crate::chat::{Audience, Message};
 
-/// Slack gives up after 3 s; this leaves room for the way.
-const PATIENCE: Duration = Duration::from_millis(2_500);
+/// Slack gives up after 3 s; this leaves room for the way. For forms, whose
+/// answer can't be given later.
+pub(super) const FORM_PATIENCE: Duration = Duration::from_millis(2_500);
+/// For everything else: whoever waits longer is told so, and gets the answer
+/// when it is there.
+pub(super) const PATIENCE: Duration = Duration::from_millis(150);
 /// Requests that are remembered, with a few KiB of answer each. At a few a
 /// minute this is hours, and a repeated delivery comes within minutes.
-const REMEMBER_MAX: usize = 500;
+const REMEMBER_MAX: usize = 5_000;
 
 /// Requests at work at once, late answers included. People type a few a
 /// minute; more than this is a flood or a reconciler that hangs.
-const AT_WORK_MAX: usize = 64;
+const AT_WORK_MAX: usize = 256;
 
-/// An answer, and who sees it.
+/// An answer.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Reply {
-    /// What is said.
-    pub(super) message: Message,
-    /// To whom.
-    pub(super) audience: Audience,
+pub(super) enum Reply {
+    /// Something is said.
+    Say {
+        /// What.
+        message: Message,
+        /// To whom.
+        audience: Audience,
+    },
+    /// What a form is told: what is wrong in it; `None` closes it.
+    Form(Option<Value>),
+    /// Nothing is said here.
+    Nothing,
+}
+
+impl Reply {
+    /// Says something to the caller alone.
+    pub(super) fn to_caller(message: Message) -> Self {
+        Self::Say { message, audience: Audience::Caller }
+    }
 }
 
 /// The requests of late, by key. The lock is never held across an await.
@@ -101,10 +121,10 @@ impl Replies {
 impl Slot {
     /// The answer, if it comes while Slack waits. `None`: whoever carries the
     /// request out is told, in the same moment, to deliver it later.
-    pub(super) async fn wait(&self) -> Option<Reply> {
+    pub(super) async fn wait(&self, patience: Duration) -> Option<Reply> {
         let mut answer = self.answer.subscribe();
         let ready = answer.wait_for(|answer| matches!(answer, Answer::Ready(_)));
-        let _ = tokio::time::timeout(PATIENCE, ready).await;
+        let _ = tokio::time::timeout(patience, ready).await;
         let mut reply = None;
         self.answer.send_if_modified(|answer| {
             match answer {
@@ -132,7 +152,7 @@ mod tests {
     use super::*;
 
     fn reply(text: &str) -> Reply {
-        Reply { message: Message::plain(text), audience: Audience::Caller }
+        Reply::to_caller(Message::plain(text))
     }
 
     fn new(replies: &Replies, key: &str) -> Slot {
@@ -148,18 +168,18 @@ mod tests {
         let slot = new(&replies, "a");
         let Claim::Known(again) = replies.claim("a".into()) else { panic!("it is new") };
         assert!(!slot.settle(reply("done")));
-        assert_eq!(slot.wait().await, Some(reply("done")));
-        assert_eq!(again.wait().await, Some(reply("done")));
+        assert_eq!(slot.wait(PATIENCE).await, Some(reply("done")));
+        assert_eq!(again.wait(PATIENCE).await, Some(reply("done")));
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_comes_too_late_is_known_to_be_late() {
         let replies = Replies::default();
         let slot = new(&replies, "a");
-        assert_eq!(slot.wait().await, None);
+        assert_eq!(slot.wait(PATIENCE).await, None);
         assert!(slot.settle(reply("done")));
         let Claim::Known(again) = replies.claim("a".into()) else { panic!("it is new") };
-        assert_eq!(again.wait().await, Some(reply("done")));
+        assert_eq!(again.wait(PATIENCE).await, Some(reply("done")));
     }
 
     #[test]

@@ -1,38 +1,27 @@
-//! Slack's three endpoints: verify, parse, answer within three seconds.
+//! Slack's three endpoints over HTTP: verify, parse, acknowledge at once.
 //!
-//! A request is carried out by a task of its own, so that a client that hangs
-//! up does not stop it half-way; the endpoint waits for it as long as Slack
-//! waits for the endpoint.
+//! An answer that is there soon goes along with the acknowledgement; any other
+//! follows. What is done is in `door`, the same for Socket Mode.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
-use tokio::sync::OwnedSemaphorePermit;
 
-use super::replies::{Claim, Reply, Slot};
-use super::{Hooks, SlackHooks, click, converse};
-use crate::chat::{
-    self, Audience, Click, Delivery, FormError, Incoming, Ingress, Interaction, SlashCommand,
-};
+use super::door::{Door, Refused, body};
+use super::replies::{FORM_PATIENCE, PATIENCE};
+use super::{Hooks, SlackHooks};
+use crate::chat::{self, Delivery, Incoming, Ingress, Interaction, SlashCommand};
 use crate::telemetry::clock;
 
-/// Why a request is not carried out.
-#[derive(Debug)]
-pub(super) enum Refused {
-    /// Slack is not configured.
-    NoSlack,
-    /// It is not Slack's, or not new.
-    Unauthorized(&'static str),
-    /// Too much at once. Slack shows an error; the person tries again.
-    Busy,
-    /// It is Slack's and can't be read.
-    Malformed(FormError),
-}
+/// Tells Slack that delivering the same again is of no use.
+const NO_RETRY: HeaderName = HeaderName::from_static("x-slack-no-retry");
+/// Says why Slack delivers again.
+const RETRY_REASON: &str = "x-slack-retry-reason";
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
@@ -41,14 +30,18 @@ impl IntoResponse for Refused {
             Self::Unauthorized(error) => (StatusCode::UNAUTHORIZED, error.to_owned()),
             Self::Busy => {
                 tracing::warn!("slack: a request was refused: too many are at work");
-                (StatusCode::SERVICE_UNAVAILABLE, "too many requests are at work".to_owned())
+                let error = "too many requests are at work".to_owned();
+                // The one refusal that a second delivery may help.
+                return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "error": error })))
+                    .into_response();
             }
             Self::Malformed(error) => {
                 tracing::warn!("slack: a signed request can't be read: {error}");
                 (StatusCode::BAD_REQUEST, error.to_string())
             }
         };
-        (status, Json(json!({ "error": error }))).into_response()
+        let no_retry = [(NO_RETRY, HeaderValue::from_static("1"))];
+        (status, no_retry, Json(json!({ "error": error }))).into_response()
     }
 }
 
@@ -56,148 +49,79 @@ impl IntoResponse for Refused {
 pub(super) async fn command(
     State(hooks): State<Hooks>,
     headers: HeaderMap,
-    body: Bytes,
+    bytes: Bytes,
 ) -> Result<Response, Refused> {
-    let slack = hooks.slack.clone().ok_or(Refused::NoSlack)?;
-    if chat::is_ssl_check(&body) {
+    if is_check(&hooks, &bytes)? {
         return Ok(StatusCode::OK.into_response());
     }
-    let delivery = verify(&slack, &headers, &body)?;
-    let command = SlashCommand::parse(&body).map_err(Refused::Malformed)?;
-    let team = command.caller.team.as_deref().unwrap_or_default();
-    let key = key(&["command", team, &command.caller.user, &command.trigger_id]);
-    let slot = match claim(&slack, key, delivery)? {
-        Claim::New(slot, permit) => {
-            run_command(&hooks, slack, command, slot.clone(), permit);
-            slot
-        }
-        Claim::Known(slot) => slot,
-        Claim::Full => return Err(Refused::Busy),
-    };
-    let reply = slot.wait().await;
-    let reply =
-        reply.unwrap_or_else(|| Reply { message: chat::working(), audience: Audience::Caller });
-    Ok(Json(reply.message.answer(reply.audience)).into_response())
-}
-
-fn run_command(
-    hooks: &Hooks,
-    slack: Arc<SlackHooks>,
-    command: SlashCommand,
-    slot: Slot,
-    permit: OwnedSemaphorePermit,
-) {
-    let desk = hooks.desk.clone();
-    hooks.tasks.spawn("slack-command", async move {
-        let reply = converse::answer(desk.as_ref(), &slack, &command).await;
-        if slot.settle(reply.clone()) {
-            respond(&slack, &command.response_url, &reply).await;
-        }
-        drop(permit);
-    });
+    let door = verified(hooks, &headers, &bytes)?;
+    let command = SlashCommand::parse(&bytes).map_err(Refused::Malformed)?;
+    let slot = door.command(command)?;
+    // A form that was opened instead says nothing here.
+    Ok(match body(slot.wait(PATIENCE).await) {
+        Some(answer) => Json(answer).into_response(),
+        None => StatusCode::OK.into_response(),
+    })
 }
 
 /// `POST /slack/interactive`
 pub(super) async fn interactive(
     State(hooks): State<Hooks>,
     headers: HeaderMap,
-    body: Bytes,
-) -> Result<StatusCode, Refused> {
-    let slack = hooks.slack.clone().ok_or(Refused::NoSlack)?;
-    if chat::is_ssl_check(&body) {
-        return Ok(StatusCode::OK);
+    bytes: Bytes,
+) -> Result<Response, Refused> {
+    if is_check(&hooks, &bytes)? {
+        return Ok(StatusCode::OK.into_response());
     }
-    let delivery = verify(&slack, &headers, &body)?;
-    let click = match Interaction::parse(&body).map_err(Refused::Malformed)? {
-        Interaction::Click(click) => click,
-        Interaction::Other(kind) => {
-            tracing::debug!(kind, "slack: an interaction of no use was acknowledged");
-            return Ok(StatusCode::OK);
-        }
+    let door = verified(hooks, &headers, &bytes)?;
+    let interaction = Interaction::parse(&bytes).map_err(Refused::Malformed)?;
+    let is_form = matches!(interaction, Interaction::Submit(_));
+    let Some(slot) = door.interaction(interaction)? else {
+        return Ok(StatusCode::OK.into_response());
     };
-    // The workspace is no part of the key: in a shared channel it differs.
-    let Click { channel, message_ts, action_id, action_ts, caller, .. } = &click;
-    let key = key(&["click", channel, message_ts, action_id, action_ts, &caller.user]);
-    let slot = match claim(&slack, key, delivery)? {
-        Claim::New(slot, permit) => {
-            run_click(&hooks, slack, click, slot.clone(), permit);
-            slot
-        }
-        Claim::Known(slot) => slot,
-        Claim::Full => return Err(Refused::Busy),
-    };
-    // Acknowledged once it is durable or refused, so that a crash in between
-    // shows as an error to the clicker.
-    slot.wait().await;
-    Ok(StatusCode::OK)
-}
-
-/// Slack shows nothing of the HTTP answer to a click, so the answer always
-/// goes to the `response_url`.
-fn run_click(
-    hooks: &Hooks,
-    slack: Arc<SlackHooks>,
-    click: Click,
-    slot: Slot,
-    permit: OwnedSemaphorePermit,
-) {
-    let desk = hooks.desk.clone();
-    hooks.tasks.spawn("slack-click", async move {
-        let message = click::answer(desk.as_ref(), &slack, &click).await;
-        let said = message.clone().unwrap_or_else(|| chat::Message::plain("nothing to do"));
-        let reply = Reply { message: said, audience: Audience::Caller };
-        slot.settle(reply.clone());
-        if let (Some(_), Some(url)) = (message, &click.response_url) {
-            respond(&slack, url, &reply).await;
-        }
-        drop(permit);
-    });
+    let reply = slot.wait(if is_form { FORM_PATIENCE } else { PATIENCE }).await;
+    Ok(match reply.filter(|_| is_form).and_then(|reply| body(Some(reply))) {
+        Some(answer) => Json(answer).into_response(),
+        None => StatusCode::OK.into_response(),
+    })
 }
 
 /// `POST /slack/events`
 pub(super) async fn events(
     State(hooks): State<Hooks>,
     headers: HeaderMap,
-    body: Bytes,
+    bytes: Bytes,
 ) -> Result<Response, Refused> {
-    let slack = hooks.slack.clone().ok_or(Refused::NoSlack)?;
-    verify(&slack, &headers, &body)?;
-    Ok(match Incoming::parse(&body).map_err(Refused::Malformed)? {
-        Incoming::UrlVerification(challenge) => {
-            Json(json!({ "challenge": challenge })).into_response()
-        }
-        Incoming::Other(_) => StatusCode::OK.into_response(),
+    let door = verified(hooks, &headers, &bytes)?;
+    if let Some(reason) = headers.get(RETRY_REASON).and_then(|value| value.to_str().ok()) {
+        tracing::info!(reason, "slack: an event was delivered again");
+    }
+    let incoming = Incoming::parse(&bytes).map_err(Refused::Malformed)?;
+    Ok(match door.event(incoming)? {
+        Some(challenge) => Json(json!({ "challenge": challenge })).into_response(),
+        None => StatusCode::OK.into_response(),
     })
 }
 
-fn verify(slack: &SlackHooks, headers: &HeaderMap, body: &[u8]) -> Result<Delivery, Refused> {
+/// Whether Slack only checks the certificate.
+fn is_check(hooks: &Hooks, body: &[u8]) -> Result<bool, Refused> {
+    hooks.slack.as_ref().ok_or(Refused::NoSlack)?;
+    Ok(chat::is_ssl_check(body))
+}
+
+fn verified(hooks: Hooks, headers: &HeaderMap, body: &[u8]) -> Result<Door, Refused> {
+    let slack = hooks.slack.clone().ok_or(Refused::NoSlack)?;
+    let delivery = verify(&slack, headers, body)?;
+    Ok(Door { hooks, slack, delivery })
+}
+
+fn verify(slack: &Arc<SlackHooks>, headers: &HeaderMap, body: &[u8]) -> Result<Delivery, Refused> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let (timestamp, signature) = (header(Ingress::TIMESTAMP), header(Ingress::SIGNATURE));
     slack.ingress.verify(timestamp, signature, body, clock::now()).map_err(|refusal| {
         tracing::warn!("slack: a request was refused: {refusal}");
         Refused::Unauthorized("invalid request")
     })
-}
-
-/// A request that was delivered before is known by its key. If it is not, its
-/// answer was forgotten: it is not carried out a second time.
-fn claim(slack: &SlackHooks, key: String, delivery: Delivery) -> Result<Claim, Refused> {
-    if delivery == Delivery::Again && !slack.replies.knows(&key) {
-        tracing::warn!("slack: a request was refused: the same was delivered before");
-        return Err(Refused::Unauthorized("replayed request"));
-    }
-    Ok(slack.replies.claim(key))
-}
-
-/// Each part behind its length, so that no two keys run together.
-fn key(parts: &[&str]) -> String {
-    parts.iter().map(|part| format!("{}:{part}", part.len())).collect()
-}
-
-async fn respond(slack: &SlackHooks, url: &str, reply: &Reply) {
-    if let Err(error) = slack.client.respond(url, reply.audience, &reply.message).await {
-        tracing::warn!("slack: an answer was not delivered: {error}");
-    }
 }
 
 #[cfg(test)]
@@ -233,12 +157,12 @@ mod tests {
     #[tokio::test]
     async fn a_replayed_command_gets_the_same_answer_and_is_done_once() {
         let app = App::start(Counter::new(Vec::new()));
-        let body = command_form("U1", "promote beta to canary", "t1");
+        let body = command_form("U1", "reject P-1 no", "t1");
         let first = app.slack("/slack/command", &body).await;
         let again = app.slack("/slack/command", &body).await;
         assert_eq!(first, again);
         assert_eq!(app.desk.acts().len(), 1);
-        app.slack("/slack/command", &command_form("U1", "promote beta to canary", "t2")).await;
+        app.slack("/slack/command", &command_form("U1", "reject P-1 no", "t2")).await;
         assert_eq!(app.desk.acts().len(), 2);
     }
 
@@ -261,6 +185,28 @@ mod tests {
         assert_eq!((status, answer["challenge"].as_str()), (200, Some("3eZbrw")));
         let other = "payload=%7B%22type%22%3A%22shortcut%22%7D";
         assert_eq!(app.slack("/slack/interactive", other).await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn two_hundred_clicks_with_one_key_are_one_act() {
+        let app = App::start(Counter::new(vec![samples::promotion(142, "canary")]));
+        let body = payload_form("U1", "approve", "v1.P-142.abababababab", "9.9");
+        let clicks = (0..200).map(|_| app.slack("/slack/interactive", &body));
+        let answers = futures_util::future::join_all(clicks).await;
+        assert!(answers.iter().all(|(status, _)| *status == 200), "{answers:?}");
+        assert_eq!(app.desk.acts().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_event_that_comes_again_is_acknowledged_and_passed_over() {
+        let app = App::start(Counter::new(Vec::new()));
+        let event = r#"{"type":"event_callback","event_id":"Ev1","team_id":"T1",
+            "event":{"type":"app_home_opened","user":"U1","tab":"home"}}"#;
+        for _ in 0..2 {
+            assert_eq!(app.slack("/slack/events", event).await.0, 200);
+        }
+        let broken = r#"{"type":"event_callback","event":{"type":"app_home_opened"}}"#;
+        assert_eq!(app.slack("/slack/events", broken).await.0, 400);
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! A desk that records, and the routes around it, for tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -14,16 +14,17 @@ use sha2::Sha256;
 use tower::ServiceExt;
 use url::form_urlencoded;
 
-use super::{Desk, GitHub, GitHubHook, Hooks, Replies, SlackHooks, routes};
-use crate::chat::{
-    Caller, Click, Ingress, Links, People, Slack, SlackConfig, SlashCommand, samples,
+use super::talk::Talk;
+use super::{
+    Desk, Directory, GitHub, GitHubHook, Hooks, Linking, Previews, Replies, SlackHooks, routes,
 };
+use crate::chat::{Caller, Click, Ingress, Links, Slack, SlackConfig, samples};
 use crate::model::{
-    Actor, BundleId, ContentHash, NodeGroup, Person, RepoName, ResourceName, Secret, SnapshotKey,
-    TypeUrl, Wrapping,
+    Actor, BundleId, ContentHash, NodeGroup, Person, RepoName, ResourceName, Role, Secret,
+    SnapshotKey, Stage, TypeUrl, Wrapping,
 };
-use crate::promote::{Promotion, Refusal, RefusalKind};
-use crate::reconcile::{Bundle, Command, Receipt, View};
+use crate::promote::{Allowed, Promotion, Refusal, RefusalKind};
+use crate::reconcile::{Bundle, Command, Receipt, Rehearsal, View};
 use crate::snapshot::{Served, Snapshot, TypeSnapshot};
 use crate::tasks::Tasks;
 
@@ -83,6 +84,14 @@ impl Desk for Counter {
         Box::pin(std::future::ready(refusal.map_or(Ok(receipt), Err)))
     }
 
+    fn rehearse(&self, _: Actor, _: Command) -> BoxFuture<'_, Result<Rehearsal, Refusal>> {
+        let refusal = self.refusal.lock().unwrap().clone();
+        let promotion = self.view.state.promotions.values().next().cloned();
+        let receipt = Receipt { promotion, message: "it would be done".into(), already: false };
+        let rehearsal = Rehearsal { allowed: Allowed::default(), receipt };
+        Box::pin(std::future::ready(refusal.map_or(Ok(rehearsal), Err)))
+    }
+
     fn bundle<'a>(&'a self, id: &'a BundleId) -> BoxFuture<'a, Result<Arc<Bundle>, Refusal>> {
         let body = if id.as_str() == "b-old" { "1" } else { "2" };
         let key = (samples::stage("canary"), NodeGroup::default());
@@ -118,30 +127,69 @@ pub(super) fn snapshot(stage: &str, group: &str, resources: &[(&str, &str)]) -> 
     }
 }
 
-/// `U1` is kim, `U2` is ann.
-pub(super) fn slack_hooks() -> SlackHooks {
-    let people = [("U1", "kim"), ("U2", "ann")];
-    let person = |(id, name): (&str, &str)| (id.to_owned(), Person::new(name).unwrap());
-    let api_url = Some("http://127.0.0.1:1/api".to_owned());
-    SlackHooks {
-        ingress: Ingress::new(vec![Secret::new(SLACK_SECRET)]),
-        people: People::new(people.map(person)),
-        client: Slack::new(&SlackConfig { token: Secret::new("xoxb-test"), api_url }).unwrap(),
-        links: Links::new("https://convoy.example.com"),
-        default_repo: None,
-        replies: Replies::default(),
+/// `U1` is kim, `U2` is ann, `U3` is rea, who may only read.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    linked: Mutex<Vec<(String, Person)>>,
+}
+
+impl Names {
+    pub(super) fn linked(&self) -> Vec<(String, Person)> {
+        self.linked.lock().unwrap().clone()
     }
 }
 
-pub(super) fn command(user: &str, text: &str) -> SlashCommand {
-    SlashCommand {
-        command: "/convoy".into(),
-        text: text.into(),
-        caller: caller(user),
-        channel: "C1".into(),
-        response_url: "http://127.0.0.1:1/response/1".into(),
-        trigger_id: "1.2.3".into(),
+impl Directory for Names {
+    fn find(&self, caller: &Caller) -> Option<Person> {
+        let people = [("U1", "kim"), ("U2", "ann"), ("U3", "rea")];
+        let name = people.iter().find(|(id, _)| *id == caller.user)?.1;
+        Person::new(name).ok()
     }
+
+    fn role(&self, person: &Person) -> Option<Role> {
+        (person.as_str() == "rea").then_some(Role::Reader)
+    }
+
+    fn slack_of(&self, person: &Person) -> Option<String> {
+        (person.as_str() == "kim").then(|| "U1".to_owned())
+    }
+
+    fn link<'a>(&'a self, user: &'a str, person: &'a Person) -> BoxFuture<'a, Result<(), Refusal>> {
+        self.linked.lock().unwrap().push((user.to_owned(), person.clone()));
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn subscribe<'a>(
+        &'a self,
+        _: &'a Actor,
+        _: &'a str,
+        _: (&'a RepoName, &'a Stage),
+        events: Option<&'a BTreeSet<String>>,
+    ) -> BoxFuture<'a, Result<bool, Refusal>> {
+        Box::pin(std::future::ready(Ok(events.is_some())))
+    }
+}
+
+pub(super) fn slack_hooks() -> SlackHooks {
+    let api_url = Some("http://127.0.0.1:1/api".to_owned());
+    let names = Arc::new(Names::default());
+    SlackHooks {
+        ingress: Ingress::new(vec![Secret::new(SLACK_SECRET)]),
+        directory: names.clone(),
+        client: Slack::new(&SlackConfig::new(Secret::new("xoxb-test"), api_url)).unwrap(),
+        links: Links::new("https://convoy.example.com"),
+        default_repo: None,
+        replies: Replies::default(),
+        previews: Previews::default(),
+        linking: Arc::new(Linking::new(Secret::new("key"), names)),
+        zone: jiff::tz::TimeZone::UTC,
+    }
+}
+
+/// A request of a person in the channel `C1`.
+pub(super) fn talk<'a>(desk: &'a dyn Desk, slack: &'a SlackHooks, caller: &'a Caller) -> Talk<'a> {
+    let (trigger, trace) = ("1.2.3", "t-123456");
+    Talk { desk, slack, caller, channel: "C1", trigger, command: "/convoy", trace }
 }
 
 pub(super) fn click(user: &str, action_id: &str, value: &str) -> Click {
@@ -153,10 +201,11 @@ pub(super) fn click(user: &str, action_id: &str, value: &str) -> Click {
         action_ts: "3.4".into(),
         value: value.into(),
         response_url: None,
+        trigger_id: "5.6".into(),
     }
 }
 
-fn caller(user: &str) -> Caller {
+pub(super) fn caller(user: &str) -> Caller {
     Caller { user: user.into(), team: Some("T1".into()), enterprise: None }
 }
 

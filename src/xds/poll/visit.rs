@@ -91,7 +91,7 @@ impl Visit {
         let said = self.said(poll);
         let mut news = said.is_some();
         hub.answered(&self.standing, self.latest.as_mut(), &poll.type_url, said);
-        let snapshot = caller.view(&self.latest.as_mut()?.take()?);
+        let snapshot = caller.view(&self.latest.as_mut()?.take(&poll.identity)?);
         let part = Part::of(&snapshot, poll);
         if self.told.as_ref().is_none_or(|told| !Arc::ptr_eq(&told.snapshot, &snapshot)) {
             news = true;

@@ -10,6 +10,7 @@ mod missing;
 mod names;
 mod order;
 pub(super) mod script;
+mod share;
 mod sotw;
 mod ttl;
 mod wildcards;

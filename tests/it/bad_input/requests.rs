@@ -6,16 +6,17 @@ use sha2::Sha256;
 
 use super::CLUSTER;
 use crate::harness::convoy::{Convoy, wait_for};
-use crate::harness::slack::{FakeSlack, form, now, sign};
+use crate::harness::slack::{FakeSlack, Way, confirming, form, now, sign};
 use crate::harness::upstream::{ADA, Upstream};
 
-const TWO_STAGES: &str =
-    "stages:\n  - {name: beta, auto: true}\n  - {name: release, approvals: 1}\n";
+/// The last of them asks for more than a click.
+const STAGES: &str =
+    "stages:\n  - {name: beta, auto: true}\n  - {name: release, approvals: 1}\n  - {name: world}\n";
 
 /// A pipeline whose upstream is looked at only when somebody tells of it.
 fn start(slack: Option<&FakeSlack>) -> (Upstream, Convoy, String) {
     let upstream = Upstream::start();
-    let files = [("convoy.yaml", TWO_STAGES), ("resources/clusters/a.yaml", CLUSTER)];
+    let files = [("convoy.yaml", STAGES), ("resources/clusters/a.yaml", CLUSTER)];
     let first = upstream.commit(&files, "one", ADA).to_string();
     let setup = Convoy::with().upstream(&upstream.file_url(), "1h").people();
     let setup = match slack {
@@ -104,12 +105,20 @@ fn what_slack_sends_wrongly_is_refused_with_its_reason() {
     says("U0NOBODY", "promote beta to release", "is not a person that Convoy knows");
     says("U0BOB", "promote beta to relaese", "has no stage `relaese`");
     assert_eq!(convoy.stage("release").unwrap()["open"], json!([]), "nothing was done");
-    // The same request again is answered again and done once.
-    let once = slack.signed(&convoy, path, &body, time);
-    assert_eq!(once.0, 200, "{once:?}");
-    assert_eq!(slack.signed(&convoy, path, &body, time), once);
+    // A request is shown first; who typed it confirms it, once.
+    let (status, preview) = slack.command(&convoy, "U0BOB", "promote beta to release");
+    assert!(status == 200 && preview.to_string().contains("Not done yet"), "{preview}");
+    assert_eq!(convoy.stage("release").unwrap()["open"], json!([]), "nothing was done");
+    let token = confirming(&preview);
+    slack.press(&convoy, Way::Http, "U0CLEO", ("confirm", &token));
+    assert_eq!(convoy.stage("release").unwrap()["open"], json!([]), "nothing was done");
+    slack.press(&convoy, Way::Http, "U0BOB", ("confirm", &token));
+    let again = slack.press(&convoy, Way::Http, "U0BOB", ("confirm", &token)).to_string();
+    assert!(again.contains("was confirmed or left before"), "{again}");
     let (id, value) = asked(&convoy);
-    says("U0ANN", &format!("approve {id}"), "is an author of");
+    let plan = value.rsplit('.').next().unwrap();
+    says("U0ANN", &format!("approve {id}"), &format!("approve {id} {plan}"));
+    says("U0ANN", &format!("approve {id} {plan}"), "is an author of");
     slack.click(&convoy, "U0ANN", "approve", &value, "1.0");
     assert_eq!(convoy.stage("release").unwrap()["live"], Value::Null);
     for action in ["2.0", "2.0", "2.1"] {

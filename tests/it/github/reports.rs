@@ -7,7 +7,7 @@ use crate::harness::convoy::wait_for;
 use crate::harness::upstream::ADA;
 
 /// A cell whose Envoy is not installed ends without a verdict.
-const WITH_CELL: &str = "stages:\n  - {name: beta, auto: true, envoy: [\"0.0.1\"]}\n";
+const WITH_CELL: &str = "stages:\n  - {name: beta, auto: true, envoy: [\"1.36.99\"]}\n";
 
 #[test]
 fn a_commit_says_how_it_renders_and_how_each_cell_stands() {
@@ -20,8 +20,8 @@ fn a_commit_says_how_it_renders_and_how_each_cell_stands() {
     assert!(text.contains("resources/clusters/users.yaml:2:1"), "{text}");
     let files = [("convoy.yaml", WITH_CELL), (CLUSTER, &super::cluster(2))];
     let cell = bed.upstream.commit(&files, "with a cell", ADA).to_string();
-    let text = bed.github.wait_status(&cell, "convoy/smoke (beta, 0.0.1)", "error");
-    assert!(text.contains("0.0.1"), "{text}");
+    let text = bed.github.wait_status(&cell, "convoy/smoke (beta, 1.36.99)", "error");
+    assert!(text.contains("1.36.99"), "{text}");
     let state = bed.github.state();
     let page = state["statuses"][0]["target_url"].as_str().unwrap_or("");
     assert!(page.starts_with(&bed.convoy.url()) && page.contains("/bundles/b-"), "{page}");

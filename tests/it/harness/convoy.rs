@@ -128,6 +128,13 @@ impl Setup {
         ))
     }
 
+    /// The same in Socket Mode.
+    pub(crate) fn slack_socket(self, url: &str) -> Self {
+        let app = self.secret("app", "xapp-test");
+        let setup = self.slack(url);
+        setup.config(&format!("  app_token_file: {}\n", app.display()))
+    }
+
     /// Starts without `--insecure-dev`.
     pub(crate) fn authenticated(mut self) -> Self {
         self.insecure_dev = false;
@@ -275,6 +282,15 @@ impl Convoy {
     /// The folder of everything about this server.
     pub(crate) fn home(&self) -> &Path {
         self.home.path()
+    }
+
+    /// How much memory it holds, in KiB.
+    pub(crate) fn memory_kib(&self) -> u64 {
+        let id = self.running.as_ref().expect("it runs").child.id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let size = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+        size.unwrap_or_else(|| panic!("no size in {status}"))
     }
 
     /// What it logged so far.

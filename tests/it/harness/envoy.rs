@@ -47,11 +47,21 @@ impl Envoy {
     /// Boots `version` as a node of `stage`; more arguments go to
     /// `convoy bootstrap`.
     pub(crate) fn start(convoy: &Convoy, version: &str, stage: &str, more: &[&str]) -> Self {
+        Self::start_as(convoy, &format!("{stage}-{version}"), version, stage, more)
+    }
+
+    /// As [`Envoy::start`], under a name of the test's choice.
+    pub(crate) fn start_as(
+        convoy: &Convoy,
+        node: &str,
+        version: &str,
+        stage: &str,
+        more: &[&str],
+    ) -> Self {
         let home = tempfile::tempdir().expect("there is room for an Envoy");
         let mut bootstrap = convoy.command("bootstrap");
-        let node = format!("{stage}-{version}");
         bootstrap
-            .args(["--node", &node, "--stage", stage, "--xds", &convoy.xds_address()])
+            .args(["--node", node, "--stage", stage, "--xds", &convoy.xds_address()])
             .args(["--admin-port", "0"])
             .args(more);
         let output = bootstrap.output().expect("convoy runs");

@@ -3,13 +3,14 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
 use sha2::Sha256;
 
-use super::convoy::Convoy;
+use super::convoy::{Convoy, wait_for};
 use super::process::Beside;
 
 /// Signs what the stand-in sends.
@@ -67,23 +68,57 @@ impl FakeSlack {
         serde_json::from_str(body.expect("an HTTP answer")).expect("JSON")
     }
 
-    /// Sends a slash command; gives status and answer.
+    /// Sends a slash command over HTTP; gives status and answer, also one that
+    /// came later.
     pub(crate) fn command(&self, convoy: &Convoy, user: &str, text: &str) -> (u16, Value) {
-        let trigger = format!("{:x}", hash(&format!("{user}{text}{}", now())));
-        let body = form(&[
+        let (fields, path) = self.command_fields(user, text);
+        let pairs: Vec<_> = fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        let (status, answer) = self.signed(convoy, "/slack/command", &form(&pairs), now());
+        let late = answer["text"].as_str().is_some_and(|text| text.contains("Working on it"));
+        (status, if late { self.answered(&path) } else { answer })
+    }
+
+    /// Says something in another channel, over HTTP.
+    pub(crate) fn say_in(&self, convoy: &Convoy, channel: &str, user: &str, text: &str) -> Value {
+        let (mut fields, path) = self.command_fields(user, text);
+        for (name, value) in &mut fields {
+            if name == "channel_id" {
+                channel.clone_into(value);
+            }
+        }
+        let pairs: Vec<_> = fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        let (_, answer) = self.signed(convoy, "/slack/command", &form(&pairs), now());
+        let late = answer["text"].as_str().is_some_and(|text| text.contains("Working on it"));
+        if late { self.answered(&path) } else { answer }
+    }
+
+    fn command_fields(&self, user: &str, text: &str) -> (Vec<(String, String)>, String) {
+        let path = format!("/response/{}", unique());
+        let response_url = format!("{}{path}", self.url());
+        let trigger = unique();
+        let fields = [
             ("command", "/convoy"),
             ("text", text),
             ("user_id", user),
             ("user_name", user),
             ("team_id", "T0MESH"),
             ("channel_id", "C0MESH"),
-            ("trigger_id", &trigger),
-            ("response_url", &format!("{}/response/1", self.url())),
-        ]);
-        self.signed(convoy, "/slack/command", &body, now())
+            ("trigger_id", trigger.as_str()),
+            ("response_url", response_url.as_str()),
+        ];
+        (fields.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(), path)
     }
 
-    /// Clicks a button of a card.
+    /// What was posted to a `response_url`, once it is there.
+    pub(crate) fn answered(&self, path: &str) -> Value {
+        wait_for(&format!("an answer at {path}"), || {
+            let log = self.log();
+            let found = log.iter().find(|call| call["body"]["path"] == path);
+            found.map(|call| call["body"].clone()).ok_or_else(|| format!("{log:?}"))
+        })
+    }
+
+    /// Clicks a button of a card; gives status and answer.
     pub(crate) fn click(
         &self,
         convoy: &Convoy,
@@ -92,6 +127,23 @@ impl FakeSlack {
         value: &str,
         action_ts: &str,
     ) -> (u16, Value) {
+        let (payload, _) = self.click_payload(user, action, value, action_ts);
+        self.signed(
+            convoy,
+            "/slack/interactive",
+            &form(&[("payload", &payload.to_string())]),
+            now(),
+        )
+    }
+
+    fn click_payload(
+        &self,
+        user: &str,
+        action: &str,
+        value: &str,
+        action_ts: &str,
+    ) -> (Value, String) {
+        let path = format!("/response/{}", unique());
         let payload = serde_json::json!({
             "type": "block_actions",
             "user": {"id": user},
@@ -99,13 +151,178 @@ impl FakeSlack {
             "channel": {"id": "C0MESH"},
             "container": {"type": "message", "message_ts": "1.1", "channel_id": "C0MESH"},
             "message": {"ts": "1.1"},
-            "response_url": format!("{}/response/2", self.url()),
-            "trigger_id": "t",
+            "response_url": format!("{}{path}", self.url()),
+            "trigger_id": unique(),
             "actions": [{"type": "button", "action_id": action, "block_id": "b", "value": value,
                          "action_ts": action_ts}],
         });
-        let body = form(&[("payload", &payload.to_string())]);
-        self.signed(convoy, "/slack/interactive", &body, now())
+        (payload, path)
+    }
+
+    /// Says something, whichever way Slack delivers it; gives the answer.
+    pub(crate) fn say(&self, convoy: &Convoy, way: Way, user: &str, text: &str) -> Value {
+        if way == Way::Http {
+            let (status, answer) = self.command(convoy, user, text);
+            assert_eq!(status, 200, "{answer}");
+            return answer;
+        }
+        let (fields, path) = self.command_fields(user, text);
+        let payload: serde_json::Map<_, _> =
+            fields.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
+        self.envelope("slash_commands", Value::Object(payload));
+        self.answered(&path)
+    }
+
+    /// Presses a button; gives what the presser is told.
+    pub(crate) fn press(
+        &self,
+        convoy: &Convoy,
+        way: Way,
+        user: &str,
+        (action, value): (&str, &str),
+    ) -> Value {
+        let path = self.touch(convoy, way, user, (action, value));
+        self.answered(&path)
+    }
+
+    /// Presses a button that opens a form; gives the form.
+    pub(crate) fn opens(
+        &self,
+        convoy: &Convoy,
+        way: Way,
+        user: &str,
+        (action, value): (&str, &str),
+    ) -> Value {
+        let before = self.views("views.open").len();
+        self.touch(convoy, way, user, (action, value));
+        self.next_view("views.open", before)
+    }
+
+    fn touch(
+        &self,
+        convoy: &Convoy,
+        way: Way,
+        user: &str,
+        (action, value): (&str, &str),
+    ) -> String {
+        let (payload, path) = self.click_payload(user, action, value, &unique());
+        self.interact(convoy, way, payload);
+        path
+    }
+
+    /// Every form or page that was shown.
+    fn views(&self, method: &str) -> Vec<Value> {
+        let log = self.log().into_iter().filter(|call| call["method"] == method);
+        log.map(|call| call["body"]["view"].clone()).collect()
+    }
+
+    fn next_view(&self, method: &str, before: usize) -> Value {
+        wait_for("a view", || {
+            self.views(method).get(before).cloned().ok_or_else(|| format!("{:?}", self.log()))
+        })
+    }
+
+    /// Fills in a form and sends it; gives what it is told (`Null`: it closes).
+    pub(crate) fn submit(
+        &self,
+        convoy: &Convoy,
+        way: Way,
+        user: &str,
+        view: &Value,
+        values: &[(&str, &str)],
+    ) -> Value {
+        let mut filled = serde_json::Map::new();
+        for (name, value) in values {
+            let typed = serde_json::json!({"type": "plain_text_input", "value": value});
+            let chosen = serde_json::json!({
+                "type": "static_select", "selected_option": {"value": value},
+            });
+            let is_choice = view.to_string().contains("static_select") && *name != "reason";
+            let input = if is_choice { chosen } else { typed };
+            filled.insert((*name).to_owned(), serde_json::json!({ "input": input }));
+        }
+        let payload = serde_json::json!({
+            "type": "view_submission",
+            "user": {"id": user},
+            "team": {"id": "T0MESH"},
+            "trigger_id": unique(),
+            "view": {
+                "id": format!("V{}", unique()), "hash": unique(), "type": "modal",
+                "callback_id": view["callback_id"], "private_metadata": view["private_metadata"],
+                "state": {"values": filled},
+            },
+        });
+        self.interact(convoy, way, payload)
+    }
+
+    /// Chooses a shortcut; gives the form.
+    pub(crate) fn shortcut(&self, convoy: &Convoy, way: Way, user: &str, name: &str) -> Value {
+        let before = self.views("views.open").len();
+        let payload = serde_json::json!({
+            "type": "shortcut", "callback_id": name, "user": {"id": user},
+            "team": {"id": "T0MESH"}, "action_ts": unique(), "trigger_id": unique(),
+        });
+        self.interact(convoy, way, payload);
+        self.next_view("views.open", before)
+    }
+
+    fn interact(&self, convoy: &Convoy, way: Way, payload: Value) -> Value {
+        match way {
+            Way::Http => {
+                let body = form(&[("payload", &payload.to_string())]);
+                let (status, answer) = self.signed(convoy, "/slack/interactive", &body, now());
+                assert_eq!(status, 200, "{answer}");
+                if answer == "" { Value::Null } else { answer }
+            }
+            Way::Socket => self.envelope("interactive", payload)["payload"].clone(),
+        }
+    }
+
+    /// Tells of an event.
+    pub(crate) fn event(&self, convoy: &Convoy, way: Way, id: &str, event: &Value) {
+        let payload = serde_json::json!({
+            "type": "event_callback", "event_id": id, "team_id": "T0MESH", "event": event,
+        });
+        match way {
+            Way::Http => {
+                let (status, answer) =
+                    self.signed(convoy, "/slack/events", &payload.to_string(), now());
+                assert_eq!(status, 200, "{answer}");
+            }
+            Way::Socket => {
+                self.envelope("events_api", payload);
+            }
+        }
+    }
+
+    /// Sends an envelope over Socket Mode; gives its acknowledgement.
+    pub(crate) fn envelope(&self, kind: &str, payload: Value) -> Value {
+        let envelope = serde_json::json!({
+            "envelope_id": unique(), "type": kind, "payload": payload,
+            "accepts_response_payload": true,
+        });
+        wait_for("a connection", || {
+            let answer = self.exchange("POST", "/_socket", &envelope);
+            if answer["error"] == "no connection" { Err(answer.to_string()) } else { Ok(answer) }
+        })
+    }
+
+    /// The home page that was shown last, once one more was.
+    pub(crate) fn next_home(&self, before: usize) -> Value {
+        self.next_view("views.publish", before)
+    }
+
+    /// How many home pages were shown.
+    pub(crate) fn homes(&self) -> usize {
+        self.views("views.publish").len()
+    }
+
+    /// What stands in a channel: the messages outside of threads, and those in
+    /// one.
+    pub(crate) fn channel(&self, channel: &str) -> (Vec<Value>, Vec<Value>) {
+        let shown = self.exchange("GET", "/_messages", &Value::Null);
+        let all = shown[channel].as_array().cloned().unwrap_or_default();
+        all.into_iter().partition(|message| message["thread_ts"].is_null())
     }
 
     /// Sends a body signed for `timestamp`.
@@ -141,9 +358,41 @@ impl FakeSlack {
     }
 }
 
+/// How Slack delivers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// It calls us.
+    Http,
+    /// Over a connection that we opened.
+    Socket,
+}
+
+/// What the buttons of a preview carry.
+pub(crate) fn confirming(preview: &Value) -> String {
+    let text = preview.to_string();
+    let at = text.find("\"c1.").unwrap_or_else(|| panic!("no preview: {text}"));
+    text[at + 1..].split('"').next().unwrap_or_default().to_owned()
+}
+
+/// A name that was not used before.
+pub(crate) fn unique() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!(
+        "{:x}{}x{count}",
+        hash(&format!("{:?}", std::thread::current().id())),
+        std::process::id()
+    )
+}
+
 /// Slack's signature of a body.
 pub(crate) fn sign(timestamp: i64, body: &str) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(SIGNING_SECRET.as_bytes()).expect("any key fits");
+    sign_with(SIGNING_SECRET, timestamp, body)
+}
+
+/// The same with another secret.
+pub(crate) fn sign_with(secret: &str, timestamp: i64, body: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any key fits");
     mac.update(format!("v0:{timestamp}:{body}").as_bytes());
     let bytes = mac.finalize().into_bytes();
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();

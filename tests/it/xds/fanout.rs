@@ -21,7 +21,8 @@ use tonic::transport::Channel;
 
 use super::Server;
 use super::mesh::{cluster, snapshot};
-use crate::harness::convoy::wait_for;
+use crate::harness::convoy::{Convoy, wait_for};
+use crate::harness::upstream::{ADA, Upstream};
 
 /// Nothing here takes longer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -29,10 +30,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const PER_CONNECTION: usize = 200;
 
 /// A stream that asked for all clusters.
-struct Client {
+pub(super) struct Client {
     requests: mpsc::Sender<DeltaDiscoveryRequest>,
     responses: Streaming<DeltaDiscoveryResponse>,
-    got: Vec<DeltaDiscoveryResponse>,
+    pub(super) got: Vec<DeltaDiscoveryResponse>,
 }
 
 impl Client {
@@ -48,14 +49,14 @@ impl Client {
     }
 
     /// Waits for a response.
-    async fn next(&mut self) -> &DeltaDiscoveryResponse {
+    pub(super) async fn next(&mut self) -> &DeltaDiscoveryResponse {
         let next = timeout(PATIENCE, self.responses.message()).await.expect("a response comes");
         self.got.push(next.unwrap().expect("the stream goes on"));
         self.got.last().unwrap()
     }
 
     /// Answers what came last.
-    async fn answer(&self, error: Option<&str>) {
+    pub(super) async fn answer(&self, error: Option<&str>) {
         let response_nonce = self.got.last().expect("something came").nonce.clone();
         let status = |message: &str| RpcStatus { message: message.into(), ..Default::default() };
         let error_detail = error.map(status);
@@ -69,36 +70,38 @@ fn ask() -> DeltaDiscoveryRequest {
     DeltaDiscoveryRequest { type_url, ..Default::default() }
 }
 
-/// Opens streams that have taken their first response.
-async fn settled(server: &Server, count: usize) -> Vec<Client> {
+/// Opens streams, a few connections' worth.
+async fn open(address: &str, count: usize) -> Vec<Client> {
     let mut clients = Vec::new();
     for first in (0..count).step_by(PER_CONNECTION) {
-        let channel = Channel::from_shared(format!("http://{}", server.address)).unwrap();
+        let channel = Channel::from_shared(format!("http://{address}")).unwrap();
         let channel = channel.connect().await.unwrap();
         let numbers = first..count.min(first + PER_CONNECTION);
         clients.extend(join_all(numbers.map(|n| Client::open(channel.clone(), n))).await);
     }
+    clients
+}
+
+/// Opens streams that have taken their first response.
+pub(super) async fn settled(server: &Server, count: usize) -> Vec<Client> {
+    let before = server.hub.counters().acks;
+    let mut clients = open(&server.address.to_string(), count).await;
     join_all(clients.iter_mut().map(async |client| {
         client.next().await;
         client.answer(None).await;
     }))
     .await;
-    wait_acks(server, count).await;
+    wait_until("answers", || server.hub.counters().acks == before + count as u64).await;
     clients
 }
 
-async fn wait_until(what: &str, holds: impl Fn() -> bool) {
+pub(super) async fn wait_until(what: &str, holds: impl Fn() -> bool) {
     let reached = async {
         while !holds() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     assert!(timeout(PATIENCE, reached).await.is_ok(), "gave up waiting for {what}");
-}
-
-async fn wait_acks(server: &Server, count: usize) {
-    let acks = || server.hub.counters().acks;
-    wait_until("answers", || acks() == count as u64).await;
 }
 
 #[tokio::test]
@@ -182,15 +185,21 @@ async fn streams_that_share_a_state_are_sent_the_same_bytes_but_for_their_nonces
     assert!(clients.iter().all(|client| resources(client) == resources(&clients[0])));
 }
 
+/// How many streams come and go.
+fn crowd() -> usize {
+    if std::env::var_os("CONVOY_LONG").is_some() { 10_000 } else { 2_000 }
+}
+
 #[test]
-fn two_thousand_streams_leave_nothing_behind() {
+fn streams_that_come_and_go_leave_no_task_behind() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let metrics = runtime.metrics();
     let server = runtime.block_on(Server::start(snapshot(&[cluster("a", 1)])));
     let base = metrics.num_alive_tasks();
-    let clients = runtime.block_on(settled(&server, 2000));
-    assert_eq!((server.hub.counters().streams, server.hub.nodes().len()), (2000, 2000));
-    assert!(metrics.num_alive_tasks() >= base + 2000);
+    let count = crowd();
+    let clients = runtime.block_on(settled(&server, count));
+    assert_eq!((server.hub.counters().streams, server.hub.nodes().len()), (count as u64, count));
+    assert!(metrics.num_alive_tasks() >= base + count);
     drop(clients);
     wait_for("the streams to be gone", || {
         let (counted, tasks) = (server.hub.counters(), metrics.num_alive_tasks());
@@ -198,4 +207,50 @@ fn two_thousand_streams_leave_nothing_behind() {
         if left == (0, 0, base) { Ok(()) } else { Err(format!("{left:?}, base {base}")) }
     });
     drop(server);
+}
+
+/// Opens and closes streams of a program, and gives the memory that it holds
+/// then, in KiB.
+fn come_and_go(runtime: &tokio::runtime::Runtime, convoy: &Convoy, count: usize) -> u64 {
+    let clients = runtime.block_on(async {
+        let mut clients = open(&convoy.xds_address(), count).await;
+        join_all(clients.iter_mut().map(async |client| {
+            client.next().await;
+            client.answer(None).await;
+        }))
+        .await;
+        clients
+    });
+    let wait_streams = |expected: usize| {
+        let line = format!("\nconvoy_xds_streams{{}} {expected}\n");
+        wait_for(&format!("{expected} streams"), || {
+            let page = convoy.try_get("/metrics")?;
+            let page = page.as_str().unwrap_or_default();
+            if page.contains(&line) { Ok(()) } else { Err(page.to_owned()) }
+        });
+    };
+    wait_streams(count);
+    drop(clients);
+    wait_streams(0);
+    convoy.memory_kib()
+}
+
+#[test]
+fn streams_that_come_and_go_leave_no_memory_behind() {
+    let upstream = Upstream::start();
+    let convoy = Convoy::with().upstream(upstream.url(), "1s").people().start();
+    let files = [
+        ("convoy.yaml", "stages:\n  - {name: beta, auto: true}\n"),
+        ("resources/clusters/a.yaml", "name: a\nconnect_timeout: 1s\ntype: STATIC\n"),
+    ];
+    let commit = upstream.commit(&files, "one cluster", ADA).to_string();
+    convoy.wait_served("beta", &commit);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    // What an allocator keeps for the next crowd is kept after the first one.
+    let base = come_and_go(&runtime, &convoy, 2_000);
+    for _ in 0..crowd() / 2_000 {
+        come_and_go(&runtime, &convoy, 2_000);
+    }
+    let left = convoy.memory_kib();
+    assert!(left < base + base / 10 + (8 << 10), "{base} KiB grew to {left} KiB");
 }

@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 
 use super::Server;
 use super::mesh::snapshot;
-use super::real::{Envoy, Setup, Transport, address, any, http_manager, listener, rds, resource};
+use super::real::{
+    Envoy, Setup, Transport, VERSIONS, address, any, http_manager, listener, rds, resource,
+};
 use crate::harness::convoy::{free_port, wait_for};
 use crate::harness::process::{Beside, run};
 
@@ -217,7 +219,8 @@ fn wait_serial(envoy: &Envoy, pair: &Pair, gone: Option<&Pair>) {
     });
 }
 
-fn live(version: &'static str, transport: Transport) {
+fn live(setup: Setup) {
+    let transport = setup.transport;
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let home = tempfile::tempdir().unwrap();
     let [old, new] = ["aa11", "bb22"].map(|serial| Pair::new(home.path(), serial));
@@ -226,7 +229,7 @@ fn live(version: &'static str, transport: Transport) {
     let server = runtime.block_on(Server::start(world.snapshot(&old)));
     let layer =
         json!({"name": "rt", "rtds_layer": {"name": "rt", "rtds_config": transport.source()}});
-    let envoy = Setup { layers: vec![layer], ..Setup::new(version, transport) }.boot(&server);
+    let envoy = Setup { layers: vec![layer], ..setup }.boot(&server);
     envoy.wait_ready();
     wait_serial(&envoy, &old, None);
     envoy.wait_page("/runtime", &["convoy.test", "\"1\""]);
@@ -249,17 +252,38 @@ fn live(version: &'static str, transport: Transport) {
     assert!(rejected.lines().all(|line| line.ends_with(": 0")), "{rejected}");
 }
 
+/// Every version; the muxes in turn.
+fn live_with_every_version(transport: Transport) {
+    std::thread::scope(|scope| {
+        for (at, version) in VERSIONS.into_iter().enumerate() {
+            let unified_mux = at % 2 == 1;
+            let setup = Setup { unified_mux, ..Setup::new(version, transport) };
+            scope.spawn(move || live(setup));
+        }
+    });
+}
+
 #[test]
 fn secrets_runtime_extensions_and_scopes_come_over_sotw() {
-    live("1.36.4", Transport::Ads);
+    live_with_every_version(Transport::Ads);
 }
 
 #[test]
 fn secrets_runtime_extensions_and_scopes_come_over_delta() {
-    live("1.40.0", Transport::DeltaAds);
+    live_with_every_version(Transport::DeltaAds);
+}
+
+#[test]
+fn secrets_runtime_extensions_and_scopes_come_over_streams_of_their_own() {
+    live_with_every_version(Transport::Single);
+}
+
+#[test]
+fn secrets_runtime_extensions_and_scopes_come_over_delta_streams_of_their_own() {
+    live_with_every_version(Transport::DeltaSingle);
 }
 
 #[test]
 fn secrets_runtime_extensions_and_scopes_come_over_rest() {
-    live("1.38.3", Transport::Rest);
+    live_with_every_version(Transport::Rest);
 }

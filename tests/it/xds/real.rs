@@ -86,7 +86,12 @@ impl Setup {
     }
 
     pub(super) fn boot(self, server: &Server) -> Envoy {
-        Envoy::boot(&self, server)
+        self.boot_at(server.address.port())
+    }
+
+    /// Boots one that asks a server on this port of loopback.
+    pub(super) fn boot_at(self, port: u16) -> Envoy {
+        Envoy::boot(&self, port)
     }
 
     fn bootstrap(&self, port: u16) -> Value {
@@ -127,10 +132,10 @@ pub(super) struct Envoy {
 }
 
 impl Envoy {
-    fn boot(setup: &Setup, server: &Server) -> Self {
+    fn boot(setup: &Setup, port: u16) -> Self {
         let home = tempfile::tempdir().unwrap();
         let config = home.path().join("bootstrap.json");
-        std::fs::write(&config, setup.bootstrap(server.address.port()).to_string()).unwrap();
+        std::fs::write(&config, setup.bootstrap(port).to_string()).unwrap();
         let program = envoys().join(setup.version).join("envoy");
         assert!(program.is_file(), "{} is missing; ci/test installs it", program.display());
         let mut command = Command::new(program);
@@ -154,6 +159,28 @@ impl Envoy {
         let client = reqwest::blocking::Client::builder().timeout(Duration::from_secs(5)).build();
         let answer = client.unwrap().get(format!("http://{}{path}", address.trim())).send();
         answer.and_then(|answer| answer.text()).map_err(|error| error.to_string())
+    }
+
+    /// Has its admin port do something.
+    pub(super) fn tell(&self, path: &str) {
+        let address = std::fs::read_to_string(self.home.path().join("admin")).unwrap();
+        let answer =
+            reqwest::blocking::Client::new().post(format!("http://{}{path}", address.trim()));
+        let status = answer.send().map(|answer| answer.status().as_u16());
+        assert!(matches!(status, Ok(200)), "{path}: {status:?}");
+    }
+
+    /// Which mux took its responses, by the sources that it logs with since it
+    /// was told `/logging?config=debug`.
+    pub(super) fn has_unified_mux(&self) -> bool {
+        let log = self.log();
+        let names = |file: &str| log.contains(&format!("config_subscription/grpc/{file}"));
+        let unified = names("xds_mux/");
+        let legacy = names("grpc_mux_impl.cc")
+            || names("new_grpc_mux_impl.cc")
+            || names("delta_subscription_state.cc");
+        assert_ne!(unified, legacy, "one of the two takes all: {log}");
+        unified
     }
 
     /// A counter or gauge.
@@ -227,17 +254,24 @@ pub(super) fn endpoint(port: u16) -> Value {
 
 /// A cluster by EDS.
 pub(super) fn cluster(name: &str, source: &Value) -> Arc<Resource> {
-    resource(
-        ResourceKind::Clusters,
-        &json!({"name": name, "type": "EDS", "connect_timeout": "1s",
-        "eds_cluster_config": {"eds_config": source}}),
-    )
+    resource(ResourceKind::Clusters, &cluster_message(name, source))
+}
+
+/// The same as JSON.
+pub(super) fn cluster_message(name: &str, source: &Value) -> Value {
+    json!({"name": name, "type": "EDS", "connect_timeout": "1s",
+        "eds_cluster_config": {"eds_config": source}})
 }
 
 /// Endpoints of a cluster on loopback.
 pub(super) fn endpoints(name: &str, ports: &[u16]) -> Arc<Resource> {
+    resource(ResourceKind::Endpoints, &endpoints_message(name, ports))
+}
+
+/// The same as JSON.
+pub(super) fn endpoints_message(name: &str, ports: &[u16]) -> Value {
     let all: Vec<_> = ports.iter().map(|port| endpoint(*port)).collect();
-    resource(ResourceKind::Endpoints, &json!({"cluster_name": name, "endpoints": all}))
+    json!({"cluster_name": name, "endpoints": all})
 }
 
 /// What a listener does with HTTP; `routes` are fields that say where the
@@ -258,11 +292,13 @@ pub(super) fn http_manager(routes: &Value, filters: &[Value]) -> Value {
 
 /// A listener of one filter chain.
 pub(super) fn listener(name: &str, port: u32, manager: &Value) -> Arc<Resource> {
-    resource(
-        ResourceKind::Listeners,
-        &json!({"name": name, "address": address(port),
-        "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}]}),
-    )
+    resource(ResourceKind::Listeners, &listener_message(name, port, manager))
+}
+
+/// The same as JSON.
+pub(super) fn listener_message(name: &str, port: u32, manager: &Value) -> Value {
+    json!({"name": name, "address": address(port),
+        "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}]})
 }
 
 /// Routes that come by RDS.
@@ -272,7 +308,12 @@ pub(super) fn rds(name: &str, source: &Value) -> Value {
 
 /// Routes that lead everything to `cluster`.
 pub(super) fn routes(name: &str, cluster: &str) -> Arc<Resource> {
-    resource(ResourceKind::Routes, &json!({"name": name, "virtual_hosts": [virtual_host(cluster)]}))
+    resource(ResourceKind::Routes, &routes_message(name, cluster))
+}
+
+/// The same as JSON.
+pub(super) fn routes_message(name: &str, cluster: &str) -> Value {
+    json!({"name": name, "virtual_hosts": [virtual_host(cluster)]})
 }
 
 /// A virtual host that leads everything to `cluster`.

@@ -1,6 +1,7 @@
 //! A cluster and the routes to it get other names in one commit, and then the
 //! route configuration too, again and again, while requests go through a real
-//! Envoy. Not one of them may fail.
+//! Envoy. Not one of them may fail, whether the commit is published to the hub
+//! or pushed to the upstream of the whole program.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,15 +14,19 @@ use convoy::tasks::Tasks;
 use http_body_util::{BodyExt as _, Empty};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use super::Server;
 use super::mesh::snapshot;
 use super::real::{
-    Setup, Transport, cluster, endpoints, http_manager, listener, rds, routes, status,
+    Setup, Transport, VERSIONS, cluster_message, endpoints_message, http_manager, listener_message,
+    rds, resource, routes_message, status,
 };
 use super::upstream::Upstream;
-use crate::harness::convoy::{Ends, free_port, wait_for};
+use crate::harness;
+use crate::harness::convoy::{Convoy, Ends, free_port, wait_for};
+use crate::harness::upstream::ADA;
 
 /// How many send requests at once.
 const CLIENTS: usize = 4;
@@ -31,29 +36,127 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// For how many seconds connections go on with an old route configuration.
 const DRAINS: u32 = 3;
 
+const PIPELINE: &str = "stages:\n  - {name: beta, auto: true}\n";
+
 /// What gets another name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum What {
+pub(super) enum What {
     /// The cluster, and the route to it.
     Route,
     /// The route configuration too, so that the listener changes.
     RouteConfiguration,
 }
 
-/// What is served while `name` is the name of the cluster and of the route.
-fn mesh(source: Transport, what: What, port: u16, name: &str, upstream: u16) -> Arc<Snapshot> {
+/// What is served while `name` is the name of the cluster and of the route, by
+/// kind and folder.
+pub(super) fn mesh(source: Transport, what: What, port: u16, name: &str, upstream: u16) -> Mesh {
     let source = source.source();
     let route = match what {
         What::Route => "r".to_owned(),
         What::RouteConfiguration => format!("r-{name}"),
     };
     let manager = http_manager(&rds(&route, &source), &[]);
-    snapshot(&[
-        cluster(name, &source),
-        endpoints(name, &[upstream]),
-        listener("l", port.into(), &manager),
-        routes(&route, name),
-    ])
+    [
+        (ResourceKind::Clusters, "clusters", cluster_message(name, &source)),
+        (ResourceKind::Endpoints, "endpoints", endpoints_message(name, &[upstream])),
+        (ResourceKind::Listeners, "listeners", listener_message("l", port.into(), &manager)),
+        (ResourceKind::Routes, "routes", routes_message(&route, name)),
+    ]
+}
+
+pub(super) type Mesh = [(ResourceKind, &'static str, Value); 4];
+
+fn snapshot_of(mesh: &Mesh) -> Arc<Snapshot> {
+    snapshot(&mesh.clone().map(|(kind, _, message)| resource(kind, &message)))
+}
+
+/// What an Envoy is served by.
+#[allow(clippy::large_enum_variant, reason = "a test has one of them")]
+pub(super) enum Plane {
+    /// The hub in this process.
+    Hub(Server),
+    /// The whole program, which follows an upstream.
+    Program(Convoy, harness::upstream::Upstream),
+}
+
+impl Plane {
+    pub(super) fn start(runtime: &Runtime, program: bool, first: &Mesh) -> Self {
+        if !program {
+            return Self::Hub(runtime.block_on(Server::start(snapshot_of(first))));
+        }
+        let upstream = harness::upstream::Upstream::start();
+        let convoy = Convoy::with().upstream(upstream.url(), "1s").people().start();
+        let hook = format!("{}/hooks/github", convoy.url());
+        let upstream = upstream.with_webhook(&hook, "hook-secret");
+        let commit = push(&upstream, first);
+        convoy.wait_served("beta", &commit);
+        Self::Program(convoy, upstream)
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        match self {
+            Self::Hub(server) => server.address.port(),
+            Self::Program(convoy, _) => {
+                convoy.xds_address().rsplit_once(':').unwrap().1.parse().unwrap()
+            }
+        }
+    }
+
+    /// Serves what is next, and waits until the Envoy took all of it. Whoever
+    /// waits for the node does not wait for old connections to end.
+    fn move_on(&self, next: &Mesh) {
+        match self {
+            Self::Hub(server) => {
+                let next = snapshot_of(next);
+                server.hub.publish(next.clone());
+                wait_in_step(server, &next);
+                wait_for("the node to count as in step", || {
+                    let nodes = server.hub.nodes();
+                    if nodes[0].in_step { Ok(()) } else { Err(format!("{nodes:?}")) }
+                });
+            }
+            Self::Program(convoy, upstream) => {
+                let commit = push(upstream, next);
+                let card = convoy.wait_served("beta", &commit);
+                let revision = &card["live"]["revision"];
+                assert!(revision.is_u64(), "{card}");
+                wait_for("the node to be in step", || {
+                    let shown = convoy.try_get("/api/v1/nodes/node-1")?;
+                    let node = &shown["node"];
+                    let there =
+                        node["state"] == "synced" && node["release"]["revision"] == *revision;
+                    if there { Ok(()) } else { Err(shown.to_string()) }
+                });
+            }
+        }
+    }
+
+    fn refusals(&self) -> u64 {
+        match self {
+            Self::Hub(server) => server.hub.counters().nacks,
+            Self::Program(convoy, _) => {
+                let page = convoy.try_get("/metrics").unwrap();
+                let page = page.as_str().unwrap();
+                assert!(page.contains("\nconvoy_xds_resources_total{} "), "{page}");
+                let counts =
+                    page.lines().filter_map(|line| line.strip_prefix("convoy_xds_nacks_total{"));
+                let counts = counts.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+                counts.sum()
+            }
+        }
+    }
+}
+
+/// Pushes a mesh in one commit; the files keep their names.
+fn push(upstream: &harness::upstream::Upstream, mesh: &Mesh) -> String {
+    let mut files = vec![("convoy.yaml".to_owned(), PIPELINE.to_owned())];
+    files.extend(
+        mesh.iter().map(|(_, folder, message)| {
+            (format!("resources/{folder}/one.yaml"), message.to_string())
+        }),
+    );
+    let files: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    upstream.commit(&files, "rename", ADA).to_string()
 }
 
 /// What came of the requests: how many went well, and what else was said.
@@ -99,7 +202,9 @@ async fn load(port: u16, done: Arc<AtomicBool>) -> Load {
 }
 
 /// Renames `times` times under load.
-fn rename(version: &'static str, transport: Transport, what: What, times: usize) {
+fn rename(setup: Setup, what: What, times: usize, program: bool) {
+    let shown = format!("{setup:?} {what:?}, program: {program}");
+    let transport = setup.transport;
     let runtime = Runtime::new().unwrap();
     let upstreams = [Upstream::start(&runtime, "a"), Upstream::start(&runtime, "b")];
     let port = free_port();
@@ -107,8 +212,8 @@ fn rename(version: &'static str, transport: Transport, what: What, times: usize)
         let name = format!("name-{round}");
         mesh(transport, what, port, &name, upstreams[round % 2].port)
     };
-    let server = runtime.block_on(Server::start(round(0)));
-    let envoy = Setup { drains: DRAINS, ..Setup::new(version, transport) }.boot(&server);
+    let plane = Plane::start(&runtime, program, &round(0));
+    let envoy = Setup { drains: DRAINS, ..setup }.boot_at(plane.port());
     envoy.wait_ready();
     wait_for("the listener", || {
         std::net::TcpStream::connect(("127.0.0.1", port)).map_err(|e| e.to_string())
@@ -123,14 +228,7 @@ fn rename(version: &'static str, transport: Transport, what: What, times: usize)
         });
     });
     for number in 1..=times {
-        let next = round(number);
-        server.hub.publish(next.clone());
-        wait_in_step(&server, &next);
-        // Whoever waits for the node does not wait for old connections to end.
-        wait_for("the node to count as in step", || {
-            let nodes = server.hub.nodes();
-            if nodes[0].in_step { Ok(()) } else { Err(format!("{nodes:?}")) }
-        });
+        plane.move_on(&round(number));
         let upstream = &upstreams[number % 2];
         let before = upstream.served();
         wait_for("the new name to be used", || match upstream.served() {
@@ -141,15 +239,10 @@ fn rename(version: &'static str, transport: Transport, what: What, times: usize)
     drop(ends);
     let load = sum.recv_timeout(Duration::from_secs(20)).expect("the load ends");
     assert!(load.good > times as u64, "too little load to tell: {load:?}");
-    assert!(
-        load.bad.is_empty(),
-        "{version} {transport:?} {what:?}: {} went well, {:#?}",
-        load.good,
-        load.bad
-    );
+    assert!(load.bad.is_empty(), "{shown}: {} went well, {:#?}", load.good, load.bad);
     let served = upstreams.iter().map(Upstream::served).collect::<Vec<_>>();
     assert!(served.iter().all(|count| *count > 0), "both names were used: {served:?}");
-    assert_eq!(server.hub.counters().nacks, 0, "{}", envoy.log());
+    assert_eq!(plane.refusals(), 0, "{}", envoy.log());
     envoy.wait_config(&[&format!("name-{times}")], &[&format!("name-{}", times - 1)]);
 }
 
@@ -176,30 +269,57 @@ fn wait_in_step(server: &Server, next: &Snapshot) {
     }
 }
 
+/// How often one Envoy sees a rename.
 fn times() -> usize {
     if std::env::var_os("CONVOY_LONG").is_some() { 100 } else { 10 }
 }
 
+/// Every version with both muxes: together more than a hundred times.
+fn rename_with_all(transport: Transport, what: What) {
+    for version in VERSIONS {
+        std::thread::scope(|scope| {
+            for unified_mux in [false, true] {
+                let setup = Setup { unified_mux, ..Setup::new(version, transport) };
+                scope.spawn(move || rename(setup, what, times(), false));
+            }
+        });
+    }
+}
+
 #[test]
 fn no_request_fails_while_cluster_and_route_are_renamed_over_sotw() {
-    rename("1.36.4", Transport::Ads, What::Route, times());
-    rename("1.40.0", Transport::Ads, What::Route, times());
+    rename_with_all(Transport::Ads, What::Route);
 }
 
 #[test]
 fn no_request_fails_while_cluster_and_route_are_renamed_over_delta() {
-    rename("1.36.4", Transport::DeltaAds, What::Route, times());
-    rename("1.40.0", Transport::DeltaAds, What::Route, times());
+    rename_with_all(Transport::DeltaAds, What::Route);
+}
+
+#[test]
+fn no_request_fails_while_cluster_and_route_are_renamed_by_a_push_to_git() {
+    let (old, new) = (VERSIONS[0], VERSIONS[2]);
+    rename(Setup::new(old, Transport::Ads), What::Route, times() / 2, true);
+    let unified = Setup { unified_mux: true, ..Setup::new(new, Transport::DeltaAds) };
+    rename(unified, What::Route, times() / 2, true);
 }
 
 #[test]
 fn no_request_fails_while_route_configurations_are_renamed_over_sotw() {
-    rename("1.36.4", Transport::Ads, What::RouteConfiguration, times());
-    rename("1.40.0", Transport::Ads, What::RouteConfiguration, times());
+    let what = What::RouteConfiguration;
+    rename(Setup::new("1.36.4", Transport::Ads), what, times(), false);
+    rename(
+        Setup { unified_mux: true, ..Setup::new("1.40.0", Transport::Ads) },
+        what,
+        times(),
+        false,
+    );
 }
 
 #[test]
 fn no_request_fails_while_route_configurations_are_renamed_over_delta() {
-    rename("1.36.4", Transport::DeltaAds, What::RouteConfiguration, times());
-    rename("1.40.0", Transport::DeltaAds, What::RouteConfiguration, times());
+    let what = What::RouteConfiguration;
+    let unified = Setup { unified_mux: true, ..Setup::new("1.38.3", Transport::DeltaAds) };
+    rename(unified, what, times(), false);
+    rename(Setup::new("1.40.0", Transport::DeltaAds), what, times(), false);
 }

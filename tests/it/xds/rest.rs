@@ -21,20 +21,20 @@ use super::mesh::{cluster, mesh, snapshot};
 use crate::harness::random::Random;
 
 /// A client of one protocol, and whom it asks.
-struct Http {
+pub(super) struct Http {
     client: Client<HttpConnector, Full<Bytes>>,
     root: String,
 }
 
 /// What came back.
-struct Answer {
-    status: StatusCode,
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
     headers: http::HeaderMap,
     body: Bytes,
 }
 
 impl Http {
-    fn new(server: &Server, http2: bool) -> Self {
+    pub(super) fn new(server: &Server, http2: bool) -> Self {
         let client = Client::builder(TokioExecutor::new()).http2_only(http2).build_http();
         Self { client, root: format!("http://{}", server.address) }
     }
@@ -59,13 +59,13 @@ impl Http {
         Answer { status: head.status, headers: head.headers, body }
     }
 
-    async fn post(&self, kind: &str, body: &Value) -> Answer {
+    pub(super) async fn post(&self, kind: &str, body: &Value) -> Answer {
         self.send(Method::POST, &format!("/v3/discovery:{kind}"), body.to_string()).await
     }
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }

@@ -28,20 +28,20 @@ use super::{Server, key, route};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An aggregated stream seen from the client.
-struct Stream<R, S> {
-    requests: mpsc::Sender<R>,
-    responses: Streaming<S>,
+pub(super) struct Stream<R, S> {
+    pub(super) requests: mpsc::Sender<R>,
+    pub(super) responses: Streaming<S>,
 }
 
 type Sotw = Stream<DiscoveryRequest, DiscoveryResponse>;
-type Delta = Stream<DeltaDiscoveryRequest, DeltaDiscoveryResponse>;
+pub(super) type Delta = Stream<DeltaDiscoveryRequest, DeltaDiscoveryResponse>;
 
 impl<R, S> Stream<R, S> {
-    async fn say(&self, request: R) {
+    pub(super) async fn say(&self, request: R) {
         self.requests.send(request).await.expect("the stream is open");
     }
 
-    async fn next(&mut self) -> Result<S, Status> {
+    pub(super) async fn next(&mut self) -> Result<S, Status> {
         let next = timeout(PATIENCE, self.responses.message()).await.expect("an answer comes");
         next.map(|message| message.expect("the stream goes on"))
     }
@@ -60,14 +60,14 @@ async fn sotw(server: &Server) -> Sotw {
     Stream { requests, responses: stream.await.unwrap().into_inner() }
 }
 
-async fn delta(server: &Server) -> Delta {
+pub(super) async fn delta(server: &Server) -> Delta {
     let (requests, receiver) = mpsc::channel(16);
     let mut client = client(server).await;
     let stream = client.delta_aggregated_resources(ReceiverStream::new(receiver));
     Stream { requests, responses: stream.await.unwrap().into_inner() }
 }
 
-fn node(id: &str) -> Option<Node> {
+pub(super) fn node(id: &str) -> Option<Node> {
     let stage = Value { kind: Some(Kind::StringValue("beta".into())) };
     let metadata = Some(Struct { fields: [("stage".to_owned(), stage)].into() });
     Some(Node { id: id.into(), metadata, ..Node::default() })
@@ -77,7 +77,7 @@ fn ask(kind: ResourceKind) -> DiscoveryRequest {
     DiscoveryRequest { type_url: kind.type_url().to_string(), ..Default::default() }
 }
 
-fn ask_delta(kind: ResourceKind) -> DeltaDiscoveryRequest {
+pub(super) fn ask_delta(kind: ResourceKind) -> DeltaDiscoveryRequest {
     DeltaDiscoveryRequest { type_url: kind.type_url().to_string(), ..Default::default() }
 }
 
@@ -356,7 +356,8 @@ async fn streams_end_in_order_when_the_server_stops() {
 
 #[tokio::test]
 async fn a_private_listener_serves_anybody_until_it_is_dropped() {
-    let private = listen_private(snapshot(&[listener("l", 0)])).await.unwrap();
+    let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let private = listen_private(snapshot(&[listener("l", 0)]), port).unwrap();
     let address = private.address();
     let channel = Channel::from_shared(format!("http://{address}")).unwrap();
     let mut client = AggregatedDiscoveryServiceClient::new(channel.connect().await.unwrap());

@@ -1,6 +1,8 @@
 //! The verb `diff`: which two sides are meant, and what each of them gives.
 
-use super::Talk;
+use globset::{Glob, GlobMatcher};
+
+use super::look::Look;
 use crate::chat::Message;
 use crate::model::{NodeGroup, RepoName, Stage};
 use crate::promote::{BundleRecord, Refusal, RefusalKind};
@@ -8,7 +10,16 @@ use crate::reconcile::View;
 use crate::web::hooks::choose;
 use crate::web::hooks::compare::{self, Side};
 
-impl Talk<'_> {
+/// What of the difference is asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Limits<'a> {
+    /// Only in this stage.
+    pub(super) stage: Option<&'a Stage>,
+    /// Only resources of such names.
+    pub(super) resource: Option<&'a str>,
+}
+
+impl Look<'_> {
     /// A stage and a bundle are compared as that stage would serve them; two
     /// stages by node group; two bundles in every stage.
     pub(super) async fn diff(
@@ -16,7 +27,9 @@ impl Talk<'_> {
         view: &View,
         left: &str,
         right: Option<&str>,
+        limits: Limits<'_>,
     ) -> Result<Message, Refusal> {
+        let only = limits.resource.map(pattern).transpose()?;
         let stage = Stage::new(left).ok();
         let repo = self.repo(view, stage.as_ref())?;
         let is_stage = |name: &str| {
@@ -24,18 +37,20 @@ impl Talk<'_> {
             manifest.stages.iter().map(|spec| &spec.name).find(|stage| stage.as_str() == name)
         };
         match (is_stage(left), right.map(|right| (right, is_stage(right)))) {
-            (Some(from), Some((_, Some(to)))) => self.two_stages(view, &repo, from, to).await,
+            (Some(from), Some((_, Some(to)))) => {
+                self.two_stages(view, &repo, (from, to), only.as_ref()).await
+            }
             (Some(stage), right) => {
                 let bundle = match right {
                     Some((right, _)) => choose::bundle(view, &repo, right)?,
                     None => newest(view, &repo)?,
                 };
-                self.stage_and_bundle(view, &repo, stage, bundle).await
+                self.stage_and_bundle(view, &repo, (stage, bundle), only.as_ref()).await
             }
             (None, Some((right, _))) => {
                 let (from, to) =
                     (choose::bundle(view, &repo, left)?, choose::bundle(view, &repo, right)?);
-                self.two_bundles(&repo, from, to).await
+                self.two_bundles(&repo, (from, to), limits.stage, only.as_ref()).await
             }
             (None, None) => {
                 let missing =
@@ -54,8 +69,8 @@ impl Talk<'_> {
         &self,
         view: &View,
         repo: &RepoName,
-        from: &Stage,
-        to: &Stage,
+        (from, to): (&Stage, &Stage),
+        only: Option<&GlobMatcher>,
     ) -> Result<Message, Refusal> {
         let (old, new) = (current(view, repo, from), current(view, repo, to));
         let (Some(old), Some(new)) = (old, new) else {
@@ -68,15 +83,15 @@ impl Talk<'_> {
         };
         let page = self.links().diff(repo, None, Some(from.as_str()), to.as_str());
         let (left, right) = (self.side(old, Some(from)).await?, self.side(new, Some(to)).await?);
-        Ok(compare::summary(&format!("{from} → {to}"), &left, &right, &page))
+        Ok(compare::summary(&format!("{from} → {to}"), (&left, &right), only, &page))
     }
 
     async fn stage_and_bundle(
         &self,
         view: &View,
         repo: &RepoName,
-        stage: &Stage,
-        bundle: &BundleRecord,
+        (stage, bundle): (&Stage, &BundleRecord),
+        only: Option<&GlobMatcher>,
     ) -> Result<Message, Refusal> {
         let old = current(view, repo, stage);
         let left = match old {
@@ -92,23 +107,25 @@ impl Talk<'_> {
         );
         let from = old.map_or("nothing".to_owned(), |old| old.id.to_string());
         let title = format!("{stage}: {from} → {}", bundle.id);
-        Ok(compare::summary(&title, &left, &right, &page))
+        Ok(compare::summary(&title, (&left, &right), only, &page))
     }
 
     async fn two_bundles(
         &self,
         repo: &RepoName,
-        from: &BundleRecord,
-        to: &BundleRecord,
+        (from, to): (&BundleRecord, &BundleRecord),
+        stage: Option<&Stage>,
+        only: Option<&GlobMatcher>,
     ) -> Result<Message, Refusal> {
-        let page = self.links().diff(repo, None, Some(from.id.as_str()), to.id.as_str());
-        let (left, right) = (self.side(from, None).await?, self.side(to, None).await?);
-        Ok(compare::summary(&format!("{} → {}", from.id, to.id), &left, &right, &page))
+        let page = self.links().diff(repo, stage, Some(from.id.as_str()), to.id.as_str());
+        let (left, right) = (self.side(from, stage).await?, self.side(to, stage).await?);
+        let title = format!("{} → {}", from.id, to.id);
+        Ok(compare::summary(&title, (&left, &right), only, &page))
     }
 
     /// What `bundle` gives: in one stage by node group, or in all of them.
     async fn side(&self, bundle: &BundleRecord, stage: Option<&Stage>) -> Result<Side, Refusal> {
-        let bundle = self.desk.bundle(&bundle.id).await?;
+        let bundle = self.talk.desk.bundle(&bundle.id).await?;
         let of_stage =
             bundle.snapshots.iter().filter(|((of, _), _)| stage.is_none_or(|stage| stage == of));
         let key = |of: &Stage, group: &NodeGroup| match stage {
@@ -117,6 +134,15 @@ impl Talk<'_> {
         };
         Ok(of_stage.map(|((of, group), snapshot)| (key(of, group), snapshot.clone())).collect())
     }
+}
+
+fn pattern(text: &str) -> Result<GlobMatcher, Refusal> {
+    let read = Glob::new(text).map(|glob| glob.compile_matcher());
+    read.map_err(|error| Refusal {
+        kind: RefusalKind::Invalid,
+        message: format!("`{text}` is no pattern: {}", error.kind()),
+        hint: "write one as `pay*`".into(),
+    })
 }
 
 fn current<'a>(view: &'a View, repo: &RepoName, stage: &Stage) -> Option<&'a BundleRecord> {

@@ -312,6 +312,11 @@ impl Client {
         self.say(kind, nonce, Some("no"), subscribe, vec![], vec![])
     }
 
+    /// The last message of a type as it goes over the stream.
+    pub(super) fn last_frame(&self, kind: Kind) -> crate::xds::codec::Frame {
+        self.last[&kind].frame()
+    }
+
     /// The other names of what the last message of the type holds.
     pub(super) fn aliases(&self, kind: Kind) -> Vec<String> {
         let resources = self.last[&kind].resources.iter();

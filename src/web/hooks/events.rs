@@ -1,0 +1,38 @@
+//! What Slack tells us that happened: somebody opened the app's home page.
+
+use std::collections::BTreeMap;
+
+use super::talk::Talk;
+use crate::chat::{self, Home, NodeCount};
+use crate::promote::Promotion;
+use crate::reconcile::can_approve;
+use crate::telemetry::clock;
+
+/// Publishes the person's home page as of now.
+pub(super) async fn show_home(talk: &Talk<'_>) {
+    let view = talk.desk.view();
+    let person = talk.person();
+    let nodes: BTreeMap<_, _> = view
+        .fleet
+        .iter()
+        .map(|(place, fleet)| {
+            let (nodes, acked, nacked) = (fleet.nodes, fleet.acked, fleet.nacked);
+            (place.clone(), NodeCount { nodes, acked, nacked })
+        })
+        .collect();
+    let now = clock::now();
+    let may = |promotion: &Promotion| {
+        person.as_ref().is_some_and(|person| can_approve(&view.state, promotion, person, now))
+    };
+    let page = chat::home(&Home {
+        person: person.as_ref(),
+        state: &view.state,
+        manifests: &view.manifests,
+        nodes: &nodes,
+        can_approve: &may,
+        links: &talk.slack.links,
+    });
+    if let Err(error) = talk.slack.client.publish(&talk.caller.user, &page).await {
+        tracing::warn!(trace = talk.trace, "slack: a home page was not shown: {error}");
+    }
+}
