@@ -23,6 +23,8 @@ import grpc
 MANIFEST = "convoy.yaml"
 BATCH = 150
 ANSWER_S = 20
+# How long `--mode validate` may take: a busy machine is no answer.
+VALIDATED_S = 300
 # How often it is looked whether an Envoy that owes an answer still runs.
 ALIVE_S = 0.5
 PREFIX = "type.googleapis.com/"
@@ -394,7 +396,7 @@ class Validate:
             file.flush()
             done = subprocess.run([self.program, "--mode", "validate", "--log-level", "critical", "--log-format", "%v",
                                    "-c", file.name], capture_output=True, text=True,
-                                  errors="replace", timeout=60, check=False)
+                                  errors="replace", timeout=VALIDATED_S, check=False)
         said = (done.stderr + done.stdout).strip()
         if done.returncode == 0:
             return Verdict(True)
