@@ -131,7 +131,7 @@ fn a_part_takes_the_candidate_a_restart_keeps_it_and_all_follow() {
     wait_text(&a, "two");
     assert!(has_text(&b, "one") && !has_text(&b, "two"));
     let shown = bed.convoy.get("/nodes/b-1");
-    assert_eq!(shown["node"]["state"], "in_step", "{shown}");
+    assert_eq!(shown["node"]["state"], "synced", "{shown}");
     // Killed between the steps: what each has is what it is served again, and
     // nobody is sent a byte.
     let before = (updates(&a), updates(&b));
@@ -140,7 +140,7 @@ fn a_part_takes_the_candidate_a_restart_keeps_it_and_all_follow() {
     for node in ["a-1", "b-1"] {
         wait_for(&format!("{node} to be back"), || {
             let found = bed.convoy.try_get(&format!("/api/v1/nodes/{node}"))?;
-            if found["node"]["state"] == "in_step" { Ok(()) } else { Err(found.to_string()) }
+            if found["node"]["state"] == "synced" { Ok(()) } else { Err(found.to_string()) }
         });
     }
     let still = bed.wait_promotion(&second, "the promotion", |_| true);
