@@ -62,6 +62,10 @@ fn voters(mistakes: &mut Mistakes<'_>, node: &Node) -> Option<Voters> {
         Value::Text(word) if word == "anyone" => Some(Voters::Anyone),
         _ => {
             let list = list(mistakes, node);
+            if list.is_empty() && !Mistakes::one_or_many(node).is_empty() {
+                // Why was said.
+                return None;
+            }
             if list.is_empty() {
                 let message = "`from` names nobody";
                 let hint = "name people and teams, as in `[ann, team:release-approvers]`, or \

@@ -31,9 +31,10 @@ fn only_login_assets_and_health_are_public() {
     assert_eq!(public, expected.into_iter().map(str::to_owned).collect());
 }
 
-/// What somebody may change of their own: tokens, sessions, and a project that
-/// was removed.
-const OWN: [&str; 4] = ["/tokens", "/sessions", "/appIdentities", "{project}/removed"];
+/// What somebody may change of their own: tokens, sessions, a project that was
+/// removed, and which Slack user they are.
+const OWN: [&str; 5] =
+    ["/tokens", "/sessions", "/appIdentities", "{project}/removed", "/slack/link"];
 
 #[test]
 fn nothing_is_changed_by_readers() {

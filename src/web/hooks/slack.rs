@@ -183,7 +183,7 @@ mod tests {
         let challenge = r#"{"type":"url_verification","challenge":"3eZbrw"}"#;
         let (status, answer) = app.slack("/slack/events", challenge).await;
         assert_eq!((status, answer["challenge"].as_str()), (200, Some("3eZbrw")));
-        let other = "payload=%7B%22type%22%3A%22shortcut%22%7D";
+        let other = "payload=%7B%22type%22%3A%22dialog_cancellation%22%7D";
         assert_eq!(app.slack("/slack/interactive", other).await.0, 200);
     }
 
