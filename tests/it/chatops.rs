@@ -104,10 +104,10 @@ fn a_promotion_goes_from_request_to_card_to_release_whichever_way_slack_comes() 
         let (card, _) = office.card("C0MESH", &id, "\"approve\"");
         assert!(!card.to_string().contains("<!channel>"), "{card}");
         office.press("U0CLEO", "approve", &value);
-        let (card, _) = office.card("C0MESH", &id, "ucceeded");
+        let (card, _) = office.card("C0MESH", &id, "Succeeded");
         assert!(!card.to_string().contains("\"button\""), "{card}");
         wait_for("the thread to tell of the vote and the end", || {
-            let (_, thread) = office.card("C0MESH", &id, "ucceeded");
+            let (_, thread) = office.card("C0MESH", &id, "Succeeded");
             let said = format!("{thread:?}");
             let told = said.contains("*cleo* approved") && said.contains("Succeeded");
             if told { Ok(()) } else { Err(said) }
@@ -132,7 +132,7 @@ fn release_asks_for_its_name(office: &Office) {
     let told = slack.submit(convoy, way, "U0ANN", &form, &right);
     assert!(told.to_string().contains("is an author of"), "{told}");
     assert_eq!(slack.submit(convoy, way, "U0CLEO", &form, &right), Value::Null);
-    office.card("C0MESH", &id, "ucceeded");
+    office.card("C0MESH", &id, "Succeeded");
     let votes = convoy.get(&format!("/promotions/{id}"))["promotion"]["approvals"].clone();
     assert_eq!(votes.as_array().map(Vec::len), Some(1), "{votes}");
     assert_eq!(votes[0]["note"], "it is time");
@@ -211,7 +211,7 @@ fn two_hundred_clicks_at_once_are_one_vote() {
             });
         }
     });
-    office.card("C0MESH", &id, "ucceeded");
+    office.card("C0MESH", &id, "Succeeded");
     let votes = office.convoy.get(&format!("/promotions/{id}"))["promotion"]["approvals"].clone();
     assert_eq!(votes.as_array().map(Vec::len), Some(1), "{votes}");
 }
@@ -267,7 +267,7 @@ fn a_channel_that_subscribed_gets_a_card_of_its_own() {
     assert_eq!(office.slack.channel("C0ENDS").0, Vec::<Value>::new());
     office.press("U0CLEO", "approve", &value);
     for channel in ["C0MESH", "C0OTHER", "C0ENDS"] {
-        office.card(channel, &id, "ucceeded");
+        office.card(channel, &id, "Succeeded");
     }
     assert_eq!(office.slack.channel("C0LEFT").0, Vec::<Value>::new());
 }
@@ -291,7 +291,7 @@ fn while_slack_is_down_promotions_go_on_and_cards_catch_up() {
         let live = office.served("staging");
         if live.is_null() { Err(live.to_string()) } else { Ok(()) }
     });
-    let (card, _) = office.card("C0MESH", &id, "ucceeded");
+    let (card, _) = office.card("C0MESH", &id, "Succeeded");
     assert!(!card.to_string().contains("\"button\""), "{card}");
 }
 
@@ -314,7 +314,7 @@ fn a_card_survives_kill_nine_and_its_deletion() {
         let of =
             |one: &&Value| one["thread_ts"] == card["ts"] && one["text"].to_string().contains(&id);
         let found = threads.iter().filter(of).any(|one| {
-            one["blocks"].to_string().contains("header") && one.to_string().contains("ucceeded")
+            one["blocks"].to_string().contains("header") && one.to_string().contains("Succeeded")
         });
         if found { Ok(()) } else { Err(format!("{threads:?}")) }
     });
