@@ -291,7 +291,7 @@ fn every_bad_value_of_promotion_has_a_place_and_a_rule() {
         |owners: &str| mistakes(&format!("stages: [{{name: a}}]\nowners: {owners}\n"));
     assert_eq!(mistakes_of("[{from: [ann]}]"), ["2:10 missing-field"]);
     assert_eq!(mistakes_of("[{paths: ['**']}]"), ["2:10 missing-field"]);
-    assert_eq!(mistakes_of("[{paths: ['**'], from: ['team:a b']}]"), ["2:32 bad-name"]);
+    assert_eq!(mistakes_of("[{paths: ['**'], from: ['team:a b']}]"), ["2:33 bad-name"]);
     let both = "stages:\n  - {name: a, approvals: [{count: 1}], approvers: [ann]}\n";
     assert_eq!(mistakes(both), ["2:52 bad-value"]);
 }
