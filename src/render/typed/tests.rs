@@ -1087,6 +1087,15 @@ fn options_that_envoys_code_refuses_are_refused_and_their_neighbours_taken() {
     let fallback = format!(
         "fallback_policy: {{policies: [{{typed_extension_config: {{name: r, typed_config: {{{random}}}}}}}]}}"
     );
+    let forwarding = "clusters.dynamic_forward_proxy.v3.ClusterConfig, dns_cache_config: \
+                              {name: a}";
+    let redis = |name: &str| {
+        let kind = typed("extensions.clusters.redis.v3.RedisClusterConfig");
+        format!("cluster_type: {{name: {name}, typed_config: {{{kind}}}}}")
+    };
+    let on_demand =
+        |source: &str| filter(&format!("http.on_demand.v3.OnDemand, odcds: {{{source}}}"));
+    let named = "resources_locator: 'xdstp://a/envoy.config.cluster.v3.Cluster/x'";
     let ports = |range: &str| {
         network(&format!(
             "rbac.v3.RBAC, stat_prefix: x, rules: {{policies: {{a: {{permissions: \
@@ -1137,6 +1146,37 @@ fn options_that_envoys_code_refuses_are_refused_and_their_neighbours_taken() {
         ),
         (
             Clusters,
+            "cluster_type: {name: envoy.cluster.eds}".into(),
+            "no-extension",
+            "type: EDS\neds_cluster_config: {eds_config: {ads: {}}}".into(),
+        ),
+        (
+            Clusters,
+            "cluster_type: {name: envoy.cluster.original_dst}".into(),
+            "lb-policy",
+            "cluster_type: {name: envoy.cluster.original_dst}\nlb_policy: CLUSTER_PROVIDED".into(),
+        ),
+        (
+            Clusters,
+            "cluster_type: {name: envoy.cluster.dns}\nlb_policy: CLUSTER_PROVIDED".into(),
+            "lb-policy",
+            "cluster_type: {name: envoy.cluster.dns}".into(),
+        ),
+        (
+            Clusters,
+            "cluster_type: {name: envoy.cluster.logical_dns}".into(),
+            "logical-dns-hosts",
+            "cluster_type: {name: envoy.cluster.strict_dns}".into(),
+        ),
+        (Clusters, redis("x"), "wrong-extension", redis("envoy.clusters.redis")),
+        (
+            Clusters,
+            redis("envoy.clusters.redis").replace("clusters.redis.v3.RedisClusterConfig", forwarding),
+            "lb-policy",
+            format!("{}\nlb_policy: CLUSTER_PROVIDED", redis("envoy.clusters.redis")),
+        ),
+        (
+            Clusters,
             "cluster_type: {name: envoy.cluster.static}\neds_cluster_config: {eds_config: {ads: {}}}".into(),
             "no-eds-config",
             "type: EDS\neds_cluster_config: {eds_config: {ads: {}}}".into(),
@@ -1144,7 +1184,7 @@ fn options_that_envoys_code_refuses_are_refused_and_their_neighbours_taken() {
         (
             Clusters,
             "type: EDS\neds_cluster_config: {eds_config: {self: {}}}".into(),
-            "no-eds-config",
+            "validation",
             "type: EDS\neds_cluster_config: {eds_config: {ads: {}}}".into(),
         ),
         (
@@ -1187,9 +1227,33 @@ fn options_that_envoys_code_refuses_are_refused_and_their_neighbours_taken() {
             "endpoints: [{leds_cluster_locality_config: {leds_collection_name: x}}]".into(),
             "validation",
             "endpoints: [{leds_cluster_locality_config: {leds_config: {ads: {}}, \
-             leds_collection_name: 'xdstp://x/y/*'}}]"
+             leds_collection_name: 'xdstp://x/envoy.config.endpoint.v3.LbEndpoint/*'}}]"
                 .into(),
         ),
+        (
+            Endpoints,
+            "endpoints: [{leds_cluster_locality_config: {leds_config: {ads: {}}, \
+             leds_collection_name: 'xdstp://x/y/*'}}]"
+                .into(),
+            "validation",
+            "endpoints: [{leds_cluster_locality_config: {leds_config: {ads: {}}, \
+             leds_collection_name: 'file:///x'}}]"
+                .into(),
+        ),
+        (
+            Listeners,
+            on_demand("source: {ads: {}}, resources_locator: nope"),
+            "validation",
+            on_demand(&format!("source: {{ads: {{}}}}, {named}")),
+        ),
+        (
+            Listeners,
+            on_demand(&format!("source: {{path: /x}}, {named}")),
+            "validation",
+            on_demand("source: {path: /x}"),
+        ),
+        (Listeners, on_demand(named), "validation", on_demand("source: {ads: {}}")),
+        (Listeners, on_demand("source: {self: {}}"), "validation", http("")),
         (
             Routes,
             per_route("bandwidth_limit.v3.BandwidthLimit, stat_prefix: x, enable_mode: REQUEST"),
@@ -1200,6 +1264,12 @@ fn options_that_envoys_code_refuses_are_refused_and_their_neighbours_taken() {
             ),
         ),
         (Routes, per_route("grpc_web.v3.GrpcWeb"), "wrong-extension", String::new()),
+        (
+            Routes,
+            "vhds: {config_source: {path: /x}}".into(),
+            "validation",
+            "vhds: {config_source: {ads: {}}}".into(),
+        ),
         (Routes, path("/{1a}"), "bad-template", path("/{a1}")),
         (Routes, path("/**/*"), "bad-template", path("/*/**")),
         (Routes, header("%GRPC_STATUS(NOPE)%"), "bad-format", header("%GRPC_STATUS(NUMBER)%")),

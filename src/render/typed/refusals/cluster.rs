@@ -9,21 +9,36 @@ use crate::schema::fields::{field, inner, list, map, text, unpacked, variant};
 
 const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
-/// Types of clusters that Envoy makes without configuration.
-const BY_NAME: [&str; 8] = [
-    "envoy.cluster.static",
-    "envoy.cluster.strict_dns",
-    "envoy.cluster.logical_dns",
-    "envoy.cluster.dns",
-    "envoy.cluster.eds",
-    "envoy.cluster.original_dst",
-    "envoy.clusters.dynamic_forward_proxy",
-    "envoy.clusters.redis",
+/// Types of clusters that Envoy makes without configuration, by name, and the
+/// `type` that does the same. EDS is none: its source can't be given.
+const BY_NAME: [(&str, &str); 7] = [
+    ("envoy.cluster.static", "STATIC"),
+    ("envoy.cluster.strict_dns", "STRICT_DNS"),
+    ("envoy.cluster.logical_dns", "LOGICAL_DNS"),
+    ("envoy.cluster.original_dst", "ORIGINAL_DST"),
+    ("envoy.cluster.dns", DNS),
+    ("envoy.clusters.dynamic_forward_proxy", FORWARDING),
+    ("envoy.clusters.redis", REDIS),
 ];
+
+// Types that there are by name alone.
+const DNS: &str = "DNS";
+const FORWARDING: &str = "DYNAMIC_FORWARD_PROXY";
+const REDIS: &str = "REDIS";
+
+/// The cluster's type; `None` where a configuration says it.
+fn kind(cluster: &DynamicMessage) -> Option<String> {
+    let Some(custom) = inner(cluster, "cluster_type") else { return variant(cluster, "type") };
+    if field(&custom, "typed_config").is_some() {
+        return None;
+    }
+    let name = text(&custom, "name");
+    BY_NAME.iter().find(|(known, _)| *known == name).map(|(_, kind)| (*kind).to_owned())
+}
 
 pub(super) fn check(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
     hosts(cluster, refusals);
-    if matches!(variant(cluster, "type").as_deref(), Some("STRICT_DNS" | "LOGICAL_DNS")) {
+    if matches!(kind(cluster).as_deref(), Some("STRICT_DNS" | "LOGICAL_DNS")) {
         single::resolvers(cluster, refusals);
         single::servers(cluster, refusals);
     }
@@ -104,29 +119,21 @@ fn forwarding(
 fn hosts(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
     if let Some(custom) = inner(cluster, "cluster_type") {
         let dns = unpacked(refusals.schema, &custom, "typed_config");
-        if field(&custom, "typed_config").is_none() && !BY_NAME.contains(&&*text(&custom, "name")) {
+        if field(&custom, "typed_config").is_none() && kind(cluster).is_none() {
             let name = text(&custom, "name");
             let text = format!("Envoy has no type of cluster `{name}` without a `typed_config`");
             refusals.refuse("cluster_type", "no-extension", text, "give its configuration");
         }
-        if field(cluster, "eds_cluster_config").is_some()
-            && text(&custom, "name") != "envoy.cluster.eds"
-        {
-            let text = "`eds_cluster_config` is set for a cluster that is not of type EDS";
-            let hint = "set `type: EDS`, or remove it";
-            refusals.refuse("eds_cluster_config", "no-eds-config", text, hint);
-        }
         if dns.is_some_and(|dns| field(&dns, "all_addresses_in_single_endpoint").is_some()) {
             one_host(inner(cluster, "load_assignment").as_ref(), refusals);
         }
-        return;
     }
     let assignment = inner(cluster, "load_assignment");
-    match (variant(cluster, "type").as_deref(), assignment) {
+    let kind = kind(cluster);
+    match (kind.as_deref(), assignment) {
         (Some("EDS"), _) => {
             let eds = inner(cluster, "eds_cluster_config");
-            let source = eds.and_then(|eds| inner(&eds, "eds_config"));
-            if source.is_none_or(|source| field(&source, "self").is_some()) {
+            if eds.and_then(|eds| inner(&eds, "eds_config")).is_none() {
                 let text = "an EDS cluster needs `eds_config`: from where its endpoints come";
                 let hint =
                     "write eds_cluster_config: {eds_config: {ads: {}, resource_api_version: V3}}";
@@ -144,16 +151,10 @@ fn hosts(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
         (Some("LOGICAL_DNS"), assignment) => one_host(assignment.as_ref(), refusals),
         _ => {}
     }
-    if variant(cluster, "type").as_deref() != Some("EDS")
-        && field(cluster, "eds_cluster_config").is_some()
-    {
+    if kind.as_deref() != Some("EDS") && field(cluster, "eds_cluster_config").is_some() {
         let text = "`eds_cluster_config` is set for a cluster that is not of type EDS";
-        refusals.refuse(
-            "eds_cluster_config",
-            "no-eds-config",
-            text,
-            "set `type: EDS`, or remove it",
-        );
+        let hint = "set `type: EDS`, or remove it";
+        refusals.refuse("eds_cluster_config", "no-eds-config", text, hint);
     }
 }
 

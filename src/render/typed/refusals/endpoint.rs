@@ -71,14 +71,6 @@ pub(super) fn locality(message: &DynamicMessage, refusals: &mut Refusals<'_>) {
         let text = "hosts can't stand beside `leds_cluster_locality_config`";
         refusals.refuse("leds_cluster_locality_config", "oneof", text, "keep one of them");
     }
-    let named = inner(message, "leds_cluster_locality_config");
-    let named = named.map(|leds| text(&leds, "leds_collection_name"));
-    let schemes = ["xdstp:", "http:", "file:"];
-    if let Some(name) = named.filter(|name| !schemes.iter().any(|one| name.starts_with(one))) {
-        let text = format!("`leds_collection_name` is no URL of a collection: \"{name}\"");
-        let hint = "begin it with xdstp:";
-        refusals.refuse("leds_cluster_locality_config", "validation", text, hint);
-    }
     let address = |host: &DynamicMessage| inner(&inner(host, "endpoint")?, "address");
     if hosts.iter().any(|host| address(host).is_none()) {
         let text = "`lb_endpoints` has a host without `endpoint: {address: …}`";

@@ -93,12 +93,19 @@ fn specifiers(config: &DynamicMessage, refusals: &mut Refusals<'_>) {
 /// Hosts on demand came by one protocol alone at first.
 fn discovered(config: &DynamicMessage, refusals: &mut Refusals<'_>) {
     let Some(vhds) = inner(config, "vhds") else { return };
-    let api = inner(&vhds, "config_source")
-        .and_then(|source| inner(&source, "api_config_source"))
+    let source = inner(&vhds, "config_source");
+    let api = source
+        .as_ref()
+        .and_then(|source| inner(source, "api_config_source"))
         .and_then(|api| variant(&api, "api_type"));
-    if api.as_deref() != Some("DELTA_GRPC")
-        && let Some(older) = refusals.older_than("1.37.0")
-    {
+    if api.as_deref() == Some("DELTA_GRPC") {
+        return;
+    }
+    if source.is_none_or(|source| field(&source, "ads").is_none()) {
+        let text = "Envoy asks for `vhds` by deltas alone";
+        let hint = "give ads: {}, or an api_config_source of api_type: DELTA_GRPC";
+        refusals.refuse("vhds", "validation", text, hint);
+    } else if let Some(older) = refusals.older_than("1.37.0") {
         let text = format!("Envoy {older} asks for `vhds` by `api_type: DELTA_GRPC` alone");
         refusals.refuse("vhds", "newer-than-envoy", text, "give an api_config_source");
     }

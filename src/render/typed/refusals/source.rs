@@ -12,6 +12,20 @@ const NO_TYPE: &str = "DEPRECATED_AND_UNAVAILABLE_DO_NOT_USE";
 pub(super) fn check(name: &str, message: &DynamicMessage, refusals: &mut Refusals<'_>) {
     match name {
         "envoy.config.core.v3.ApiConfigSource" => api(message, refusals),
+        "envoy.config.core.v3.ConfigSource" if field(message, "self").is_some() => {
+            let text = "Envoy takes no configuration from `self`";
+            refusals.refuse("self", "validation", text, "write ads: {}");
+        }
+        "envoy.extensions.filters.http.on_demand.v3.OnDemandCds"
+            if field(message, "resources_locator").is_some() =>
+        {
+            let kind = "envoy.config.cluster.v3.Cluster";
+            located(message, ("resources_locator", "source"), kind, refusals);
+        }
+        "envoy.config.endpoint.v3.LedsClusterLocalityConfig" => {
+            let kind = "envoy.config.endpoint.v3.LbEndpoint";
+            located(message, ("leds_collection_name", "leds_config"), kind, refusals);
+        }
         "envoy.config.trace.v3.ZipkinConfig" => {
             let version = variant(message, "collector_endpoint_version");
             if version.as_deref() == Some(NO_TYPE) {
@@ -87,6 +101,40 @@ fn api(source: &DynamicMessage, refusals: &mut Refusals<'_>) {
     };
     if let Some((field, text)) = wrong {
         refusals.refuse(field, "validation", text, "write api_type: GRPC, and one grpc_service");
+    }
+}
+
+/// A name of resources that is a URL says their type, and comes from where
+/// deltas do. `names`: the fields of the URL and of the source.
+fn located(
+    message: &DynamicMessage,
+    names: (&'static str, &'static str),
+    kind: &str,
+    refusals: &mut Refusals<'_>,
+) {
+    let url = text(message, names.0);
+    // Whether a file is there, only Envoy's machine knows.
+    if url.starts_with("file:") {
+        return;
+    }
+    let hint = format!("write xdstp://AUTHORITY/{kind}/NAME");
+    let Some(rest) = url.strip_prefix("xdstp:") else {
+        let text = format!("`{}` is no URL of resources: \"{url}\"", names.0);
+        return refusals.refuse(names.0, "validation", text, &hint);
+    };
+    let path = rest.strip_prefix("//").and_then(|rest| rest.split_once('/'));
+    let path = path.map_or("", |(_, path)| path.split(['?', '#']).next().unwrap_or_default());
+    if path.split('/').next() != Some(kind) {
+        let text = format!("`{}` names no resource of the type {kind}: \"{url}\"", names.0);
+        return refusals.refuse(names.0, "validation", text, &hint);
+    }
+    let source = inner(message, names.1);
+    let api = source.as_ref().and_then(|source| inner(source, "api_config_source"));
+    let deltas = api.and_then(|api| variant(&api, "api_type")).as_deref() == Some("DELTA_GRPC");
+    if !deltas && source.is_none_or(|source| field(&source, "ads").is_none()) {
+        let text = format!("`{}` needs a `{}` that sends deltas", names.0, names.1);
+        let hint = format!("write {}: {{ads: {{}}}}", names.1);
+        refusals.refuse(names.0, "validation", text, &hint);
     }
 }
 

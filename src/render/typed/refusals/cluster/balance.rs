@@ -6,11 +6,9 @@ use super::super::{Refusals, extension};
 use crate::schema::fields::{field, inner, list, text, texts, unpacked, variant};
 
 /// The clusters that bring their own load balancer, below `envoy.extensions.clusters.`.
-const PROVIDING: [&str; 3] = [
-    "aggregate.v3.ClusterConfig",
-    "dynamic_forward_proxy.v3.ClusterConfig",
-    "redis.v3.RedisClusterConfig",
-];
+/// Redis ones do where they are asked to, and take other policies too.
+const PROVIDING: [&str; 2] =
+    ["aggregate.v3.ClusterConfig", "dynamic_forward_proxy.v3.ClusterConfig"];
 
 const POLICIES: &str = "envoy.extensions.load_balancing_policies.";
 
@@ -54,9 +52,11 @@ pub(super) fn check(cluster: &DynamicMessage, refusals: &mut Refusals<'_>) {
 
 /// Whether the cluster brings its own load balancer, where that is known.
 fn provides(cluster: &DynamicMessage, refusals: &Refusals<'_>) -> Option<bool> {
-    let Some(custom) = inner(cluster, "cluster_type") else {
-        return Some(variant(cluster, "type").as_deref() == Some("ORIGINAL_DST"));
-    };
+    if let Some(kind) = super::kind(cluster) {
+        return (kind != super::REDIS)
+            .then(|| ["ORIGINAL_DST", super::FORWARDING].contains(&kind.as_str()));
+    }
+    let custom = inner(cluster, "cluster_type")?;
     let config = unpacked(refusals.schema, &custom, "typed_config")?;
     let name = config.descriptor().full_name().to_owned();
     let short = name.strip_prefix("envoy.extensions.clusters.")?;
