@@ -33,11 +33,7 @@ pub(super) struct Memory {
     all: OnceLock<Batch>,
     since: Mutex<VecDeque<(Arc<str>, Arc<Difference>)>>,
     with: Mutex<VecDeque<(ContentHash, Arc<TypeSnapshot>)>>,
-    picked: Mutex<VecDeque<(ContentHash, Picked)>>,
 }
-
-/// Places in a list that whoever asks knows.
-type Picked = Arc<[usize]>;
 
 impl Clone for Memory {
     fn clone(&self) -> Self {
@@ -73,19 +69,6 @@ impl TypeSnapshot {
         }
         let found = Arc::new(difference(from, self));
         remember(&mut known, (from.version.clone(), found.clone()));
-        found
-    }
-
-    /// What `find` picks from a list that streams at this state have in common,
-    /// where `id` tells all that it depends on: found for the first stream,
-    /// and remembered for the others.
-    pub fn picked(&self, id: ContentHash, find: impl FnOnce() -> Vec<usize>) -> Arc<[usize]> {
-        let mut known = lock(&self.memory.picked);
-        if let Some((_, found)) = known.iter().find(|(of, _)| *of == id) {
-            return found.clone();
-        }
-        let found: Picked = find().into();
-        remember(&mut known, (id, found.clone()));
         found
     }
 

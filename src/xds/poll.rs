@@ -25,7 +25,7 @@ use super::codec::IDENTIFIER;
 use super::guard::Caller;
 use super::identity::identity;
 use super::method::Method;
-use super::session::{MAX_NAMES, targets};
+use super::session::MAX_NAMES;
 use super::words::words;
 use super::{Hub, Refusal};
 use crate::model::{ContentHash, NodeIdentity, ResourceName, TypeUrl};
@@ -46,8 +46,7 @@ pub(super) struct Polls {
 pub(super) struct Poll {
     pub(super) identity: NodeIdentity,
     pub(super) type_url: TypeUrl,
-    /// In the client's own words, see `session::reach`; empty where all are
-    /// asked for.
+    /// Empty where all are asked for.
     pub(super) names: BTreeSet<ResourceName>,
     /// What the client has; empty where it has nothing.
     pub(super) version: String,
@@ -72,7 +71,7 @@ pub(super) struct Part {
     pub(super) type_url: TypeUrl,
     pub(super) version: Arc<str>,
     current: Arc<TypeSnapshot>,
-    /// What the names stand for, as far as there is such; `None` where all are asked for.
+    /// The named ones that exist; `None` where all are asked for.
     named: Option<Vec<Arc<Served>>>,
 }
 
@@ -190,12 +189,8 @@ impl Part {
         if poll.names.is_empty() {
             return Self { type_url, version: current.version.clone(), current, named: None };
         }
-        // Several names may stand for one resource: virtual hosts, whose names
-        // are hosts too, can't be polled.
-        let all = poll.names.iter().flat_map(|name| targets(name, false, &current));
-        let all: BTreeSet<_> = all.collect();
         let named: Vec<_> =
-            all.iter().filter_map(|name| current.resources.get(name)).cloned().collect();
+            poll.names.iter().filter_map(|name| current.resources.get(name)).cloned().collect();
         Self { type_url, version: version_of(&named), current, named: Some(named) }
     }
 

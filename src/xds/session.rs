@@ -12,8 +12,7 @@
 //!    users that no longer name it. A client that refused those keeps the old
 //!    ones at work, so what they name stays too.
 //!
-//! Users wait for no longer than [`HOLD`], and removals for no longer than an
-//! answer is waited for at all; `wave` says for which.
+//! Waiting for one another ends after [`HOLD`], whatever the client does.
 //!
 //! Beside that, what a type is made of: `subscription` (names and wildcards),
 //! `reach` (what names stand for), `holding` (what the client has), `flight`
@@ -30,7 +29,6 @@ mod order;
 mod reach;
 mod report;
 mod subscription;
-mod wave;
 mod xdstp;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,14 +41,12 @@ use self::awaited::Awaited;
 use self::channel::{Channel, Removals, Sending};
 use self::drain::Draining;
 use self::order::{Role, Turn};
-pub(super) use self::reach::targets;
-use self::wave::Wave;
 use super::Refusal;
 use super::features::Features;
 use crate::model::{ResourceKind, ResourceName, TypeUrl};
 use crate::snapshot::{Batch, Snapshot, TypeSnapshot};
 
-/// How long users wait for suppliers to be taken.
+/// How long types wait for one another's answers.
 const HOLD: Duration = Duration::from_secs(5);
 /// How long a client that comes back with what it has may take to say which
 /// types it asks for. Envoy says so in one go when the stream opens.
@@ -132,15 +128,13 @@ pub(super) struct Session {
     /// In sending order.
     channels: BTreeMap<Turn, Channel>,
     nonces: u64,
-    /// Since when a user waits for a supplier's answer.
+    /// Since when something waits for another type's answer.
     held_since: Option<Duration>,
     /// Endpoints of clusters that were sent before endpoints were asked for:
     /// a cluster that warms needs them even if the client has the version.
     awaited: Awaited,
     /// Routes that are on their way out.
     draining: Draining,
-    /// Removals that users hold up.
-    wave: Option<Wave>,
     /// Until when a client that came back may still say what it asks for.
     greets_until: Option<Duration>,
 }
@@ -148,8 +142,6 @@ pub(super) struct Session {
 /// What the stream is served. Cheap to clone: types have their turns over one.
 #[derive(Debug, Clone, Default)]
 struct Offer {
-    /// How many there were on the stream before it.
-    number: u64,
     snapshot: Option<Arc<Snapshot>>,
     /// What a type without resources is compared with.
     nothing: Arc<TypeSnapshot>,
@@ -175,7 +167,6 @@ impl Session {
             held_since: None,
             awaited: Awaited::default(),
             draining: Draining::default(),
-            wave: None,
             greets_until: None,
         }
     }
@@ -230,8 +221,6 @@ impl Session {
         now: Duration,
     ) -> Vec<Outgoing> {
         let before = std::mem::replace(&mut self.offer.snapshot, snapshot);
-        self.offer.number += 1;
-        self.thin_wave(&self.offer.clone());
         self.note_renamed(before.as_deref(), now);
         self.pump(now)
     }
@@ -271,7 +260,6 @@ impl Session {
             self.held_since = None;
             self.greets_until = None;
             self.draining = Draining::default();
-            self.wave = None;
             self.channels.values_mut().for_each(Channel::rest);
             return Vec::new();
         }
@@ -284,10 +272,12 @@ impl Session {
         self.look_up(&offer);
         self.drain(now);
         let mut out = Vec::new();
-        let waits = self.make(&offer, patient, now, &mut out);
-        self.held_since = waits.then(|| self.held_since.unwrap_or(now));
-        self.break_off(&offer, now, &mut out);
-        self.note_idle(&offer);
+        let made = self.make(&offer, patient, now, &mut out);
+        let broke = self.break_off(&offer, patient, now, &mut out);
+        self.held_since = match made || broke {
+            true => self.held_since.or(Some(now)),
+            false => None,
+        };
         self.heartbeat(&offer, now, &mut out);
         out
     }
@@ -364,7 +354,6 @@ impl Session {
         out: &mut Vec<Outgoing>,
     ) -> bool {
         let hold_removals = self.users_lag() || self.greets_until.is_some();
-        let ripe = self.greets_until.is_none() && self.is_ripe(offer);
         let (mut suppliers_busy, mut suppliers_lack, mut waits) = (false, false, false);
         for turn in self.turns() {
             let Some(channel) = self.channels.get(&turn) else { continue };
@@ -384,10 +373,7 @@ impl Session {
                     Role::Supplier if !channel.is_urgent() => Removals::Along,
                     _ => Removals::Told,
                 };
-                let brings = removals == Removals::Held && ripe;
-                if !(brings && self.send_wave(&turn, offer, Removals::Along, now, out)) {
-                    self.send(&turn, offer, removals, now, out);
-                }
+                self.send(&turn, offer, removals, now, out);
             }
             let supplier = self.channels.get(&turn).filter(|_| role == Role::Supplier);
             suppliers_busy |= supplier.is_some_and(Channel::holds_users);
@@ -397,30 +383,33 @@ impl Session {
         waits
     }
 
-    /// Sends the removals that were held back, in reverse order, unless users
-    /// hold them up. An answer that is overdue is waited for no more.
-    fn break_off(&mut self, offer: &Offer, now: Duration, out: &mut Vec<Outgoing>) {
+    /// Sends the removals that were held back, in reverse order. True where
+    /// something waits.
+    fn break_off(
+        &mut self,
+        offer: &Offer,
+        patient: bool,
+        now: Duration,
+        out: &mut Vec<Outgoing>,
+    ) -> bool {
         let refused = self.users().any(|channel| channel.holding.has_refusals());
-        if refused || self.greets_until.is_some() {
-            return;
-        }
-        let (moves, ripe) = (self.users_move(), self.is_ripe(offer));
+        let lag = self.users_lag();
+        let mut waits = false;
         for turn in self.turns().into_iter().rev() {
             let Some(channel) = self.channels.get(&turn) else { continue };
             let ready = turn.role() == Role::Supplier && !channel.is_busy();
-            if !ready || channel.lack(offer.of(&channel.type_url)).gone.is_empty() {
+            let current = offer.of(&channel.type_url);
+            if !ready || self.greets_until.is_some() || channel.lack(current).gone.is_empty() {
                 continue;
             }
-            if !moves {
+            if lag && patient {
+                // A refusal is no lag: it may stand for days, without a timer.
+                waits |= self.users_move();
+            } else if !refused {
                 self.send(&turn, offer, Removals::Told, now, out);
-            } else if ripe {
-                self.send_wave(&turn, offer, Removals::Told, now, out);
             }
         }
-        match moves {
-            true => self.begin_wave(offer),
-            false => self.wave = None,
-        }
+        waits
     }
 
     fn send(
@@ -436,7 +425,6 @@ impl Session {
         let current = offer.of(&channel.type_url);
         let sending = channel.next(current, removals, || next(nonces), now);
         let Some(Sending { mut parts, news }) = sending else { return };
-        channel.takes_to(offer.number);
         out.append(&mut parts);
         if *turn == Turn::Of(ResourceKind::Clusters) {
             self.owe_endpoints(&news, offer);
@@ -471,7 +459,9 @@ impl Session {
     }
 
     fn users_move(&self) -> bool {
-        self.users().any(|channel| !channel.is_idle(self.offer.of(&channel.type_url)))
+        self.users().any(|channel| {
+            channel.is_busy() || !channel.lack(self.offer.of(&channel.type_url)).is_none()
+        })
     }
 
     fn users(&self) -> impl Iterator<Item = &Channel> {

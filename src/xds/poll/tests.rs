@@ -5,7 +5,7 @@ use envoy_types::pb::google::rpc::Status;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::model::{Resource, ResourceKind, Wrapping};
+use crate::model::ResourceKind;
 use crate::snapshot::build;
 use crate::snapshot::testing::{cluster, key};
 use crate::xds::Guard;
@@ -105,33 +105,6 @@ fn a_version_is_of_what_is_asked_for() {
     let (nothing, names) = bed.poll(request(&["none"], "")).unwrap();
     assert!(names.is_empty() && !nothing.is_empty());
     assert_eq!(bed.poll(request(&["none"], &nothing)), None);
-}
-
-#[test]
-fn names_stand_for_the_resources_that_they_stand_for_on_a_stream() {
-    let aliased = {
-        let Resource { type_url, name, body, place, .. } = Resource::clone(&cluster("a", 1));
-        let aliases = vec![ResourceName("other".into())];
-        Arc::new(Resource::wrapped(type_url, name, body, Wrapping { ttl: None, aliases }, place))
-    };
-    let more = ["xdstp://x/C/one?p=1&q=2", "xdstp://x/C/two", "xdstp://x/C/deep/three"];
-    let all: Vec<_> = [aliased].into_iter().chain(more.map(|name| cluster(name, 1))).collect();
-    let bed = bed();
-    bed.hub.publish(Arc::new(build(key("beta"), &all)));
-    let cases: [(&[&str], &[&str]); 7] = [
-        (&["other"], &["a"]),
-        (&["other", "a", "none"], &["a"]),
-        (&["xdstp://x/C/one?q=2&p=1"], &["xdstp://x/C/one?p=1&q=2"]),
-        (&["xdstp://x/C/*"], &["xdstp://x/C/two"]),
-        (&["xdstp://x/C/two", "xdstp://x/C/*", "a"], &["a", "xdstp://x/C/two"]),
-        (&["xdstp://x/C/*?p=1&q=2"], &["xdstp://x/C/one?p=1&q=2"]),
-        (&["xdstp://x/none/*"], &[]),
-    ];
-    for (asked, expected) in cases {
-        let (version, names) = bed.poll(request(asked, "")).unwrap();
-        assert_eq!(names, expected, "{asked:?}");
-        assert_eq!(bed.poll(request(asked, &version)), None, "{asked:?}");
-    }
 }
 
 #[test]

@@ -50,9 +50,6 @@ pub(super) struct Channel {
     introduced: bool,
     last_nonce: String,
     flight: Option<Flight>,
-    /// Up to which of the stream's offers the client took what it asks for, or
-    /// left it unanswered for too long.
-    reached: u64,
     answers: Answers,
 }
 
@@ -92,7 +89,6 @@ impl Channel {
             introduced: false,
             last_nonce: String::new(),
             flight: None,
-            reached: 0,
             answers: Answers::default(),
         }
     }
@@ -271,31 +267,9 @@ impl Channel {
 
     /// Gives up on an answer that is overdue at `now`.
     pub(super) fn on_timeout(&mut self, now: Duration) {
-        let overdue = |flight: &&mut Flight| now >= flight.sent_at + PATIENCE;
-        if let Some(flight) = self.flight.as_mut().filter(overdue) {
-            flight.overdue = true;
-            self.reached = self.reached.max(flight.offer);
+        if let Some(flight) = &mut self.flight {
+            flight.overdue |= now >= flight.sent_at + PATIENCE;
         }
-    }
-
-    /// Notes that what was just sent takes the client to the stream's `offer`.
-    pub(super) fn takes_to(&mut self, offer: u64) {
-        self.flight.iter_mut().for_each(|flight| flight.offer = offer);
-    }
-
-    /// Notes that the client is where the stream's `offer` takes it.
-    pub(super) fn arrive(&mut self, offer: u64) {
-        self.reached = self.reached.max(offer);
-    }
-
-    /// Whether the client got as far as the stream's `offer`.
-    pub(super) fn has_reached(&self, offer: u64) -> bool {
-        self.reached >= offer
-    }
-
-    /// Whether nothing of `current` has to be sent or answered.
-    pub(super) fn is_idle(&self, current: &Arc<TypeSnapshot>) -> bool {
-        !self.is_busy() && self.lack(current).is_none()
     }
 
     /// Whether its protocol can tell the client that something is not there.

@@ -27,8 +27,6 @@ pub(super) struct Flight {
     pub(super) has_new: bool,
     /// Whether it says nothing but that things stand.
     pub(super) is_heartbeat: bool,
-    /// Which offer of the stream's it takes the client to.
-    pub(super) offer: u64,
 }
 
 /// One message of it.
@@ -55,8 +53,7 @@ impl Flight {
             removed: one.removed.clone(),
         };
         let parts = parts.iter().map(part).collect();
-        let (overdue, is_heartbeat, offer) = (false, false, 0);
-        Self { parts, version, sent_at, overdue, has_new, is_heartbeat, offer }
+        Self { parts, version, sent_at, overdue: false, has_new, is_heartbeat: false }
     }
 
     /// Marks it as one that changes nothing.

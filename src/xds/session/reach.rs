@@ -168,27 +168,17 @@ impl Reach {
         asked: &ResourceName,
         current: &TypeSnapshot,
     ) -> BTreeSet<ResourceName> {
-        let found = targets(asked, self.hosts, current);
+        if current.resources.contains_key(asked) {
+            return [asked.clone()].into();
+        }
+        let host = || current.virtual_host(&asked.0).filter(|_| self.hosts);
+        if let Some(found) = current.aliases().get(asked).or_else(host) {
+            return [found.clone()].into();
+        }
+        let found = match xdstp::is_xdstp(&asked.0) {
+            true => xdstp::find(asked, current),
+            false => BTreeSet::new(),
+        };
         if found.is_empty() { [asked.clone()].into() } else { found }
-    }
-}
-
-/// The resources of `current` that `asked` stands for, where it may be one of
-/// their other names, or a host's in case of `hosts`.
-pub(in crate::xds) fn targets(
-    asked: &ResourceName,
-    hosts: bool,
-    current: &TypeSnapshot,
-) -> BTreeSet<ResourceName> {
-    if current.resources.contains_key(asked) {
-        return [asked.clone()].into();
-    }
-    let host = || current.virtual_host(&asked.0).filter(|_| hosts);
-    if let Some(found) = current.aliases().get(asked).or_else(host) {
-        return [found.clone()].into();
-    }
-    match xdstp::is_xdstp(&asked.0) {
-        true => xdstp::find(asked, current),
-        false => BTreeSet::new(),
     }
 }

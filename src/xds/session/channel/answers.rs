@@ -63,11 +63,8 @@ impl Channel {
         self.answers.missed.clear();
         self.answers.answered_at = Some(request.at);
         let Some(message) = request.error.clone() else {
-            let flight = flight.filter(|flight| !flight.is_heartbeat)?;
-            if !self.holding.has_refusals() {
-                self.arrive(flight.offer);
-            }
-            return Some(self.took(flight.version));
+            let version = flight.filter(|flight| !flight.is_heartbeat)?.version;
+            return Some(self.took(version));
         };
         self.holding.refused(&part.resources, &self.subscription);
         self.holding.lingers(&part.removed, &self.subscription);

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{HOSTS, ROUTES};
-use crate::model::{ContentHash, ResourceKind, ResourceName, TypeUrl};
+use crate::model::ResourceName;
 use crate::snapshot::{Served, mentioned};
 use crate::xds::session::Session;
 use crate::xds::session::channel::Channel;
@@ -50,7 +50,7 @@ impl Session {
         }
         match users.into_iter().collect::<Option<Vec<_>>>() {
             Some(users) if !users.iter().any(|one| one.chooses_clusters()) => {
-                for one in self.named_by(users, &all) {
+                for one in named_by(users, &all) {
                     let hold = holds.entry(one.turn.clone()).or_insert(Hold::Nothing);
                     hold.add(&one.name);
                 }
@@ -58,21 +58,6 @@ impl Session {
             _ => holds.extend(suppliers.map(|turn| (turn.clone(), Hold::Everything))),
         }
         holds
-    }
-
-    /// Those of `all` that `users` name, directly or by what they name. Streams
-    /// in the same position share the answer: there may be hundreds of users of
-    /// many kilobytes.
-    fn named_by<'a>(&self, users: Vec<Arc<Served>>, all: &'a [Gone]) -> Vec<&'a Gone> {
-        let gone = all.iter().flat_map(|one| {
-            let content = one.content.as_ref().map_or(&[][..], |content| &content.hash.0[..]);
-            [one.type_url.0.as_bytes(), one.name.0.as_bytes(), content]
-        });
-        let contents = users.iter().map(|one| &one.hash.0[..]);
-        let id = ContentHash::of_parts(contents.chain([&[][..]]).chain(gone));
-        let clusters = self.offer.of(&ResourceKind::Clusters.type_url());
-        let picked = clusters.picked(id, || named_by(users, all));
-        picked.iter().filter_map(|at| all.get(*at)).collect()
     }
 
     /// The routes on their way out that the snapshot has no more.
@@ -106,12 +91,7 @@ impl Session {
         };
         let names = holding.gone(subscription, self.offer.of(type_url));
         let content = |name: &ResourceName| holding.content(name).cloned();
-        let gone = |name| Gone {
-            turn: turn.clone(),
-            type_url: type_url.clone(),
-            content: content(&name),
-            name,
-        };
+        let gone = |name| Gone { turn: turn.clone(), content: content(&name), name };
         names.into_iter().map(gone).collect()
     }
 }
@@ -119,25 +99,23 @@ impl Session {
 /// A resource that the client has and the snapshot has no more.
 struct Gone {
     turn: Turn,
-    type_url: TypeUrl,
     name: ResourceName,
     /// Where it is known.
     content: Option<Arc<Served>>,
 }
 
-/// Where in `all` those are that `contents` name, or that what they name names
-/// in turn.
-fn named_by(contents: Vec<Arc<Served>>, all: &[Gone]) -> Vec<usize> {
-    let mut unseen: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    all.iter().enumerate().for_each(|(at, one)| unseen.entry(&one.name.0).or_default().push(at));
+/// Those of `all` that `contents` name, or that what they name names in turn.
+fn named_by(contents: Vec<Arc<Served>>, all: &[Gone]) -> Vec<&Gone> {
+    let mut unseen: BTreeMap<&str, Vec<&Gone>> = BTreeMap::new();
+    all.iter().for_each(|one| unseen.entry(&one.name.0).or_default().push(one));
     let names: BTreeSet<&str> = unseen.keys().copied().collect();
     let (mut work, mut found) = (contents, Vec::new());
     while let Some(one) = work.pop() {
         let mut named = mentioned(&one.body(), &names);
         named.extend(one.endpoints.iter().filter_map(|name| names.get(&*name.0)));
-        for at in named.into_iter().filter_map(|name| unseen.remove(name)).flatten() {
-            work.extend(all[at].content.clone());
-            found.push(at);
+        for gone in named.into_iter().filter_map(|name| unseen.remove(name)).flatten() {
+            work.extend(gone.content.clone());
+            found.push(gone);
         }
     }
     found

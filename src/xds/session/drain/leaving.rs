@@ -72,8 +72,7 @@ impl Draining {
         for one in replaced.take(LEAVING_MAX) {
             let edition = (one.name.clone(), one.version.clone());
             self.stale |= !self.listeners.contains_key(&edition);
-            // The same may have been replaced before: its connections are new.
-            self.listeners.insert(edition, (one, now + DRAIN));
+            self.listeners.entry(edition).or_insert((one, now + DRAIN));
         }
         while self.listeners.len() > LEAVING_MAX {
             let oldest = self.listeners.iter().min_by_key(|(_, (_, until))| *until);

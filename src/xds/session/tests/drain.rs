@@ -271,31 +271,6 @@ fn what_goes_later_is_kept_for_a_listener_that_drains_too() {
 }
 
 #[test]
-fn a_cluster_that_comes_back_and_goes_once_more_stays_as_long_again() {
-    let at = |cluster, version| {
-        let own = script::static_cluster(cluster, version);
-        snapshot([own, script::inline_listener("l", cluster)])
-    };
-    for client in Client::both(&at("c1", 1)) {
-        let mut client = leads(client, true);
-        client.publish(&at("c2", 1));
-        client.ack_all();
-        assert_eq!(client.wait(600), [""; 0]);
-        let changed = if client.is_delta() { "CDS c1=2" } else { "CDS c1=2 c2=1" };
-        assert_eq!(client.publish(&at("c1", 2)), [changed]);
-        client.ack_all();
-        client.publish(&at("c2", 2));
-        client.ack_all();
-        assert!(client.session.is_in_step());
-        assert_eq!(client.wait(899), [""; 0]);
-        let gone = client.removal_of("CDS", &["c2=2"], &["c1"]);
-        assert_eq!(client.wait(2), [gone]);
-        client.ack_all();
-        assert_eq!(client.session.next_timeout(), None);
-    }
-}
-
-#[test]
 fn nothing_stays_for_the_listeners_of_a_client_that_does_not_drain() {
     for client in Client::both(&inline("c1", &[])) {
         let mut client = leads(client, false);

@@ -46,95 +46,23 @@ fn a_removal_that_only_the_routes_wait_for_is_held_back() {
     }
 }
 
-/// A client whose routes moved on to another cluster, and have to be taken.
-fn moves_on(mut client: Client) -> Client {
+#[test]
+fn held_back_removals_go_out_after_five_seconds() {
+    let mut client = Client::delta(&mesh("old", 1));
     settled(&mut client, "old");
     client.publish(&mesh("new", 2));
-    assert_eq!(client.ack(Kind::Clusters), ["RDS r=2"]);
-    client
+    client.ack(Kind::Clusters);
+    assert_eq!(client.wait(4), [""; 0]);
+    assert_eq!(client.wait(2), ["EDS -old", "CDS -old"]);
 }
 
 #[test]
-fn removals_wait_for_a_client_that_takes_its_routes_after_twelve_seconds() {
-    for client in Client::both(&mesh("old", 1)) {
-        let mut client = moves_on(client);
-        assert_eq!(client.wait(12), [""; 0]);
-        let gone = client.removal_of("CDS", &["new=1"], &["old"]);
-        let endpoints = client.is_delta().then(|| "EDS -old".to_owned());
-        let expected: Vec<_> = endpoints.into_iter().chain([gone]).collect();
-        assert_eq!(client.ack(Kind::Routes), expected);
-        client.ack_all();
-        assert_eq!(client.session.next_timeout(), None);
-    }
-}
-
-#[test]
-fn removals_do_not_wait_for_an_answer_that_is_overdue() {
-    for client in Client::both(&mesh("old", 1)) {
-        let mut client = moves_on(client);
-        assert_eq!(client.wait(29), [""; 0]);
-        let gone = client.removal_of("CDS", &["new=1"], &["old"]);
-        assert_eq!(client.wait(1).last(), Some(&gone));
-    }
-}
-
-#[test]
-fn routes_wait_five_seconds_for_clusters_that_do_not_warm_and_removals_for_the_routes() {
+fn routes_wait_five_seconds_for_clusters_that_do_not_warm() {
     let mut client = Client::delta(&mesh("old", 1));
     settled(&mut client, "old");
     client.publish(&mesh("new", 2));
     assert_eq!(client.wait(4), [""; 0]);
-    assert_eq!(client.wait(2), ["RDS r=2"]);
-    assert_eq!(client.wait(12), [""; 0]);
-    assert_eq!(client.ack(Kind::Routes), ["EDS -old"]);
-    assert_eq!(client.ack(Kind::Clusters), ["CDS -old"]);
-    client.ack_all();
-    assert_eq!(client.session.next_timeout(), None);
-}
-
-/// A mesh of `clusters` whose routes are at `route`.
-fn churn(clusters: &[&str], route: i64) -> Arc<Snapshot> {
-    let clusters = clusters.iter().map(|name| static_cluster(name, 1));
-    snapshot(clusters.chain([thing(Kind::Routes, "r", route)]))
-}
-
-/// A client of `churn(&["a", "b", "c"], 1)` that is never done with its routes:
-/// `b` went with those that it answers now, `c` with those that come next.
-fn never_done(mut client: Client) -> Client {
-    client.ask(Kind::Clusters, &[]);
-    client.subscribe_or_ask(Kind::Routes, &["r"]);
-    client.ack_all();
-    assert_eq!(client.publish(&churn(&["a", "c"], 2)), ["RDS r=2"]);
-    assert_eq!(client.publish(&churn(&["a"], 3)), [""; 0]);
-    client
-}
-
-#[test]
-fn what_goes_does_not_wait_for_routes_that_follow_without_end() {
-    for client in Client::both(&churn(&["a", "b", "c"], 1)) {
-        let mut client = never_done(client);
-        let gone = client.removal_of("CDS", &["a=1", "c=1"], &["b"]);
-        assert_eq!(client.ack(Kind::Routes), ["RDS r=3".to_owned(), gone]);
-        assert_eq!(client.ack(Kind::Clusters), [""; 0]);
-        assert_eq!(client.publish(&churn(&["a"], 4)), [""; 0]);
-        let gone = client.removal_of("CDS", &["a=1"], &["c"]);
-        assert_eq!(client.ack(Kind::Routes), ["RDS r=4".to_owned(), gone]);
-        client.ack_all();
-        assert!(client.session.is_in_step());
-        assert_eq!(client.session.next_timeout(), None);
-    }
-}
-
-#[test]
-fn what_comes_back_and_goes_again_waits_anew() {
-    for client in Client::both(&churn(&["a", "b", "c"], 1)) {
-        let mut client = never_done(client);
-        assert_eq!(client.publish(&churn(&["a", "b"], 4)), [""; 0]);
-        assert_eq!(client.publish(&churn(&["a"], 5)), [""; 0]);
-        assert_eq!(client.ack(Kind::Routes), ["RDS r=5"], "b was back meanwhile");
-        let gone = client.removal_of("CDS", &["a=1"], &["b", "c"]);
-        assert_eq!(client.ack(Kind::Routes), [gone]);
-    }
+    assert_eq!(client.wait(2), ["RDS r=2", "EDS -old"]);
 }
 
 #[test]

@@ -487,9 +487,7 @@ impl Side {
             self.may.insert(name.clone());
             self.may.extend(self.told.keys().cloned());
         }
-        // To ask for all hosts in so many words is more than to name none.
-        let hosts = kind == Kind::VirtualHosts && before.legacy != self.known.legacy;
-        if before.wildcard != self.known.wildcard || hosts {
+        if before.wildcard != self.known.wildcard {
             self.may.extend(self.told.keys().cloned());
         }
         self.refused_all = self.refused_all.take().filter(|_| before == self.known);
