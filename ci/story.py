@@ -124,7 +124,7 @@ class Story(Demo):
         wait_for("the whole matrix", lambda: self.board()["beta"]["live"]["status"] == "eligible")
         self.show_matrix(merged)
         title("bob asks for staging in Slack, looks at the difference; cleo approves exactly that")
-        self.slack_command("bob", "diff beta staging")
+        self.tell("bob", "diff staging beta")
         self.take_to("staging", merged)
         title("canary: the first tenth refuses it, everything goes back by itself")
         self.refused_by_canary(merged, first)
@@ -186,39 +186,36 @@ class Story(Demo):
         if "rolled" not in ended["status"]:
             raise SystemExit(f"canary was not rolled back: {ended}")
         wait_for("canary to serve what was good", lambda: self.board()["canary"]["live"]["commit"] == first)
-        card = wait_for("the card", lambda: self.card(name, "refused"))
-        for line in card.splitlines()[:8]:
-            say(f"      card: {line}")
+        card = wait_for("the card", lambda: self.card(name, "Rolled back"))
+        say(f"      card: {card}")
         say("   automation can't undo it:")
-        self.slack_command("bob", "why canary")
+        self.tell("bob", "why canary")
+
+    def tell(self, person, text):
+        """A question, and the whole answer."""
+        for line in self.slack_command(person, text).splitlines()[1:10]:
+            say(f"      {line}")
 
     def ended(self, name):
         found = [one for one in self.get("/api/v1/promotions?repo=mesh/config")["promotions"] if one["id"] == name]
         return found[0] if found and found[0].get("ending") else None
 
     def card(self, name, word):
-        """What people see of a promotion in the channel."""
-        messages = json.loads(urllib.request.urlopen(self.slack + "/_messages", timeout=5).read())
-        texts = [json.dumps(one, ensure_ascii=False) for one in self.flat(messages)]
-        found = [text for text in texts if name in text and word in text]
-        return found[-1].encode().decode("unicode_escape", "ignore") if found else None
-
-    def flat(self, value):
-        if isinstance(value, dict) and "text" in value:
-            yield value
-        elif isinstance(value, dict):
-            for one in value.values():
-                yield from self.flat(one)
-        elif isinstance(value, list):
-            for one in value:
-                yield from self.flat(one)
+        """What a notification says of a promotion's card."""
+        shown = urllib.request.urlopen(self.slack + "/_messages", timeout=5).read().decode()
+        texts = re.findall(r'"text": ?("(?:[^"\\]|\\.)*")', shown)
+        found = [text for text in map(json.loads, texts) if text.startswith(f"{name} ") and word in text]
+        return found[-1] if found else None
 
     def fix(self):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.fronts["canary"] = probe.getsockname()[1]
         self.move_canary(self.fronts["canary"])
-        return self.commit("front: Give canary a port that is free")
+        # What differs in one stage alone passes the others by: they serve it already.
+        values = self.work / "values/common.yaml"
+        values.write_text(values.read_text().replace("connect: 3s", "connect: 2s"))
+        return self.commit("front: Give canary a port that is free, wait a little less")
 
     def show_matrix(self, commit):
         bundle = self.board()["beta"]["live"]["id"]

@@ -12,7 +12,8 @@
 //!    users that no longer name it. A client that refused those keeps the old
 //!    ones at work, so what they name stays too.
 //!
-//! Waiting for one another ends after [`HOLD`], whatever the client does.
+//! Additions wait for one another no longer than [`HOLD`], whatever the client
+//! does; removals until an answer is overdue, as `channel` has it.
 //!
 //! Beside that, what a type is made of: `subscription` (names and wildcards),
 //! `reach` (what names stand for), `holding` (what the client has), `flight`
@@ -273,8 +274,8 @@ impl Session {
         self.drain(now);
         let mut out = Vec::new();
         let made = self.make(&offer, patient, now, &mut out);
-        let broke = self.break_off(&offer, patient, now, &mut out);
-        self.held_since = match made || broke {
+        self.break_off(&offer, now, &mut out);
+        self.held_since = match made {
             true => self.held_since.or(Some(now)),
             false => None,
         };
@@ -383,33 +384,22 @@ impl Session {
         waits
     }
 
-    /// Sends the removals that were held back, in reverse order. True where
-    /// something waits.
-    fn break_off(
-        &mut self,
-        offer: &Offer,
-        patient: bool,
-        now: Duration,
-        out: &mut Vec<Outgoing>,
-    ) -> bool {
-        let refused = self.users().any(|channel| channel.holding.has_refusals());
-        let lag = self.users_lag();
-        let mut waits = false;
+    /// Sends the removals that were held back, in reverse order, once no user
+    /// lags.
+    fn break_off(&mut self, offer: &Offer, now: Duration, out: &mut Vec<Outgoing>) {
+        // That they lag has an end of its own: their answers come, or are
+        // overdue. A refusal may stand for days.
+        if self.users_lag() || self.greets_until.is_some() {
+            return;
+        }
         for turn in self.turns().into_iter().rev() {
             let Some(channel) = self.channels.get(&turn) else { continue };
             let ready = turn.role() == Role::Supplier && !channel.is_busy();
             let current = offer.of(&channel.type_url);
-            if !ready || self.greets_until.is_some() || channel.lack(current).gone.is_empty() {
-                continue;
-            }
-            if lag && patient {
-                // A refusal is no lag: it may stand for days, without a timer.
-                waits |= self.users_move();
-            } else if !refused {
+            if ready && !channel.lack(current).gone.is_empty() {
                 self.send(&turn, offer, Removals::Told, now, out);
             }
         }
-        waits
     }
 
     fn send(

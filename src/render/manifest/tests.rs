@@ -293,5 +293,5 @@ fn every_bad_value_of_promotion_has_a_place_and_a_rule() {
     assert_eq!(mistakes_of("[{paths: ['**']}]"), ["2:10 missing-field"]);
     assert_eq!(mistakes_of("[{paths: ['**'], from: ['team:a b']}]"), ["2:33 bad-name"]);
     let both = "stages:\n  - {name: a, approvals: [{count: 1}], approvers: [ann]}\n";
-    assert_eq!(mistakes(both), ["2:52 bad-value"]);
+    assert_eq!(mistakes(both), ["2:51 bad-value"]);
 }
