@@ -16,6 +16,7 @@ use crate::model::{BundleId, Cell, PromotionId, RepoName, Stage, Subset};
 
 /// A document to write; each replaces the one before it.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a step writes a few, and moves none of them around")]
 pub enum Document {
     /// What is known about a bundle.
     Bundle(Box<BundleRecord>),

@@ -94,6 +94,9 @@ impl Publication {
     }
 }
 
+/// When something was published: for people, and for measuring.
+pub(super) type Began = (Timestamp, Instant);
+
 /// A publication that was, without its content.
 #[derive(Debug, Clone)]
 struct Edition {
@@ -460,7 +463,7 @@ impl Latest {
 
     /// The stream took all of what it was served. Gives the publication the
     /// first time that it says so, and since when it was to be served that.
-    pub(super) fn took(&mut self) -> Option<(Arc<Publication>, Option<(Timestamp, Instant)>)> {
+    pub(super) fn took(&mut self) -> Option<(Arc<Publication>, Option<Began>)> {
         if self.verdict == Verdict::Taken {
             return None;
         }

@@ -33,7 +33,10 @@ impl Sight {
 /// one place are cut behind a lock of its own: whoever waits there would have
 /// made the same view, and nobody else waits.
 #[derive(Debug, Default)]
-pub(super) struct Views(Mutex<HashMap<(SnapshotKey, Arc<Sight>), Arc<Mutex<Vec<Made>>>>>);
+pub(super) struct Views(Mutex<HashMap<(SnapshotKey, Arc<Sight>), Cuts>>);
+
+/// What was cut for one key and sight.
+type Cuts = Arc<Mutex<Vec<Made>>>;
 
 /// A view, and what it was cut from.
 #[derive(Debug)]

@@ -31,7 +31,6 @@ mod mirror;
 mod mirroring;
 mod oidc;
 mod reading;
-mod rollout;
 mod rpc;
 mod sample;
 mod slack;

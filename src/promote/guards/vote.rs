@@ -16,7 +16,7 @@ impl<'a> Look<'a> {
             Event::Retract { id, by } => self.retract(id, by),
             Event::Reject { id, by, .. } => {
                 self.found.safe = true;
-                if let Some(promotion) = self.to_end(id, by, Status::Rejected) {
+                if let Some(promotion) = self.can_end(id, by, Status::Rejected) {
                     self.waiting(promotion);
                 }
             }
@@ -26,7 +26,7 @@ impl<'a> Look<'a> {
     }
 
     /// A promotion that `by` did not end so already.
-    fn to_end(&mut self, id: &PromotionId, by: &Actor, as_: Status) -> Option<&'a Promotion> {
+    fn can_end(&mut self, id: &PromotionId, by: &Actor, as_: Status) -> Option<&'a Promotion> {
         let who = self.a_person(by)?;
         let promotion = self.promotion(id)?;
         let ended_by = promotion.ending.as_ref().and_then(|ending| ending.by.person.as_ref());
@@ -54,7 +54,7 @@ impl<'a> Look<'a> {
 
     fn cancel(&mut self, id: &PromotionId, by: &Actor) {
         self.found.safe = true;
-        let Some(promotion) = self.to_end(id, by, Status::Cancelled) else { return };
+        let Some(promotion) = self.can_end(id, by, Status::Cancelled) else { return };
         if !self.waiting(promotion) {
             return;
         }

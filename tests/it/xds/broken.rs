@@ -126,7 +126,7 @@ async fn secrets_and_extensions_go_once_the_listener_that_uses_them_no_more_was_
     let between = take(&mut stream).await;
     assert_eq!(between.type_url, ResourceKind::Runtime.type_url().to_string());
     ack(&stream, &changed).await;
-    let mut gone = vec![take(&mut stream).await, take(&mut stream).await];
+    let mut gone = [take(&mut stream).await, take(&mut stream).await];
     gone.sort_by(|one, other| one.type_url.cmp(&other.type_url));
     let expected = [(extensions, "fault"), (secrets, "tls")];
     for (response, (kind, name)) in gone.iter().zip(expected) {

@@ -222,7 +222,7 @@ fn come_and_go(runtime: &tokio::runtime::Runtime, convoy: &Convoy, count: usize)
         clients
     });
     let wait_streams = |expected: usize| {
-        let line = format!("\nconvoy_xds_streams{{}} {expected}\n");
+        let line = format!("\nconvoy_xds_streams{{}} {expected}.0\n");
         wait_for(&format!("{expected} streams"), || {
             let page = convoy.try_get("/metrics")?;
             let page = page.as_str().unwrap_or_default();

@@ -166,7 +166,7 @@ async fn what_is_wrong_with_a_request_is_said() {
             (Method::PUT, clusters, &good, 405, "use POST"),
             (Method::POST, clusters, "", 400, "line 1 column 0"),
             (Method::POST, clusters, "{\n \"node\": x}", 400, "line 2 column 10"),
-            (Method::POST, clusters, "{\"node\": 1}", 400, "expected struct"),
+            (Method::POST, clusters, "{\"node\": 1}", 400, "expected a JSON object"),
             (Method::POST, clusters, "{}", 400, "node.id"),
             (Method::POST, clusters, &other, 400, "this stream is for"),
             (Method::POST, clusters, &large, 413, "16 MiB"),
