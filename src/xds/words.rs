@@ -15,6 +15,8 @@ pub(super) fn words(text: &str) -> String {
         Some(at) if text[..at].contains('\n') => &text[at..],
         _ => text,
     };
+    // Some of its messages end a line.
+    let reason = reason.trim_end();
     let mut end = reason.len().min(MAX_BYTES);
     while !reason.is_char_boundary(end) {
         end -= 1;
@@ -36,9 +38,9 @@ mod tests {
     }
 
     #[test]
-    fn other_words_stay_as_they_are() {
-        let text = "Error adding/updating listener(s) l: unable to read file: /x\n";
-        assert_eq!(words(text), text);
+    fn other_words_stay_as_they_are_but_for_their_end() {
+        let text = "Error adding/updating listener(s) l: unable to read file: /x";
+        assert_eq!(words(&format!("{text}\n")), text);
     }
 
     #[test]

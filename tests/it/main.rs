@@ -31,6 +31,7 @@ mod mirror;
 mod mirroring;
 mod oidc;
 mod reading;
+mod rollout;
 mod rpc;
 mod sample;
 mod slack;

@@ -19,6 +19,11 @@ pub(crate) struct Prometheus {
 }
 
 impl Prometheus {
+    /// Starts it on a port that nothing listens on, for everybody.
+    pub(crate) fn open(port: u16) -> Self {
+        Self::run(port, "http", "", "")
+    }
+
     /// Starts it with a certificate of `pki`.
     fn start(pki: &Pki) -> Self {
         let files = pki.files(false);

@@ -36,6 +36,9 @@ filter_chains:
     )
 }
 
+/// An admin interface on a port of Envoy's choice; `--admin-port 0` has none.
+const ADMIN: &str = "admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}";
+
 /// A running Envoy.
 pub(crate) struct Envoy {
     admin: std::path::PathBuf,
@@ -77,7 +80,7 @@ impl Envoy {
         command
             .args(["--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning", "-c"])
             .arg(&config)
-            .arg("--admin-address-path")
+            .args(["--config-yaml", ADMIN, "--admin-address-path"])
             .arg(&admin)
             .stdout(Stdio::null())
             .stderr(log);
