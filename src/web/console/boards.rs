@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::response::Html;
 use serde::{Deserialize, Serialize};
 
+use crate::telemetry::clock;
 use crate::web::Site;
 use crate::web::api::{RepoCard, repo_cards};
 use crate::web::auth::Caller;
@@ -44,7 +45,7 @@ pub(super) async fn show(
         Plain { card, newest }
     });
     let plain = plain.collect();
-    let mut pipelines = board::pipelines(&view);
+    let mut pipelines = board::pipelines(&view, clock::now());
     pipelines.retain(|pipeline| caller.reads_all(&site, &pipeline.repo));
     let page = BoardPage { pipelines, plain };
     let name = if query.fragment.is_some() { "board_cards.html" } else { "board.html" };
@@ -59,7 +60,13 @@ mod tests {
     use crate::web::console::pages::tests::page;
 
     fn html(name: &str, view: &View) -> String {
-        page(name, BoardPage { pipelines: board::pipelines(view), plain: Vec::new() })
+        page(
+            name,
+            BoardPage {
+                pipelines: board::pipelines(view, jiff::Timestamp::UNIX_EPOCH),
+                plain: Vec::new(),
+            },
+        )
     }
 
     #[test]
