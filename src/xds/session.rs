@@ -206,10 +206,9 @@ impl Session {
             };
             owed.iter().for_each(|name| channel.holding.owe(name));
         }
-        if first {
-            self.greet(&turn, now);
-        } else {
-            self.take_up_draining(&turn, now, false);
+        match first {
+            true => self.greet(&turn, now),
+            false => self.heard_of(&turn),
         }
         Ok((answer, self.pump(now)))
     }
@@ -221,8 +220,8 @@ impl Session {
         snapshot: Option<Arc<Snapshot>>,
         now: Duration,
     ) -> Vec<Outgoing> {
-        let before = std::mem::replace(&mut self.offer.snapshot, snapshot);
-        self.note_renamed(before.as_deref(), now);
+        self.offer.snapshot = snapshot;
+        self.draining.unsettle();
         self.pump(now)
     }
 
@@ -251,7 +250,6 @@ impl Session {
             self.greets_until = Some(now + GREETING);
         }
         self.draining.unsettle();
-        self.take_up_draining(turn, now, true);
     }
 
     /// Sends what may be sent now.

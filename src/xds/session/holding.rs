@@ -247,17 +247,6 @@ impl Holding {
         self.base.as_ref()
     }
 
-    /// Every name that the client holds and that `now` has no more.
-    pub(super) fn gone(
-        &self,
-        subscription: &Subscription,
-        now: &Arc<TypeSnapshot>,
-    ) -> Vec<ResourceName> {
-        let mut lack = self.lack(subscription, now, true);
-        lack.gone.append(&mut lack.held);
-        lack.gone
-    }
-
     /// The resources that the client still holds and that are to go.
     pub(super) fn kept(&self) -> &BTreeMap<ResourceName, Arc<Served>> {
         &self.kept

@@ -271,6 +271,36 @@ fn what_goes_later_is_kept_for_a_listener_that_drains_too() {
 }
 
 #[test]
+fn a_listener_that_is_replaced_a_second_time_drains_for_as_long_again() {
+    for client in Client::both(&inline("c1", &["c0"])) {
+        let mut client = leads(client, true);
+        for (cluster, seconds) in [("c2", 600), ("c1", 200), ("c2", 0)] {
+            client.publish(&inline(cluster, &[]));
+            client.ack_all();
+            client.wait(seconds);
+            client.ack_all();
+        }
+        assert!(client.session.is_in_step());
+        assert_eq!(client.wait(899), [""; 0]);
+        let gone = client.removal_of("CDS", &["c2=1"], &["c1"]);
+        assert_eq!(client.wait(2), [gone]);
+        client.ack_all();
+        assert_eq!(client.session.next_timeout(), None);
+    }
+}
+
+#[test]
+fn a_listener_that_is_replaced_again_and_again_is_remembered_as_few() {
+    let mut client = leads(Client::delta(&inline("c0", &["c0"])), true);
+    let names: Vec<_> = (0..300).map(|at| format!("c{at}")).collect();
+    for name in &names {
+        client.publish(&inline(name, &[]));
+        client.ack_all();
+    }
+    assert!(client.session.draining.listeners().count() <= 256);
+}
+
+#[test]
 fn nothing_stays_for_the_listeners_of_a_client_that_does_not_drain() {
     for client in Client::both(&inline("c1", &[])) {
         let mut client = leads(client, false);

@@ -227,3 +227,19 @@ fn what_was_refused_does_not_come_again_for_a_removal_that_waits() {
         ],
     );
 }
+
+/// Found with seed 225: who is told of the hosts of its routes, and then asks
+/// for all hosts there are, is told of all of them.
+#[test]
+fn all_hosts_come_to_whoever_asks_for_them_in_so_many_words() {
+    let hosts = ["r0/v0", "r1/v0"].map(|name| Item::new(Kind::VirtualHosts, name));
+    regression(
+        Protocol::Delta,
+        &[
+            Step::Publish(hosts.to_vec()),
+            Step::Subscribe(Kind::VirtualHosts, vec![]),
+            Step::Accept(Kind::VirtualHosts),
+            Step::Subscribe(Kind::VirtualHosts, vec!["*"]),
+        ],
+    );
+}
