@@ -9,24 +9,23 @@
 //! For no longer than 15 minutes, though: not every client unsubscribes.
 //!
 //! Which routes those are is asked of what there is, not of what happened: a
-//! route that the client asks for by name and may have in some version, that is
-//! served no more and that nothing which is served names. However far behind
+//! route that the client asks for by name and may have in some version, while
+//! it is served no more and nothing that is served names it. However far behind
 //! the client is, and whatever was published meanwhile, it can't use another
-//! without having asked for it; and routes that are served still are no matter
-//! of this file, because nothing goes before the client took their newest
+//! without asking for that; and routes that are served still are no matter of
+//! this file, because nothing goes before the client took their newest
 //! versions. It needs listeners (or scoped routes) on the stream, as somebody
 //! has to use the route; and one that goes while listeners name it is a plain
 //! removal.
 //!
 //! What an earlier stream sent is not known here. A client of the incremental
 //! protocol that comes back says that it has such a route, and that is enough.
-//! A state of the world can't say it: it gives the version of what it had as a
-//! whole, which tells nothing of what that was, and its clusters can't be left
-//! out of what goes without their contents being sent once more. So a rename
-//! amid which such a client comes back costs it the clusters of its old routes
-//! at once, before it has the new ones. To spare it that, the server would have
-//! to keep what it served before for whoever may come back, for each view of
-//! it, and would still not have it after a restart, when most come back.
+//! A state of the world says the version of what it had, no more. Where that is
+//! what is served, what was served before, or the one with what drains of the
+//! other, it is known what the client has, and nothing of it goes too early.
+//! Where it is anything else (it was further behind, or held on to a part), the
+//! first response about clusters replaces all of them, because nobody can tell
+//! the client to keep what nobody knows.
 //!
 //! A listener that drains may also name clusters itself, in a TCP proxy or in
 //! routes of its own. Nothing tells when that ends, so what a replaced listener

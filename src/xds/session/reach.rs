@@ -162,6 +162,14 @@ impl Reach {
         stands.map(|(asked, _)| asked)
     }
 
+    /// Whether nobody waits to be told that there is no `name`: it is asked for
+    /// by other names alone, and each stands for something else in `current`.
+    pub(super) fn has_moved(&self, name: &ResourceName, current: &TypeSnapshot) -> bool {
+        let lives = |name: &ResourceName| current.resources.contains_key(name);
+        let found = |asked: &ResourceName| self.targets(asked, current).iter().any(lives);
+        !self.asked.names.contains(name) && self.names_of(name).all(found)
+    }
+
     /// The resources that `asked` stands for; itself where there is none.
     pub(super) fn targets(
         &self,

@@ -76,6 +76,10 @@ impl Side {
         delta: bool,
         world: Option<&World>,
     ) {
+        if !delta && list.is_empty() && !self.known.named {
+            // Names that nobody heard of end nothing.
+            self.asked = Asked { wildcard: true, legacy: true, ..Asked::default() };
+        }
         let before = std::mem::replace(&mut self.known, self.asked.clone());
         let fresh = list.iter().filter(|name| delta || !before.names.contains(*name));
         for name in fresh.filter(|name| *name != "*" && self.known.names.contains(*name)) {
