@@ -68,14 +68,19 @@ impl Reach {
             .flat_map(|name| self.stands.remove(name).unwrap_or_else(|| [name.clone()].into()))
             .collect();
         let held = to.wildcard;
+        let becomes_whole = self.asked.wildcard && !self.is_legacy_hosts() && !held;
+        let had = to.names.iter().filter(|name| becomes_whole && holding.may_have(name));
+        let had: Vec<_> = had.cloned().collect();
         self.resolve(current, legacy, to, holding);
         let whole = Change {
-            everything: to.wildcard && !held,
+            everything: becomes_whole,
             not_everything: held && !to.wildcard,
             added: Vec::new(),
             dropped: dropped.into_iter().filter(|_| to.wildcard).collect(),
         };
         holding.subscribed(&whole, to);
+        // Not every name that it was told of is one that it said.
+        had.iter().for_each(|name| holding.owe_again(name));
     }
 
     /// Notes that whoever asked for `names` just now is to be told of what they

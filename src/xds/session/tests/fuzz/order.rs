@@ -159,7 +159,7 @@ impl Envoy {
         self.session.on_snapshot(self.snapshot.clone(), self.now);
         self.session.recall(before.filter(|_| self.protocol == Protocol::Sotw));
         for side in self.sides.values_mut() {
-            side.open = None;
+            (side.open, side.asked) = (None, false);
             side.fresh.clone_from(&side.names);
             side.nonce.clear();
             side.begun = false;
