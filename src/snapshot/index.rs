@@ -14,7 +14,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use self::hosts::Hosts;
-use self::routes::Left;
 use super::{Served, TypeSnapshot};
 use crate::model::ResourceName;
 
@@ -27,7 +26,6 @@ pub(super) struct Index {
     hosts: OnceLock<Hosts>,
     on_demand: OnceLock<BTreeSet<ResourceName>>,
     routes: OnceLock<BTreeSet<ResourceName>>,
-    left: Left,
 }
 
 impl Clone for Index {
@@ -81,13 +79,5 @@ impl TypeSnapshot {
     /// Of listeners and scoped routes: the route configurations that they name.
     pub fn routes_named(&self) -> &BTreeSet<ResourceName> {
         self.index.routes.get_or_init(|| routes::named(self.resources.values()))
-    }
-
-    /// Of listeners and scoped routes: the route configurations that `from`
-    /// names and this state does not.
-    pub fn routes_left(&self, from: &Self) -> Arc<[ResourceName]> {
-        self.index.left.since(&from.version, || {
-            from.routes_named().difference(self.routes_named()).cloned().collect()
-        })
     }
 }

@@ -418,6 +418,12 @@ impl Latest {
         self.spared.is_some() || live.of(node).map(number) != self.current.as_ref().map(number)
     }
 
+    /// What the fleet took before what is served now: what a client may come
+    /// back with.
+    pub(super) fn earlier(&self) -> Option<Arc<Snapshot>> {
+        self.line.past().good_before(&self.line.live())
+    }
+
     /// What the stream of `node` is to be served now.
     pub(super) fn take(&mut self, node: &NodeIdentity) -> Option<Arc<Snapshot>> {
         let live = self.line.live();
@@ -604,6 +610,20 @@ mod tests {
         assert!(waiting.has_changed().unwrap(), "who waits is woken");
         waiting.mark_unchanged();
         assert_eq!(joins.take(&node("n")), Some(snapshot(2)));
+    }
+
+    #[test]
+    fn what_the_fleet_had_before_is_known_to_whoever_comes_back() {
+        let line = line();
+        publish(&line, snapshot(1), None);
+        let earlier = || Latest::new(line.clone()).earlier();
+        assert_eq!(earlier(), None);
+        let mut one = settled(&line, "n");
+        publish(&line, snapshot(2), None);
+        assert_eq!(earlier(), Some(snapshot(1)));
+        one.take(&node("n"));
+        one.took();
+        assert_eq!(earlier(), Some(snapshot(1)), "also when the newest was taken");
     }
 
     #[test]

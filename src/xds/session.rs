@@ -126,6 +126,8 @@ pub(super) struct Session {
     protocol: Protocol,
     features: Features,
     offer: Offer,
+    /// What was served before that: what a client may come back with.
+    earlier: Option<Arc<Snapshot>>,
     /// In sending order.
     channels: BTreeMap<Turn, Channel>,
     nonces: u64,
@@ -163,6 +165,7 @@ impl Session {
             protocol,
             features: Features::default(),
             offer: Offer::default(),
+            earlier: None,
             channels: BTreeMap::new(),
             nonces: 0,
             held_since: None,
@@ -175,6 +178,12 @@ impl Session {
     /// Notes what the client can read, before its first message.
     pub(super) fn introduce(&mut self, features: Features) {
         self.features = features;
+    }
+
+    /// Notes what was served before what is served now. A client that comes
+    /// back with a state of the world says its version, not what it is.
+    pub(super) fn recall(&mut self, earlier: Option<Arc<Snapshot>>) {
+        self.earlier = earlier;
     }
 
     /// Takes a client's message.
@@ -193,7 +202,8 @@ impl Session {
         let legacy = self.legacy_hosts(&turn);
         let new = || Channel::new(request.type_url.clone(), self.protocol, self.features);
         let channel = self.channels.entry(turn.clone()).or_insert_with(new);
-        let answer = channel.on_request(request, current, &legacy);
+        let earlier = self.earlier.as_ref().and_then(|one| one.types.get(&request.type_url));
+        let answer = channel.on_request(request, (current, earlier), &legacy);
         if channel.asked().names.len() > MAX_NAMES {
             return Err(Refusal::TooManyNames);
         }
@@ -206,10 +216,9 @@ impl Session {
             };
             owed.iter().for_each(|name| channel.holding.owe(name));
         }
-        if first {
-            self.greet(&turn, now);
-        } else {
-            self.take_up_draining(&turn, now, false);
+        match first {
+            true => self.greet(&turn, now),
+            false => self.heard_of(&turn),
         }
         Ok((answer, self.pump(now)))
     }
@@ -221,8 +230,11 @@ impl Session {
         snapshot: Option<Arc<Snapshot>>,
         now: Duration,
     ) -> Vec<Outgoing> {
-        let before = std::mem::replace(&mut self.offer.snapshot, snapshot);
-        self.note_renamed(before.as_deref(), now);
+        self.offer.snapshot = snapshot;
+        if !self.channels.is_empty() {
+            self.earlier = None;
+        }
+        self.draining.unsettle();
         self.pump(now)
     }
 
@@ -251,7 +263,6 @@ impl Session {
             self.greets_until = Some(now + GREETING);
         }
         self.draining.unsettle();
-        self.take_up_draining(turn, now, true);
     }
 
     /// Sends what may be sent now.
@@ -360,8 +371,9 @@ impl Session {
             let Some(channel) = self.channels.get(&turn) else { continue };
             let (role, current) = (turn.role(), offer.of(&channel.type_url));
             // What was asked for may overtake answers, because messages are
-            // read in order, but not what it may name and was not sent yet.
-            let closed = suppliers_lack || (suppliers_busy && !channel.is_urgent());
+            // read in order, but not what it may name and was not sent yet, nor
+            // together with changes of what is at work.
+            let closed = suppliers_lack || (suppliers_busy && !channel.may_overtake(current));
             let gated = role == Role::User && closed && patient;
             let is_busy = channel.is_busy();
             if gated && !is_busy && !channel.lack(current).is_none() {

@@ -30,7 +30,7 @@ use super::identity::identity;
 use super::line::Latest;
 use super::method::Method;
 use super::pace::Pace;
-use super::session::{Ask, Outgoing, Request, Session};
+use super::session::{Ask, Outgoing, Protocol, Request, Session};
 use super::standing::{SharedSession, Standing, lock};
 use super::words::words;
 use super::{Hub, Refusal};
@@ -299,7 +299,18 @@ impl<R: Incoming> Open<R> {
         let hub = self.hub.clone();
         self.client = Some(Client { hub, standing, key, latest });
         self.take();
+        self.recall();
         Ok(())
+    }
+
+    /// Has the session know what the client may come back with, where its
+    /// protocol has no words for that.
+    fn recall(&self) {
+        let latest = self.client.as_ref().and_then(|client| client.latest.as_ref());
+        let latest = latest.filter(|_| self.method.protocol == Protocol::Sotw);
+        let earlier = latest.and_then(Latest::earlier);
+        let earlier = earlier.map(|earlier| self.caller.view(&earlier));
+        self.session().recall(earlier);
     }
 
     /// Serves what is newest from now on.

@@ -2,8 +2,8 @@
 //!
 //! Reads the few fields that say so, and skips all others.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use prost::Message;
 
@@ -11,35 +11,8 @@ use super::peek::{Any, Manager, Named, managers};
 use crate::model::ResourceName;
 use crate::snapshot::Served;
 
-/// How many differences a state remembers: streams that keep up are at one or
-/// two earlier states.
-const REMEMBERED: usize = 8;
 /// The type of a scoped route, as a type URL ends.
 const SCOPED: &str = "/envoy.config.route.v3.ScopedRouteConfiguration";
-
-/// Names that are shared by whoever asks for them.
-type Names = Arc<[ResourceName]>;
-
-/// What earlier states named and this one does not, by their versions.
-#[derive(Debug, Default)]
-pub(super) struct Left(Mutex<VecDeque<(Arc<str>, Names)>>);
-
-impl Left {
-    /// What left since `version`: remembered, or found by `find`.
-    pub(super) fn since(&self, version: &Arc<str>, find: impl FnOnce() -> Names) -> Names {
-        // A list of finished answers is whole after every statement.
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, left)) = known.iter().find(|(of, _)| of == version) {
-            return left.clone();
-        }
-        if known.len() == REMEMBERED {
-            known.pop_front();
-        }
-        let left = find();
-        known.push_back((version.clone(), left.clone()));
-        left
-    }
-}
 
 /// The route configurations that `all` name.
 pub(super) fn named<'a>(all: impl Iterator<Item = &'a Arc<Served>>) -> BTreeSet<ResourceName> {
@@ -133,15 +106,5 @@ mod tests {
         let scoped = scope("d").encode_to_vec();
         check(&of(resource_of(ResourceKind::ScopedRoutes, "s", scoped)), &["d"]);
         check(&of(resource_of(ResourceKind::Listeners, "l", vec![0xff])), &[]);
-    }
-
-    #[test]
-    fn what_is_named_no_more_has_left() {
-        let of = |route| listeners(vec![chain(rds(route))]);
-        let state = |snapshot: &Snapshot| snapshot.types.values().next().unwrap().clone();
-        let (old, new) = (state(&of("old")), state(&of("new")));
-        assert_eq!(*new.routes_left(&old), [ResourceName("old".into())]);
-        assert!(Arc::ptr_eq(&new.routes_left(&old), &new.routes_left(&old)), "it is remembered");
-        assert_eq!(*new.routes_left(&new), []);
     }
 }

@@ -94,11 +94,12 @@ impl Channel {
     }
 
     /// Takes a client's message. `current` is what it could be in step with,
-    /// `legacy` what the legacy wildcard of virtual hosts means.
+    /// `earlier` what it may come back with, `legacy` what the legacy wildcard
+    /// of virtual hosts means.
     pub(super) fn on_request(
         &mut self,
         request: Request,
-        current: Option<&Arc<TypeSnapshot>>,
+        (current, earlier): (Option<&Arc<TypeSnapshot>>, Option<&Arc<TypeSnapshot>>),
         legacy: &BTreeSet<ResourceName>,
     ) -> Option<Answer> {
         // The first message may carry a nonce of an earlier stream, which
@@ -112,7 +113,10 @@ impl Channel {
             Ask::Sotw { .. } if !known => {}
             Ask::Sotw { names, version } => {
                 self.ask(|asked| asked.replace(names), current, legacy);
-                self.resume_sotw(&version, current, first);
+                self.due |= first && self.is_full();
+                if let Some(current) = current.filter(|_| first && !version.is_empty()) {
+                    self.resume_sotw(&version, current, earlier);
+                }
             }
             // "A stale nonce does not invalidate the subscription changes":
             // incremental lists are changes, which nobody will say again.
@@ -186,13 +190,19 @@ impl Channel {
     }
 
     /// A first message's version says that the client has all of it. That
-    /// counts for the wildcard alone: names may be new to the client.
-    fn resume_sotw(&mut self, version: &str, current: Option<&Arc<TypeSnapshot>>, first: bool) {
-        self.due |= first && self.is_full();
-        let current = current.filter(|current| *current.version == *version);
-        if let (true, true, Some(current)) = (first, self.subscription.wildcard, current) {
-            self.holding.resume_all(current.clone());
-            self.due = false;
+    /// counts for the wildcard alone: names may be new to the client. But a
+    /// route that it asks for and that was served before, it may use still.
+    fn resume_sotw(
+        &mut self,
+        version: &str,
+        current: &Arc<TypeSnapshot>,
+        earlier: Option<&Arc<TypeSnapshot>>,
+    ) {
+        let routes = self.kind == Some(ResourceKind::Routes);
+        if self.subscription.wildcard {
+            self.due &= !self.holding.resume_all(version, current, earlier);
+        } else if let Some(earlier) = earlier.filter(|_| routes && self.reach.is_none()) {
+            self.holding.resume_gone(&self.subscription, current, earlier);
         }
     }
 
@@ -237,6 +247,13 @@ impl Channel {
     /// Whether the client waits for something it asked for.
     pub(super) fn is_urgent(&self) -> bool {
         self.due || self.holding.owes()
+    }
+
+    /// Whether the client waits for something it asked for, and nothing that
+    /// it has changes with that.
+    pub(super) fn may_overtake(&self, current: &Arc<TypeSnapshot>) -> bool {
+        let changes = |one: &Arc<Served>| self.holding.holds(&one.name);
+        self.is_urgent() && !self.lack(current).send.iter().any(changes)
     }
 
     /// Whether users wait for the answer under way. A change of endpoints or
@@ -319,7 +336,8 @@ impl Channel {
         // message can't do both: requests wait for that word.
         let hosts = self.kind == Some(ResourceKind::VirtualHosts) && told_gone;
         let asked = full.gone.iter().filter(|name| hosts && self.holding.is_owed(name));
-        let asked: Vec<_> = asked.cloned().collect();
+        let moved = |name: &_| self.reach.as_ref().is_some_and(|one| one.has_moved(name, current));
+        let asked: Vec<_> = asked.filter(|name| !moved(name)).cloned().collect();
         self.holding.sent(&full, current.clone(), told_gone);
         asked.iter().for_each(|name| self.holding.owe(name));
         if !needed {

@@ -8,12 +8,24 @@
 //! what those name in turn, waits until the client unsubscribes from the route.
 //! For no longer than 15 minutes, though: not every client unsubscribes.
 //!
-//! That needs both ends in sight: listeners (or scoped routes) that the stream
-//! was sent no longer name the route, and the stream asks for the route by
-//! name. A route that went while listeners name it is a plain removal.
+//! Which routes those are is asked of what there is, not of what happened: a
+//! route that the client asks for by name and may have in some version, while
+//! it is served no more and nothing that is served names it. However far behind
+//! the client is, and whatever was published meanwhile, it can't use another
+//! without asking for that; and routes that are served still are no matter of
+//! this file, because nothing goes before the client took their newest
+//! versions. It needs listeners (or scoped routes) on the stream, as somebody
+//! has to use the route; and one that goes while listeners name it is a plain
+//! removal.
 //!
-//! What an earlier stream sent is not known here. A client that comes back
-//! with such a route says that it has it; all removals wait for it then.
+//! What an earlier stream sent is not known here. A client of the incremental
+//! protocol that comes back says that it has such a route, and that is enough.
+//! A state of the world says the version of what it had, no more. Where that is
+//! what is served, what was served before, or the one with what drains of the
+//! other, it is known what the client has, and nothing of it goes too early.
+//! Where it is anything else (it was further behind, or held on to a part), the
+//! first response about clusters replaces all of them, because nobody can tell
+//! the client to keep what nobody knows.
 //!
 //! A listener that drains may also name clusters itself, in a TCP proxy or in
 //! routes of its own. Nothing tells when that ends, so what a replaced listener
@@ -22,13 +34,12 @@
 mod holds;
 mod leaving;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::Session;
+use super::channel::Channel;
 use super::order::Turn;
 use crate::model::{ResourceKind, ResourceName};
-use crate::snapshot::{Snapshot, TypeSnapshot};
 
 pub(super) use self::leaving::Draining;
 
@@ -42,12 +53,12 @@ impl Session {
     /// Notes which routes are on their way out at `now`, and holds back the
     /// removals that wait for them.
     pub(super) fn drain(&mut self, now: Duration) {
-        self.note_routes(now);
         self.note_listeners(now);
-        self.let_go(now);
+        self.draining.let_go(now);
         if !std::mem::take(&mut self.draining.stale) {
             return;
         }
+        self.draining.set_routes(self.routes_leaving(), now);
         let mut holds = self.holds();
         self.draining.holds = !holds.is_empty();
         for (turn, channel) in &mut self.channels {
@@ -55,57 +66,27 @@ impl Session {
         }
     }
 
-    /// Takes up the routes that the client asks for and has, although nothing
-    /// that is served knows them: it `returns`, or asks once more because it
-    /// is behind.
-    pub(super) fn take_up_draining(&mut self, turn: &Turn, now: Duration, returns: bool) {
+    /// Takes in what a message about routes changed: what the client asks for,
+    /// or has.
+    pub(super) fn heard_of(&mut self, turn: &Turn) {
+        let Some(routes) = self.channels.get(&ROUTES).filter(|_| *turn == ROUTES) else { return };
+        if !routes.holding.rests(self.offer.of(&routes.type_url)) {
+            self.draining.unsettle();
+        }
+    }
+
+    /// The routes that the client asks for by name and may have, and that
+    /// nobody is served any more nor named.
+    fn routes_leaving(&self) -> Vec<ResourceName> {
         let namers = NAMERS.iter().any(|turn| self.channels.contains_key(turn));
-        let routes = self.channels.get(&ROUTES).filter(|_| *turn == ROUTES && namers);
-        let Some(channel) = routes.filter(|_| self.offer.snapshot.is_some()) else { return };
-        let current = self.offer.of(&channel.type_url);
-        let gone = |name: &&ResourceName| {
-            !current.resources.contains_key(*name)
-                && channel.holding.may_have(name)
-                && (returns || channel.holding.is_owed(name))
+        let Some(routes) = self.channels.get(&ROUTES).filter(|_| namers) else { return Vec::new() };
+        let Channel { subscription, holding, type_url, .. } = routes;
+        let mut gone = match subscription.names.is_empty() {
+            true => Vec::new(),
+            false => holding.gone(subscription, self.offer.of(type_url)),
         };
-        let names = channel.subscription.names.iter().filter(gone);
-        let names: Vec<_> = names.filter(|name| !self.is_named(name)).cloned().collect();
-        names.iter().for_each(|name| self.draining.add_route(name, now));
-    }
-
-    /// Finds routes that were named by what was served `before`, and are no
-    /// more. It may never have been sent, as the client had still to answer;
-    /// but it may use such a route for the sake of what it has.
-    pub(super) fn note_renamed(&mut self, before: Option<&Snapshot>, now: Duration) {
-        self.draining.unsettle();
-        let Some(routes) = self.channels.get(&ROUTES) else { return };
-        let asked = &routes.subscription.names;
-        for users in NAMERS.iter().filter_map(|turn| self.channels.get(turn)) {
-            let current = self.offer.of(&users.type_url);
-            let before = before.and_then(|before| before.types.get(&users.type_url));
-            let Some(before) = before.filter(|before| !before.is(current)) else { continue };
-            let left = current.routes_left(before);
-            let left = left.iter().filter(|name| asked.contains(*name));
-            left.for_each(|name| self.draining.add_route(name, now));
-        }
-    }
-
-    /// Finds routes that the listeners which are served now name no more,
-    /// other than those that the client was sent last.
-    fn note_routes(&mut self, now: Duration) {
-        let Some(routes) = self.channels.get(&ROUTES) else { return };
-        let asked = &routes.subscription.names;
-        if asked.is_empty() {
-            return;
-        }
-        for users in NAMERS.iter().filter_map(|turn| self.channels.get(turn)) {
-            let current = self.offer.of(&users.type_url);
-            let base = users.holding.base();
-            let Some(base) = base.filter(|base| !base.is(current)) else { continue };
-            let left = current.routes_left(base);
-            let left = left.iter().filter(|name| asked.contains(*name));
-            left.for_each(|name| self.draining.add_route(name, now));
-        }
+        gone.retain(|name| subscription.names.contains(name) && !self.is_named(name));
+        gone
     }
 
     /// Notes the listeners that the client was sent last and that are served
@@ -122,35 +103,9 @@ impl Session {
         self.draining.add_listeners(replaced, now);
     }
 
-    /// Forgets routes that the client left, that it was sent anew who names
-    /// them, or that were waited for long enough.
-    fn let_go(&mut self, now: Duration) {
-        self.draining.let_listeners_go(now);
-        if self.draining.routes.is_empty() {
-            return;
-        }
-        let mut leaving = std::mem::take(&mut self.draining.routes);
-        let before = leaving.len();
-        let asked = self.channels.get(&ROUTES).map(|routes| &routes.subscription.names);
-        leaving.retain(|name, until| {
-            let asked = asked.is_some_and(|asked| asked.contains(name));
-            asked && now < *until && !(self.is_named(name) && self.was_named(name))
-        });
-        self.draining.stale |= leaving.len() != before;
-        self.draining.routes = leaving;
-    }
-
     /// Whether what is served names a route.
     fn is_named(&self, route: &ResourceName) -> bool {
         let named = |kind: ResourceKind| self.offer.of(&kind.type_url()).routes_named();
         NAMING.into_iter().any(|kind| named(kind).contains(route))
-    }
-
-    /// Whether what the client was sent last names a route: the next snapshot
-    /// may come before what is served is sent.
-    fn was_named(&self, route: &ResourceName) -> bool {
-        let sent = |turn| self.channels.get(turn).and_then(|users| users.holding.base());
-        let named = |one: &Arc<TypeSnapshot>| one.routes_named().contains(route);
-        NAMERS.iter().any(|turn| sent(turn).is_some_and(named))
     }
 }

@@ -161,9 +161,46 @@ impl Holding {
         self.base = Some(now.clone());
     }
 
-    /// Takes a client's word that it has all of `snapshot` already.
-    pub(super) fn resume_all(&mut self, snapshot: Arc<TypeSnapshot>) {
-        *self = Self { base: Some(snapshot), ..Self::default() };
+    /// Takes a client's word that it has all of a state of this `version`:
+    /// of `now`, of what was served `earlier`, or of `now` with what a client
+    /// holds on to of that. False where it is none of these.
+    pub(super) fn resume_all(
+        &mut self,
+        version: &str,
+        now: &Arc<TypeSnapshot>,
+        earlier: Option<&Arc<TypeSnapshot>>,
+    ) -> bool {
+        let known = [Some(now), earlier].into_iter().flatten();
+        if let Some(known) = known.into_iter().find(|one| *one.version == *version) {
+            *self = Self { base: Some(known.clone()), ..Self::default() };
+            return true;
+        }
+        let Some(earlier) = earlier else { return false };
+        let gone = now.since(earlier);
+        let gone = gone.gone.iter().filter_map(|name| earlier.resources.get_key_value(name));
+        let kept = gone.map(|(name, one)| (name.clone(), one.clone())).collect();
+        let all_kept = *now.with(&kept).version == *version;
+        if all_kept {
+            *self = Self { base: Some(now.clone()), kept, ..Self::default() };
+        }
+        all_kept
+    }
+
+    /// Takes it that the client has what it asks for by name of what was
+    /// served `earlier` and is not there `now`. What is there it is sent.
+    pub(super) fn resume_gone(
+        &mut self,
+        subscription: &Subscription,
+        now: &Arc<TypeSnapshot>,
+        earlier: &Arc<TypeSnapshot>,
+    ) {
+        let names = subscription.names.iter();
+        for name in names.filter(|name| !now.resources.contains_key(*name)) {
+            if let Some(one) = earlier.resources.get(name) {
+                self.except.remove(name);
+                self.kept.insert(name.clone(), one.clone());
+            }
+        }
     }
 
     /// Notes that the client refused `resources`.
@@ -245,17 +282,6 @@ impl Holding {
     /// What was compared with last.
     pub(super) fn base(&self) -> Option<&Arc<TypeSnapshot>> {
         self.base.as_ref()
-    }
-
-    /// Every name that the client holds and that `now` has no more.
-    pub(super) fn gone(
-        &self,
-        subscription: &Subscription,
-        now: &Arc<TypeSnapshot>,
-    ) -> Vec<ResourceName> {
-        let mut lack = self.lack(subscription, now, true);
-        lack.gone.append(&mut lack.held);
-        lack.gone
     }
 
     /// The resources that the client still holds and that are to go.

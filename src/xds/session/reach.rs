@@ -68,14 +68,19 @@ impl Reach {
             .flat_map(|name| self.stands.remove(name).unwrap_or_else(|| [name.clone()].into()))
             .collect();
         let held = to.wildcard;
+        let becomes_whole = self.asked.wildcard && !self.is_legacy_hosts() && !held;
+        let had = to.names.iter().filter(|name| becomes_whole && holding.may_have(name));
+        let had: Vec<_> = had.cloned().collect();
         self.resolve(current, legacy, to, holding);
         let whole = Change {
-            everything: to.wildcard && !held,
+            everything: becomes_whole,
             not_everything: held && !to.wildcard,
             added: Vec::new(),
             dropped: dropped.into_iter().filter(|_| to.wildcard).collect(),
         };
         holding.subscribed(&whole, to);
+        // Not every name that it was told of is one that it said.
+        had.iter().for_each(|name| holding.owe_again(name));
     }
 
     /// Notes that whoever asked for `names` just now is to be told of what they
@@ -160,6 +165,14 @@ impl Reach {
             *asked != name && all.contains(name) && !xdstp::is_collection(&asked.0)
         });
         stands.map(|(asked, _)| asked)
+    }
+
+    /// Whether nobody waits to be told that there is no `name`: it is asked for
+    /// by other names alone, and each stands for something else in `current`.
+    pub(super) fn has_moved(&self, name: &ResourceName, current: &TypeSnapshot) -> bool {
+        let lives = |name: &ResourceName| current.resources.contains_key(name);
+        let found = |asked: &ResourceName| self.targets(asked, current).iter().any(lives);
+        !self.asked.names.contains(name) && self.names_of(name).all(found)
     }
 
     /// The resources that `asked` stands for; itself where there is none.

@@ -20,7 +20,7 @@ use crate::xds::session::order::{Role, Turn};
 impl Session {
     /// Which removals wait, by type.
     pub(super) fn holds(&self) -> BTreeMap<Turn, Hold> {
-        let gone = self.routes_gone();
+        let gone: BTreeSet<_> = self.draining.routes().cloned().collect();
         let hosts = self.hosts_of(&gone);
         let channel = self.channels.get(&ROUTES);
         let content = |name| channel.and_then(|channel| channel.holding.content(name).cloned());
@@ -58,15 +58,6 @@ impl Session {
             _ => holds.extend(suppliers.map(|turn| (turn.clone(), Hold::Everything))),
         }
         holds
-    }
-
-    /// The routes on their way out that the snapshot has no more.
-    fn routes_gone(&self) -> BTreeSet<ResourceName> {
-        let Some(channel) = self.channels.get(&ROUTES) else { return BTreeSet::new() };
-        let served = self.offer.of(&channel.type_url);
-        let leaving = self.draining.routes.keys();
-        let gone = leaving.filter(|name| !served.resources.contains_key(*name));
-        gone.filter(|name| channel.holding.may_have(name)).cloned().collect()
     }
 
     /// The virtual hosts of `routes` that are gone, and their contents.

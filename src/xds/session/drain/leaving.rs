@@ -22,8 +22,9 @@ type Edition = (ResourceName, Arc<str>);
 /// What is on its way out.
 #[derive(Debug, Default)]
 pub(in crate::xds::session) struct Draining {
-    /// Until when each route is waited for.
-    pub(super) routes: BTreeMap<ResourceName, Duration>,
+    /// Until when each route is waited for; nothing for one that was waited
+    /// for long enough.
+    routes: BTreeMap<ResourceName, Option<Duration>>,
     /// The same of listeners, and what they are made of.
     listeners: BTreeMap<Edition, (Arc<Served>, Duration)>,
     /// Whether something is held back.
@@ -39,12 +40,12 @@ impl Draining {
         // one unless something is to go with it.
         let listeners = self.listeners.values().map(|(_, until)| until);
         let listeners = listeners.filter(|_| self.holds);
-        self.routes.values().chain(listeners).min().copied()
+        self.routes.values().flatten().chain(listeners).min().copied()
     }
 
-    /// Whether no route is on its way out and nothing has to be looked at.
+    /// Whether no route is waited for and nothing has to be looked at.
     pub(in crate::xds::session) fn rests(&self) -> bool {
-        self.routes.is_empty() && !self.stale
+        self.routes().next().is_none() && !self.stale
     }
 
     /// Has everything looked at anew.
@@ -52,15 +53,21 @@ impl Draining {
         self.stale = true;
     }
 
-    /// A route is on its way out at `now`.
-    pub(super) fn add_route(&mut self, name: &ResourceName, now: Duration) {
-        self.routes.entry(name.clone()).or_insert(now + DRAIN);
-        if self.routes.len() > LEAVING_MAX {
-            let oldest = self.routes.iter().min_by_key(|(_, until)| **until);
-            let oldest = oldest.map(|(name, _)| name.clone());
-            oldest.and_then(|name| self.routes.remove(&name));
-        }
-        self.stale = true;
+    /// The routes that are on their way out are `names`, from `now` on those
+    /// that were not before.
+    pub(super) fn set_routes(&mut self, names: Vec<ResourceName>, now: Duration) {
+        let before = std::mem::take(&mut self.routes);
+        let until = |name: &_| before.get(name).copied().unwrap_or(Some(now + DRAIN));
+        self.routes = names.into_iter().map(|name| (name.clone(), until(&name))).collect();
+        let mut waited: Vec<_> = self.routes.values_mut().filter(|until| until.is_some()).collect();
+        waited.sort_unstable();
+        let beyond = waited.len().saturating_sub(LEAVING_MAX);
+        waited.into_iter().take(beyond).for_each(|until| *until = None);
+    }
+
+    /// The routes that are waited for.
+    pub(super) fn routes(&self) -> impl Iterator<Item = &ResourceName> {
+        self.routes.iter().filter(|(_, until)| until.is_some()).map(|(name, _)| name)
     }
 
     /// Listeners are replaced at `now`, or gone.
@@ -72,7 +79,8 @@ impl Draining {
         for one in replaced.take(LEAVING_MAX) {
             let edition = (one.name.clone(), one.version.clone());
             self.stale |= !self.listeners.contains_key(&edition);
-            self.listeners.entry(edition).or_insert((one, now + DRAIN));
+            // The same may have been replaced before, and drains once more.
+            self.listeners.insert(edition, (one, now + DRAIN));
         }
         while self.listeners.len() > LEAVING_MAX {
             let oldest = self.listeners.iter().min_by_key(|(_, (_, until))| *until);
@@ -81,11 +89,15 @@ impl Draining {
         }
     }
 
-    /// Lets listeners go that have drained by `now`.
-    pub(super) fn let_listeners_go(&mut self, now: Duration) {
+    /// Lets go of what was waited for long enough by `now`.
+    pub(super) fn let_go(&mut self, now: Duration) {
         let before = self.listeners.len();
         self.listeners.retain(|_, (_, until)| now < *until);
         self.stale |= self.listeners.len() != before;
+        for until in self.routes.values_mut().filter(|until| until.is_some_and(|at| at <= now)) {
+            *until = None;
+            self.stale = true;
+        }
     }
 
     /// Listeners that still serve their connections.

@@ -35,6 +35,21 @@ impl Holding {
         self.compare(subscription, now, &difference, tells)
     }
 
+    /// Every name by which the client may have something and that `now` has no
+    /// more, whether it was told that or not.
+    pub(in crate::xds::session) fn gone(
+        &self,
+        subscription: &Subscription,
+        now: &Arc<TypeSnapshot>,
+    ) -> Vec<ResourceName> {
+        let moved = self.base.as_ref().filter(|base| !base.is(now));
+        let difference = moved.map(|base| now.since(base)).unwrap_or_default();
+        let noted = self.except.keys().chain(self.kept.keys());
+        let names = noted.chain(&difference.gone).filter(|name| subscription.covers(name));
+        let gone = |name: &&ResourceName| !now.resources.contains_key(*name) && self.may_have(name);
+        sorted(names.filter(gone)).into_iter().cloned().collect()
+    }
+
     /// The comparison name by name, where `difference` leads to `now`.
     fn compare(
         &self,

@@ -159,21 +159,13 @@ fn the_virtual_hosts_of_an_old_route_stay_with_it() {
 
 #[test]
 fn a_client_that_returns_amid_a_rename_keeps_the_old_cluster_until_its_route_moved() {
-    let mesh = |cluster: &str, version| {
-        snapshot([
-            eds_cluster(cluster, 1),
-            cla(cluster, 1),
-            rds_listener("l", "r", 1),
-            route_to("r", cluster, version),
-        ])
-    };
-    let mut client = Client::delta(&mesh("c1", 1));
+    let mut client = Client::delta(&leading("c1", 1));
     client.ask(Kind::Clusters, &[]);
     client.ask(Kind::Endpoints, &["c1"]);
     client.ask(Kind::Listeners, &[]);
     client.ask(Kind::Routes, &["r"]);
     client.ack_all();
-    client.reconnect(&mesh("c2", 2));
+    client.reconnect(&leading("c2", 2));
     assert_eq!(client.resume(Kind::Clusters, &[]), ["CDS c2=1"]);
     assert_eq!(client.resume(Kind::Endpoints, &["c1"]), [""; 0]);
     assert_eq!(client.resume(Kind::Listeners, &[]), ["LDS"]);
@@ -225,6 +217,63 @@ fn a_client_that_returns_with_an_old_route_is_waited_for_until_it_leaves_it() {
     assert_eq!(client.session.next_timeout(), None);
 }
 
+/// A mesh whose one route leads to `cluster`.
+fn leading(cluster: &str, version: i64) -> Arc<Snapshot> {
+    snapshot([
+        eds_cluster(cluster, 1),
+        cla(cluster, 1),
+        rds_listener("l", "r", 1),
+        route_to("r", cluster, version),
+    ])
+}
+
+#[test]
+fn a_state_of_the_world_that_returns_amid_a_rename_keeps_the_old_cluster_until_its_route_moved() {
+    let old = leading("c1", 1);
+    let mut client = Client::sotw(&old);
+    client.ask(Kind::Clusters, &[]);
+    client.ask(Kind::Listeners, &[]);
+    client.ask(Kind::Routes, &["r"]);
+    client.ack_all();
+    client.reconnect(&leading("c2", 2));
+    client.session.recall(Some(old));
+    assert_eq!(client.ask(Kind::Clusters, &[]), ["CDS c1=1 c2=1"]);
+    assert_eq!(client.ask(Kind::Listeners, &[]), [""; 0]);
+    assert_eq!(client.ask(Kind::Routes, &["r"]), ["RDS r=2"]);
+    assert_eq!(client.ack_all(), [""; 0]);
+    assert_eq!(client.wait(1), ["CDS c2=1"]);
+    client.ack_all();
+    assert!(client.session.is_in_step());
+    assert_eq!(client.session.next_timeout(), None);
+}
+
+#[test]
+fn a_state_of_the_world_that_returns_while_it_drains_a_route_keeps_its_clusters() {
+    let mut client = running(Client::sotw(&mesh("r1", "c1")));
+    moved(&mut client);
+    client.reconnect(&mesh("r2", "c2"));
+    client.session.recall(Some(mesh("r1", "c1")));
+    assert_eq!(client.ask(Kind::Clusters, &[]), [""; 0]);
+    assert_eq!(client.ask(Kind::Listeners, &[]), [""; 0]);
+    assert_eq!(client.ask(Kind::Routes, &["r1", "r2"]), ["RDS r2=1"]);
+    assert_eq!(client.ack_all(), [""; 0]);
+    assert_eq!(client.wait(50), [""; 0]);
+    assert!(client.session.is_in_step());
+    assert_eq!(leave(&mut client, Kind::Routes, "r1", "r2"), ["CDS c2=1"]);
+    client.ack_all();
+    assert_eq!(client.session.next_timeout(), None);
+}
+
+#[test]
+fn a_state_of_the_world_that_returns_with_what_nobody_knows_is_replaced() {
+    let mut client = Client::sotw(&leading("c1", 1));
+    client.ask(Kind::Clusters, &[]);
+    client.ack_all();
+    client.reconnect(&leading("c3", 3));
+    client.session.recall(Some(leading("c2", 2)));
+    assert_eq!(client.ask(Kind::Clusters, &[]), ["CDS c3=1"]);
+}
+
 /// A mesh of one listener that leads to `cluster` itself.
 fn inline(cluster: &str, more: &[&str]) -> Arc<Snapshot> {
     let more = more.iter().map(|name| script::static_cluster(name, 1));
@@ -268,6 +317,39 @@ fn what_goes_later_is_kept_for_a_listener_that_drains_too() {
     assert_eq!(client.wait(100), [""; 0]);
     assert_eq!(client.publish(&inline("c2", &[])), [""; 0]);
     assert_eq!(client.wait(801), ["CDS -c1"]);
+}
+
+#[test]
+fn a_listener_that_is_replaced_a_second_time_drains_for_as_long_again() {
+    for client in Client::both(&inline("c1", &["c0"])) {
+        let mut client = leads(client, true);
+        for (cluster, seconds) in [("c2", 600), ("c1", 200), ("c2", 0)] {
+            client.publish(&inline(cluster, &[]));
+            client.ack_all();
+            client.wait(seconds);
+            client.ack_all();
+        }
+        assert!(client.session.is_in_step());
+        assert_eq!(client.wait(899), [""; 0]);
+        let gone = client.removal_of("CDS", &["c2=1"], &["c1"]);
+        assert_eq!(client.wait(2), [gone]);
+        client.ack_all();
+        assert_eq!(client.session.next_timeout(), None);
+    }
+}
+
+#[test]
+fn a_listener_that_is_replaced_again_and_again_does_not_keep_everything() {
+    let mut client = leads(Client::delta(&inline("c0", &[])), true);
+    let mut gone = Vec::new();
+    for at in 1..=258 {
+        client.publish(&inline(&format!("c{at}"), &[]));
+        gone.extend(client.ack_all());
+        gone.extend(client.wait(1));
+        gone.extend(client.ack_all());
+    }
+    gone.retain(|one| one.contains('-'));
+    assert_eq!(gone, ["CDS -c0", "CDS -c1"]);
 }
 
 #[test]

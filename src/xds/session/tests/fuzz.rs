@@ -227,3 +227,74 @@ fn what_was_refused_does_not_come_again_for_a_removal_that_waits() {
         ],
     );
 }
+
+/// Found with seed 225: a name that stands for another host now was answered
+/// twice, because the host that it stood for before had gone.
+#[test]
+fn a_name_that_stands_for_another_host_is_answered_once() {
+    let host = |name| Item::new(Kind::VirtualHosts, name);
+    let named = |name| Item { alias: Some("r0/al0"), to: 1, ..host(name) };
+    regression(
+        Protocol::Delta,
+        &[
+            Step::Publish(vec![host("r0/v0"), host("r1/v0"), named("r0/v1")]),
+            Step::Subscribe(Kind::VirtualHosts, vec!["*", "r0/v0"]),
+            Step::Subscribe(Kind::VirtualHosts, vec!["r0/al0"]),
+            Step::Withdraw,
+            Step::Accept(Kind::VirtualHosts),
+            Step::Publish(vec![host("r0/v0"), named("r1/v0")]),
+            Step::Accept(Kind::VirtualHosts),
+        ],
+    );
+}
+
+/// Who is told of the hosts of its routes, and then asks for all hosts there
+/// are, is told of all of them.
+#[test]
+fn all_hosts_come_to_whoever_asks_for_them_in_so_many_words() {
+    let hosts = ["r0/v0", "r1/v0"].map(|name| Item::new(Kind::VirtualHosts, name));
+    regression(
+        Protocol::Delta,
+        &[
+            Step::Publish(hosts.to_vec()),
+            Step::Subscribe(Kind::VirtualHosts, vec![]),
+            Step::Accept(Kind::VirtualHosts),
+            Step::Subscribe(Kind::VirtualHosts, vec!["*"]),
+        ],
+    );
+}
+
+/// Found with seed 20706: the only name there ever was came with a stale nonce,
+/// and an empty list still asks for everything.
+#[test]
+fn a_list_of_no_names_asks_for_everything_until_a_name_was_heard() {
+    let item = |name| Item::new(Kind::Endpoints, name);
+    regression(
+        Protocol::Sotw,
+        &[
+            Step::Publish(vec![item("c1")]),
+            Step::Subscribe(Kind::Endpoints, vec![]),
+            Step::Subscribe(Kind::Endpoints, vec!["c0"]),
+            Step::Unsubscribe(Kind::Endpoints, vec!["c0"]),
+            Step::Publish(vec![item("c0"), item("c1")]),
+            Step::Accept(Kind::Endpoints),
+            Step::Publish(vec![item("c0")]),
+        ],
+    );
+}
+
+/// Found with seed 101013: a host of the routes, which nobody asks for by name,
+/// went when everything was asked for, and nobody said that it was gone.
+#[test]
+fn a_host_that_went_when_all_hosts_are_asked_for_is_said_to_be_gone() {
+    regression(
+        Protocol::Delta,
+        &[
+            Step::Subscribe(Kind::VirtualHosts, vec![]),
+            Step::Publish(vec![Item::new(Kind::VirtualHosts, "r0/v1")]),
+            Step::Withdraw,
+            Step::Subscribe(Kind::VirtualHosts, vec!["r1/v0", "*"]),
+            Step::Publish(vec![]),
+        ],
+    );
+}

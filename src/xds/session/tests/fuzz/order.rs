@@ -3,10 +3,8 @@
 //! as Envoy does takes its time with everything. Whatever route it still uses,
 //! the clusters that the route names must be there.
 //!
-//! Not tried at random: listeners that get another route configuration while
-//! the client has not answered all of what came before. It may hold on to a
-//! route then that was named between two messages about listeners only, and
-//! what that leads to may go too early.
+//! Not tried: a state of the world that comes back with anything else than just
+//! what was served, because nobody knows what it has then.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,24 +27,27 @@ type World = [(usize, usize); 2];
 #[derive(Debug, Clone)]
 enum Step {
     Publish(World),
-    /// The same, after all answers if a listener changes with it.
-    Change(World),
     Answer(usize),
     /// A listener that was replaced has drained: old routes are left.
     Drained,
     Wait(u64),
-    Return,
+    /// The client comes back, and is served something else.
+    Return(World),
 }
 
 fn steps(random: &mut Random) -> Vec<Step> {
     let mut one = |_| match random.below(16) {
-        0..3 => Step::Change([(); 2].map(|()| (random.below(3), random.below(3)))),
+        0..3 => Step::Publish(world(random)),
         3..13 => Step::Answer(random.below(4)),
         13 => Step::Drained,
         14 => Step::Wait(1 + random.next() % 400),
-        _ => Step::Return,
+        _ => Step::Return(world(random)),
     };
     (0..60).map(&mut one).collect()
+}
+
+fn world(random: &mut Random) -> World {
+    [(); 2].map(|()| (random.below(3), random.below(3)))
 }
 
 fn served(world: &World, version: i64) -> Arc<Snapshot> {
@@ -68,8 +69,6 @@ struct Envoy {
     protocol: Protocol,
     now: Duration,
     snapshot: Option<Arc<Snapshot>>,
-    /// The route configuration of each listener, as served.
-    routes: [usize; 2],
     sides: BTreeMap<Kind, Side>,
 }
 
@@ -99,41 +98,25 @@ impl Envoy {
             protocol,
             now: Duration::ZERO,
             snapshot: None,
-            routes: [0, 1],
             sides,
         }
     }
 
-    fn step(&mut self, step: &Step) {
+    fn step(&mut self, step: &Step) -> Result<(), String> {
         match step {
             Step::Publish(world) => {
-                self.routes = world.map(|(route, _)| route);
                 self.snapshot = Some(served(world, 1));
                 let sent = self.session.on_snapshot(self.snapshot.clone(), self.now);
                 self.take(sent);
-            }
-            Step::Change(world) => {
-                if world.map(|(route, _)| route) != self.routes {
-                    self.settle();
-                }
-                self.step(&Step::Publish(*world));
             }
             Step::Answer(kind) => self.answer(KINDS[*kind]),
             Step::Drained => self.drained(),
             // Whoever lets others wait for long is not waited for.
             Step::Wait(millis) if self.now + Duration::from_millis(*millis) > LONGEST => {}
             Step::Wait(millis) => self.wait(*millis),
-            // A state of the world can't tell what it had before.
-            Step::Return if self.protocol == Protocol::Sotw => {}
-            Step::Return => self.come_back(),
+            Step::Return(world) => self.return_to(world)?,
         }
-    }
-
-    /// Answers all there is.
-    fn settle(&mut self) {
-        for _ in 0..20 {
-            KINDS.into_iter().for_each(|kind| self.answer(kind));
-        }
+        self.check()
     }
 
     fn wait(&mut self, millis: u64) {
@@ -142,12 +125,41 @@ impl Envoy {
         self.take(sent);
     }
 
+    /// Comes back when something else is served. A state of the world can tell
+    /// what it had only if that was just what was served.
+    fn return_to(&mut self, world: &World) -> Result<(), String> {
+        if self.protocol == Protocol::Sotw {
+            self.settle()?;
+            self.drained();
+            self.settle()?;
+        }
+        let before = self.snapshot.replace(served(world, 1));
+        self.come_back(before);
+        Ok(())
+    }
+
+    /// Answers all there is, until nothing more comes soon.
+    fn settle(&mut self) -> Result<(), String> {
+        for _ in 0..40 {
+            KINDS.into_iter().for_each(|kind| self.answer(kind));
+            self.wait(500);
+            self.check()?;
+            let soon = self.session.next_timeout().is_some_and(|at| at < self.now + LONGEST);
+            if !soon && self.sides.values().all(|side| side.open.is_none()) {
+                return Ok(());
+            }
+        }
+        Err("it does not come to rest".into())
+    }
+
     /// Begins, or begins anew with what it has, every type in one go.
-    fn come_back(&mut self) {
+    fn come_back(&mut self, before: Option<Arc<Snapshot>>) {
         self.session = Session::new(self.protocol);
+        self.now = Duration::ZERO;
         self.session.on_snapshot(self.snapshot.clone(), self.now);
+        self.session.recall(before.filter(|_| self.protocol == Protocol::Sotw));
         for side in self.sides.values_mut() {
-            side.open = None;
+            (side.open, side.asked) = (None, false);
             side.fresh.clone_from(&side.names);
             side.nonce.clear();
             side.begun = false;
@@ -278,22 +290,17 @@ impl Envoy {
 
 fn play(protocol: Protocol, steps: &[Step]) -> Result<(), String> {
     let mut envoy = Envoy::new(protocol);
-    envoy.step(&Step::Publish([(0, 0), (1, 1)]));
-    envoy.come_back();
+    envoy.step(&Step::Publish([(0, 0), (1, 1)]))?;
+    envoy.come_back(None);
     for step in steps {
-        envoy.step(step);
-        envoy.check().map_err(|wrong| format!("{wrong}, at {step:?}"))?;
+        envoy.step(step).map_err(|wrong| format!("{wrong}, at {step:?}"))?;
     }
     // At rest it is in step with what it still drains, and then without.
     for drained in [false, true] {
         if drained {
             envoy.drained();
         }
-        for _ in 0..20 {
-            KINDS.into_iter().for_each(|kind| envoy.answer(kind));
-            envoy.wait(100);
-            envoy.check()?;
-        }
+        envoy.settle()?;
         if !envoy.session.is_in_step() {
             return Err(format!("not in step: {:?}", envoy.session.statuses()));
         }
@@ -339,7 +346,7 @@ fn a_route_that_is_under_way_and_left_and_asked_for_again_keeps_its_cluster() {
         Step::Answer(2),
         Step::Answer(2),
         Step::Publish([(2, 1), (0, 0)]),
-        Step::Return,
+        Step::Return([(2, 1), (0, 0)]),
         Step::Drained,
         Step::Publish([(1, 0), (1, 2)]),
     ];
@@ -379,4 +386,21 @@ fn a_route_that_is_left_again_before_anybody_was_told_keeps_its_cluster() {
         Step::Publish([(0, 2), (2, 0)]),
     ];
     play(Protocol::Sotw, &steps).unwrap();
+}
+
+/// Found with seed 10167: a route that changed went along with the word that
+/// another one is not there, before the cluster that it names was answered.
+#[test]
+fn a_route_that_changes_does_not_go_along_with_an_answer_to_another() {
+    let steps = [
+        Step::Answer(2),
+        Step::Answer(0),
+        Step::Answer(1),
+        Step::Answer(3),
+        Step::Publish([(1, 1), (2, 1)]),
+        Step::Publish([(0, 1), (0, 2)]),
+        Step::Answer(2),
+        Step::Answer(3),
+    ];
+    play(Protocol::Delta, &steps).unwrap();
 }
