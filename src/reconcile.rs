@@ -21,6 +21,7 @@ mod act;
 mod assess;
 mod bundle;
 mod cards;
+mod changes;
 mod culprit;
 mod event;
 mod fleet;

@@ -26,9 +26,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::View;
+use super::changes::Differ;
 use super::event::Event;
 use crate::model::{ContentHash, PromotionId};
+use crate::promote::Promotion;
 use crate::retry::Backoff;
+use crate::snapshot::Summary;
 use crate::telemetry::clock;
 
 /// Where a card stands.
@@ -75,6 +78,8 @@ pub struct Showing<'a> {
     pub room: &'a str,
     /// Now.
     pub now: Timestamp,
+    /// What it would change, while it waits and where that is known.
+    pub changes: Option<&'a Summary>,
 }
 
 /// An answer that takes its time.
@@ -182,6 +187,9 @@ const PACE: Duration = Duration::from_millis(1000);
 const LOOK: Duration = Duration::from_secs(5);
 /// How long after its end a promotion is still looked at.
 const AFTER_END: Duration = Duration::from_secs(24 * 3600);
+/// How long a card waits for what its promotion changes; it is edited later
+/// where that takes longer.
+const CHANGES_WITHIN: Duration = Duration::from_millis(700);
 /// What is looked for was posted by a clock that may differ by this much.
 const SKEW: Duration = Duration::from_secs(120);
 const BACKOFF: Backoff =
@@ -191,13 +199,13 @@ type Key = (PromotionId, String);
 
 /// Shows cards until the program stops.
 pub(super) async fn run(
-    announcer: Arc<dyn Announcer>,
+    (announcer, differ): (Arc<dyn Announcer>, Option<Differ>),
     mut wanted: mpsc::Receiver<PromotionId>,
     view: watch::Receiver<Arc<View>>,
     shown: BTreeMap<Key, CardRecord>,
     events: mpsc::Sender<Event>,
 ) {
-    let mut outbox = Outbox::new(announcer, shown, events);
+    let mut outbox = Outbox { differ, ..Outbox::new(announcer, shown, events) };
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -228,6 +236,8 @@ async fn sleep_until(at: Option<Instant>) {
 
 struct Outbox {
     announcer: Arc<dyn Announcer>,
+    /// Tells what promotions change; `None`: nobody does.
+    differ: Option<Differ>,
     shown: BTreeMap<Key, CardRecord>,
     events: mpsc::Sender<Event>,
     /// What is to be looked at, by when it was asked for.
@@ -261,7 +271,16 @@ impl Outbox {
             ((id, record.room.clone()), record)
         };
         let shown = shown.into_iter().map(of_room).collect();
-        Self { announcer, shown, events, due: BTreeMap::new(), asked: 0, rooms: BTreeMap::new() }
+        let differ = None;
+        Self {
+            announcer,
+            differ,
+            shown,
+            events,
+            due: BTreeMap::new(),
+            asked: 0,
+            rooms: BTreeMap::new(),
+        }
     }
 
     /// Puts a promotion's cards on the list, in every channel it belongs into
@@ -358,13 +377,14 @@ impl Outbox {
     /// Sends the one message that is missing most.
     async fn show(&mut self, view: &View, key: &Key) -> Result<Came, Trouble> {
         let (id, room) = key;
-        if !view.state.promotions.contains_key(id) {
+        let Some(promotion) = view.state.promotions.get(id) else {
             // Forgotten meanwhile: its card stays as it is.
             self.shown.remove(key);
             return Ok(Came::Standing);
-        }
+        };
         let announcer = self.announcer.clone();
-        let showing = Showing { view, id, room, now: clock::now() };
+        let changes = self.changes(view, promotion).await;
+        let showing = Showing { view, id, room, now: clock::now(), changes: changes.as_deref() };
         let fresh = || CardRecord { room: room.clone(), ..CardRecord::default() };
         let mut record = self.shown.get(key).cloned().unwrap_or_else(fresh);
         if record.trying.as_ref().is_some_and(|trying| !trying.untouched) {
@@ -387,6 +407,13 @@ impl Outbox {
             Some(note) => self.tell(showing, key, record, note).await,
             None => Ok(Came::Standing),
         }
+    }
+
+    /// What a promotion changes, for whoever is asked for a yes to it.
+    async fn changes(&self, view: &View, promotion: &Promotion) -> Option<Arc<Summary>> {
+        let differ = self.differ.as_ref().filter(|_| promotion.status.is_waiting())?;
+        let told = differ.kept(view, promotion);
+        tokio::time::timeout(CHANGES_WITHIN, told).await.ok().flatten()
     }
 
     /// Somebody deleted the card: a new one stands in its thread.

@@ -170,7 +170,7 @@ impl Bench {
                 let _ = done.send(());
             }
         });
-        tasks.spawn("outbox", run(room.clone(), queue, watching, known, events));
+        tasks.spawn("outbox", run((room.clone(), None), queue, watching, known, events));
         Self { room, view, wanted, written, tasks }
     }
 
