@@ -47,7 +47,7 @@ pub use cards::{Announcer, CardRef, Showing, Told, Trouble};
 pub use culprit::{Change, Culprit};
 pub use handle::{Command, Handle, Receipt};
 pub use measure::MetricsServer;
-pub use offer::{can_approve, offer};
+pub use offer::{offer, offer_to, options, options_of};
 pub use owner::{Parts, start};
 pub use rehearse::Rehearsal;
 pub use resolve::find_bundle;

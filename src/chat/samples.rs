@@ -192,7 +192,11 @@ pub(crate) fn views() -> Vec<super::View> {
         state: &state,
         manifests: &BTreeMap::from([(repo.clone(), manifest())]),
         nodes: &BTreeMap::new(),
-        can_approve: &|_| true,
+        offer: &|_| {
+            super::Offer::of(|decide| {
+                matches!(decide, super::Decide::Approve | super::Decide::Reject)
+            })
+        },
         links: &super::Links::new("https://convoy.example.com"),
     };
     let lines = super::changes(&summary(500), 500, "https://convoy.example.com/diff");

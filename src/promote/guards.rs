@@ -30,6 +30,8 @@ pub struct Allowed {
     pub typed: Option<Stage>,
     /// It was done before: nothing will change.
     pub already: bool,
+    /// Enough others did it: it is recorded and changes nothing.
+    pub needless: bool,
     /// What somebody should know before they do it.
     pub warnings: Vec<String>,
 }
@@ -44,7 +46,7 @@ pub fn allowed(state: &State, event: &Event, now: Timestamp) -> Result<Allowed, 
     if look.refusals.is_empty() { Ok(look.found) } else { Err(look.refusals) }
 }
 
-/// What somebody may do with a promotion now.
+/// What somebody may do with a promotion now, and what would change something.
 pub fn options(state: &State, id: &PromotionId, by: &Actor, now: Timestamp) -> Vec<&'static str> {
     let (id, by, reason) = (|| id.clone(), || by.clone(), || "-".to_owned());
     let acts = [
@@ -58,7 +60,9 @@ pub fn options(state: &State, id: &PromotionId, by: &Actor, now: Timestamp) -> V
         ("advance", Event::Advance { id: id(), by: by(), to: None }),
         ("review", Event::Review { id: id(), by: by(), note: reason() }),
     ];
-    let may = |event: &Event| allowed(state, event, now).is_ok_and(|found| !found.already);
+    let may = |event: &Event| {
+        allowed(state, event, now).is_ok_and(|found| !found.already && !found.needless)
+    };
     acts.iter().filter(|(_, event)| may(event)).map(|(verb, _)| *verb).collect()
 }
 

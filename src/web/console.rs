@@ -14,6 +14,7 @@ mod linking;
 mod login;
 mod mirrors;
 mod nodes;
+mod options;
 mod pages;
 mod promotions;
 
