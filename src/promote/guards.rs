@@ -77,8 +77,8 @@ struct Look<'a> {
 impl<'a> Look<'a> {
     fn at(&mut self, event: &Event) {
         match event {
-            Event::Request { repo, stage, bundle, by, after, .. } => {
-                self.request((repo, stage), bundle, by, *after);
+            Event::Request { repo, stage, bundle, after, .. } => {
+                self.request((repo, stage), bundle, *after);
             }
             Event::Rollback { repo, stage, to, by, reason } => {
                 self.found.safe = true;
@@ -181,7 +181,6 @@ impl<'a> Look<'a> {
         &mut self,
         (repo, stage): (&RepoName, &Stage),
         id: &BundleId,
-        by: &Actor,
         after: Option<Timestamp>,
     ) {
         let Some(bundle) = self.bundle(id) else { return };
@@ -201,9 +200,11 @@ impl<'a> Look<'a> {
         for other in open.iter().filter(|other| other.status.is_waiting() && &other.bundle != id) {
             self.found.warnings.push(format!("it takes the place of {}", other.id));
         }
-        let hold = self.state.slot(repo, stage).hold;
-        if let Some(hold) = hold.filter(|_| by.person.is_some()) {
-            let warning = format!("it ends the hold of {}: {}", hold.by, hold.reason);
+        if let Some(hold) = self.state.slot(repo, stage).hold {
+            let warning = format!(
+                "{stage} is held by {}: {}; it waits until somebody ends that: unpin {stage}",
+                hold.by, hold.reason
+            );
             self.found.warnings.push(warning);
         }
     }
