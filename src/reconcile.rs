@@ -44,7 +44,7 @@ pub use act::Act;
 pub use assess::{Assessment, assess, assess_next};
 pub use bundle::Bundle;
 pub use cards::{Announcer, CardRef, Showing, Told, Trouble};
-pub use culprit::{Change, Culprit};
+pub use culprit::{Change, Culprit, Input};
 pub use handle::{Command, Handle, Receipt};
 pub use measure::MetricsServer;
 pub use offer::{offer, offer_to, options, options_of};
