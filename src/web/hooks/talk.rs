@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::SlackHooks;
 use super::desk::Desk;
+use super::{Hooks, SlackHooks, converse};
 use crate::chat::{self, Able, Caller, Clock, Message, Post, VerbSpec};
 use crate::model::{Actor, BundleId, Person, Role, Stage, Via};
 use crate::promote::{Promotion, Refusal, RefusalKind};
@@ -29,6 +29,19 @@ pub(super) struct Talk<'a> {
     pub(super) command: &'a str,
     /// Names the request in its answer and in the log.
     pub(super) trace: &'a str,
+}
+
+impl<'a> Talk<'a> {
+    /// A request from nowhere in particular, that opens no form.
+    pub(super) fn new(
+        hooks: &'a Hooks,
+        slack: &'a SlackHooks,
+        caller: &'a Caller,
+        trace: &'a str,
+    ) -> Self {
+        let (desk, command) = (hooks.desk.as_ref(), converse::COMMAND);
+        Self { desk, slack, caller, channel: "", trigger: "", command, trace }
+    }
 }
 
 impl Talk<'_> {
