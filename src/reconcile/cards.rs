@@ -14,171 +14,28 @@
 //!                     └──── look for it ◀──────┘
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
-use std::pin::Pin;
+mod announcer;
+mod record;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+pub use self::announcer::{Announcer, CardRef, Showing, Told, Trouble};
+pub(super) use self::record::CardRecord;
+use self::record::Try;
 use super::View;
 use super::changes::Differ;
 use super::event::Event;
-use crate::model::{ContentHash, PromotionId};
+use crate::model::PromotionId;
 use crate::promote::Promotion;
 use crate::retry::Backoff;
 use crate::snapshot::Summary;
 use crate::telemetry::clock;
-
-/// Where a card stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CardRef {
-    /// The channel.
-    pub channel: String,
-    /// The message's name within it.
-    pub ts: String,
-    /// The thread, where it is not the message's own: the first card was
-    /// deleted, and this one stands in its thread.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub thread: Option<String>,
-}
-
-impl CardRef {
-    /// The thread in which things are told.
-    pub fn root(&self) -> &str {
-        self.thread.as_deref().unwrap_or(&self.ts)
-    }
-}
-
-/// Why something was not shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
-    /// It was not; later it may be, after this time where one is known.
-    NotNow(Option<Duration>, String),
-    /// Nobody knows whether it was.
-    Unsure(String),
-    /// The message can't be edited any more.
-    Gone,
-    /// What was posted can't be looked up here.
-    Blind,
-}
-
-/// One promotion in one channel, as of now.
-#[derive(Debug, Clone, Copy)]
-pub struct Showing<'a> {
-    /// Everything that is known.
-    pub view: &'a View,
-    /// The promotion.
-    pub id: &'a PromotionId,
-    /// The channel.
-    pub room: &'a str,
-    /// Now.
-    pub now: Timestamp,
-    /// What it would change, while it waits and where that is known.
-    pub changes: Option<&'a Summary>,
-}
-
-/// An answer that takes its time.
-pub type Told<'a, T> = Pin<Box<dyn Future<Output = Result<T, Trouble>> + Send + 'a>>;
-
-/// What shows cards to people; `app` plugs `chat` in.
-pub trait Announcer: Send + Sync + std::fmt::Debug {
-    /// The channels that the promotion belongs into now.
-    fn rooms(&self, view: &View, id: &PromotionId) -> BTreeSet<String>;
-
-    /// The channel of cards that were recorded without one.
-    fn home(&self) -> &str;
-
-    /// A hash of what the card would show now.
-    fn content(&self, showing: Showing<'_>) -> ContentHash;
-
-    /// The keys of what the thread should say by now, oldest first.
-    fn notes(&self, showing: Showing<'_>) -> Vec<String>;
-
-    /// Posts the card, in `thread` where an earlier one was deleted.
-    fn post<'a>(
-        &'a self,
-        showing: Showing<'a>,
-        thread: Option<&'a str>,
-        key: &'a str,
-    ) -> Told<'a, CardRef>;
-
-    /// Edits the card.
-    fn edit<'a>(&'a self, showing: Showing<'a>, at: &'a CardRef) -> Told<'a, ()>;
-
-    /// Posts a note into the card's thread.
-    fn tell<'a>(
-        &'a self,
-        showing: Showing<'a>,
-        note: &'a str,
-        at: &'a CardRef,
-        key: &'a str,
-    ) -> Told<'a, ()>;
-
-    /// Looks for a message that was posted with `key` since a moment.
-    fn find<'a>(
-        &'a self,
-        room: &'a str,
-        thread: Option<&'a str>,
-        key: &'a str,
-        since: Timestamp,
-    ) -> Told<'a, Option<CardRef>>;
-}
-
-/// What is known of one card, as it is recorded.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct CardRecord {
-    /// The channel it belongs into.
-    #[serde(default)]
-    pub(super) room: String,
-    /// Where it stands; `None`: nowhere so far.
-    #[serde(default)]
-    pub(super) card: Option<CardRef>,
-    /// What it shows.
-    #[serde(default)]
-    pub(super) content: Option<ContentHash>,
-    /// What was about to be posted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) trying: Option<Try>,
-    /// What the thread says already.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub(super) told: BTreeSet<String>,
-}
-
-/// A message that is about to be posted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Try {
-    /// What it carries unseen.
-    pub(super) key: String,
-    /// The note; `None`: the card itself.
-    pub(super) note: Option<String>,
-    /// What the card shows, if it is the card.
-    #[serde(default)]
-    pub(super) content: Option<ContentHash>,
-    /// Since when.
-    pub(super) since: Timestamp,
-    /// That it was certainly not posted so far.
-    #[serde(skip)]
-    pub(super) untouched: bool,
-}
-
-impl CardRecord {
-    /// What the record says, for its commit.
-    pub(super) fn words(&self) -> String {
-        match (&self.trying, &self.card) {
-            (Some(Try { note: Some(note), .. }), _) => {
-                format!("its card's thread is to say {note}")
-            }
-            (Some(_), _) => format!("its card is about to be shown in {}", self.room),
-            (None, Some(card)) => format!("its card stands in {}", card.channel),
-            (None, None) => format!("it has no card in {}", self.room),
-        }
-    }
-}
 
 /// Between two messages in one channel: Slack takes about one a second.
 const PACE: Duration = Duration::from_millis(1000);

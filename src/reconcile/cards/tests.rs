@@ -1,10 +1,11 @@
 //! The outbox against a channel that fails as it is told.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Mutex;
 
 use super::*;
 use crate::chat::samples;
+use crate::model::ContentHash;
 use crate::promote::Promotion;
 
 /// What happens to the next call.
