@@ -495,7 +495,7 @@ def main():
         demo.run()
         if demo.args.then:
             title(demo.args.then)
-            env = dict(demo.env, CONVOY_URL=demo.url)
+            env = dict(os.environ, CONVOY_URL=demo.url)
             if subprocess.run(demo.args.then, shell=True, env=env).returncode != 0:
                 raise SystemExit(f"{demo.args.then} failed")
         failed = False

@@ -3,13 +3,16 @@
 
 mod card;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::model::{Manifest, RepoName, Stage, StageSpec};
-use crate::promote::{BundleRecord, BundleStatus, StageSlot};
+use crate::model::{Actor, Manifest, Person, RepoName, Stage, StageSpec, Via};
+use crate::promote::{self, BundleRecord, BundleStatus, Event, StageSlot};
 use crate::reconcile::{MirrorView, Progress, View};
 
-pub(crate) use card::{BundleBrief, HoldBrief, PromotionCard, Square, SquareState, StageCard};
+pub(crate) use card::{
+    BundleBrief, HoldBrief, Obstacle, PromotionCard, Square, SquareState, StageCard,
+};
 
 /// One repository's pipeline.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -27,13 +30,18 @@ pub(crate) struct Pipeline {
 }
 
 /// Every pipeline, sorted by repository.
-pub(crate) fn pipelines(view: &View) -> Vec<Pipeline> {
-    view.manifests.iter().map(|(repo, manifest)| pipeline(view, repo, manifest)).collect()
+pub(crate) fn pipelines(view: &View, now: Timestamp) -> Vec<Pipeline> {
+    view.manifests.iter().map(|(repo, manifest)| pipeline(view, repo, manifest, now)).collect()
 }
 
 /// One pipeline.
-pub(crate) fn pipeline(view: &View, repo: &RepoName, manifest: &Manifest) -> Pipeline {
-    let stages = manifest.stages.iter().map(|spec| stage_card(view, repo, manifest, spec));
+pub(crate) fn pipeline(
+    view: &View,
+    repo: &RepoName,
+    manifest: &Manifest,
+    now: Timestamp,
+) -> Pipeline {
+    let stages = manifest.stages.iter().map(|spec| stage_card(view, repo, manifest, spec, now));
     let newest = view.state.newest(repo);
     let proving = newest.filter(|bundle| bundle.status == BundleStatus::Checking);
     Pipeline {
@@ -46,12 +54,19 @@ pub(crate) fn pipeline(view: &View, repo: &RepoName, manifest: &Manifest) -> Pip
     }
 }
 
-fn stage_card(view: &View, repo: &RepoName, manifest: &Manifest, spec: &StageSpec) -> StageCard {
+fn stage_card(
+    view: &View,
+    repo: &RepoName,
+    manifest: &Manifest,
+    spec: &StageSpec,
+    now: Timestamp,
+) -> StageCard {
     let stage = &spec.name;
     let slot = view.state.slot(repo, stage);
     let live = slot.current.as_ref().and_then(|id| view.state.bundles.get(id));
     let open = view.state.open(repo, stage).into_iter().map(|p| PromotionCard::of(view, p));
     let fleet = view.fleet.get(&(repo.clone(), stage.clone()));
+    let candidate = candidate(view, repo, manifest, stage, &slot);
     StageCard {
         stage: stage.clone(),
         live: live.map(BundleBrief::of),
@@ -64,7 +79,8 @@ fn stage_card(view: &View, repo: &RepoName, manifest: &Manifest, spec: &StageSpe
         approvals_needed: spec.approvals,
         auto: spec.auto,
         open: open.collect(),
-        candidate: candidate(view, repo, manifest, stage, &slot).map(BundleBrief::of),
+        obstacle: candidate.and_then(|bundle| obstacle(view, bundle, stage, now)),
+        candidate: candidate.map(BundleBrief::of),
         rollback: rollback_target(view, &slot).map(BundleBrief::of),
     }
 }
@@ -91,6 +107,16 @@ fn candidate<'a>(
     let served = live.is_some_and(|live| live.id == bundle.id || same(live));
     let asked = view.state.open(repo, stage).iter().any(|open| open.bundle == bundle.id);
     (!served && !asked).then_some(bundle)
+}
+
+/// Why nobody could ask for the bundle now, whoever they are.
+fn obstacle(view: &View, bundle: &BundleRecord, stage: &Stage, now: Timestamp) -> Option<Obstacle> {
+    let by = Actor::person(Person::new("anybody").ok()?, Via::Web);
+    let (repo, stage, id) = (bundle.repo.clone(), stage.clone(), bundle.id.clone());
+    let reason = String::new();
+    let event = Event::Request { repo, stage, bundle: id, by, reason, after: None };
+    let refusal = promote::allowed(&view.state, &event, now).err()?.into_iter().next()?;
+    Some(Obstacle { message: refusal.message, hint: refusal.hint })
 }
 
 fn rollback_target<'a>(view: &'a View, slot: &StageSlot) -> Option<&'a BundleRecord> {

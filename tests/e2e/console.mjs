@@ -197,6 +197,8 @@ const followLive = async (browser, { repo }) => {
   const page = await context.newPage();
   await logIn(page);
   await page.goto('/');
+  const blocked = page.locator(`[data-obstacle="${free.stage}"]`);
+  check(await blocked.count() === (free.obstacle ? 1 : 0), `live: what keeps ${free.stage} from its candidate is not on the board`);
   await page.locator('#live', { hasText: 'Live' }).waitFor({ timeout: 10_000 });
   const act = async (path, body) => {
     const headers = { 'content-type': 'application/json', ...(token ? { authorization: `Bearer ${token}` } : {}) };
@@ -211,6 +213,11 @@ const followLive = async (browser, { repo }) => {
     check(took <= 1000, `live: ${what} after ${took} ms`);
     console.log(`live: ${what} after ${took} ms`);
   };
+  if (free.obstacle) {
+    // What a rollback leaves: nothing comes back until somebody says so.
+    await act(`/repos/${repo}/bundles/${free.candidate.id}/unveto`, { stage: free.stage });
+    await act(`/repos/${repo}/stages/${free.stage}/unpin`, {});
+  }
   const { promotion } = await act(`/repos/${repo}/promotions`, { stage: free.stage, bundle: free.candidate.id, reason: 'to see the board change' });
   const card = page.locator(`[data-promotion="${promotion.id}"]`);
   await shown('a request is on the board', () => card.waitFor({ timeout: 10_000 }));

@@ -7,6 +7,7 @@ use crate::config::Role;
 use crate::model::{BundleId, Person, PromotionId, RepoName, Stage};
 use crate::promote::{BundleRecord, Promotion};
 use crate::smoke::Evidence;
+use crate::telemetry::clock;
 use crate::web::Site;
 use crate::web::auth::Caller;
 use crate::web::board::{self, BundleBrief, Pipeline, PromotionCard, Square};
@@ -35,7 +36,7 @@ pub(super) async fn board(
 ) -> Result<Answer<Pipeline>, Fault> {
     let view = site.web.handle.view();
     let manifest = view.manifests.get(&repo).ok_or_else(|| no_pipeline(&repo))?;
-    Ok(Answer(board::pipeline(&view, &repo, manifest)))
+    Ok(Answer(board::pipeline(&view, &repo, manifest, clock::now())))
 }
 
 /// The repository has no pipeline.

@@ -31,6 +31,8 @@ pub(crate) struct StageCard {
     pub(crate) open: Vec<PromotionCard>,
     /// What could be promoted here next.
     pub(crate) candidate: Option<BundleBrief>,
+    /// Why it can't be asked for now.
+    pub(crate) obstacle: Option<Obstacle>,
     /// Where a rollback would lead.
     pub(crate) rollback: Option<BundleBrief>,
 }
@@ -41,6 +43,13 @@ pub(crate) struct HoldBrief {
     pub(crate) by: String,
     pub(crate) reason: String,
     pub(crate) at: Timestamp,
+}
+
+/// Why something can't be done, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Obstacle {
+    pub(crate) message: String,
+    pub(crate) hint: String,
 }
 
 /// A bundle in one line.

@@ -10,7 +10,9 @@ use crate::model::{
     Actor, BundleId, Cell, CellResult, CommitId, CommitInfo, ContentHash, Outcome, Person,
     PromotionId, Revision, Via,
 };
-use crate::promote::{Approval, DiffStat, Gate, GateKind, Kind, Plan, Promotion, State, Status};
+use crate::promote::{
+    Approval, DiffStat, Gate, GateKind, Kind, Plan, Promotion, State, Status, Veto,
+};
 
 pub(crate) fn repo() -> RepoName {
     RepoName::new("mesh/config").expect("a name")
@@ -150,7 +152,7 @@ fn promotion(bundle: &BundleRecord) -> Promotion {
 
 #[test]
 fn the_board_shows_what_each_stage_serves() {
-    let pipelines = pipelines(&view());
+    let pipelines = pipelines(&view(), Timestamp::UNIX_EPOCH);
     let stages = &pipelines[0].stages;
     let live = |at: usize| stages[at].live.as_ref().map(|bundle| bundle.revision.0);
     assert_eq!((live(0), live(1)), (Some(2), Some(1)));
@@ -160,7 +162,7 @@ fn the_board_shows_what_each_stage_serves() {
 
 #[test]
 fn a_square_is_a_result_or_runs_or_waits() {
-    let board = pipelines(&view());
+    let board = pipelines(&view(), Timestamp::UNIX_EPOCH);
     let states = |at: usize| -> Vec<_> {
         board[0].stages[at].matrix.iter().map(|square| square.state).collect()
     };
@@ -170,25 +172,45 @@ fn a_square_is_a_result_or_runs_or_waits() {
 
 #[test]
 fn nothing_is_offered_that_is_served_or_asked_for() {
-    let board = pipelines(&view());
+    let board = pipelines(&view(), Timestamp::UNIX_EPOCH);
     assert_eq!(board[0].stages[0].candidate, None);
     assert_eq!(board[0].stages[1].candidate, None);
     let mut view = view();
     Arc::make_mut(&mut view.state).promotions = Arc::default();
-    let offered = pipelines(&view)[0].stages[1].candidate.clone();
+    let offered = pipelines(&view, Timestamp::UNIX_EPOCH)[0].stages[1].candidate.clone();
     assert_eq!(offered.map(|bundle| bundle.revision), Some(Revision(2)));
 }
 
 #[test]
+fn what_nobody_may_ask_for_says_why() {
+    let mut view = view();
+    Arc::make_mut(&mut view.state).promotions = Arc::default();
+    let id = pipelines(&view, Timestamp::UNIX_EPOCH)[0].stages[1].candidate.clone().unwrap().id;
+    let veto = Veto {
+        stage: Some(stage("release")),
+        by: Actor::person(Person::new("bob").unwrap(), Via::Slack),
+        reason: "it is slow".to_owned(),
+        at: Timestamp::UNIX_EPOCH,
+        promotion: None,
+    };
+    let state = Arc::make_mut(&mut view.state);
+    Arc::make_mut(&mut state.bundles).get_mut(&id).unwrap().vetoes.push(veto);
+    let shown = &pipelines(&view, Timestamp::UNIX_EPOCH)[0].stages[1];
+    let obstacle = shown.obstacle.as_ref().unwrap();
+    assert!(obstacle.message.contains("vetoed in release by bob: it is slow"), "{obstacle:?}");
+    assert!(obstacle.hint.contains("unveto"), "{obstacle:?}");
+}
+
+#[test]
 fn a_rollback_leads_to_what_was_good_before() {
-    let board = pipelines(&view());
+    let board = pipelines(&view(), Timestamp::UNIX_EPOCH);
     let target = |at: usize| board[0].stages[at].rollback.as_ref().map(|b| b.revision.0);
     assert_eq!((target(0), target(1)), (Some(1), None));
 }
 
 #[test]
 fn a_vote_for_an_earlier_plan_does_not_count() {
-    let board = pipelines(&view());
+    let board = pipelines(&view(), Timestamp::UNIX_EPOCH);
     let votes: Vec<_> = board[0].stages[1].open[0].approvals.iter().map(|v| v.valid).collect();
     assert_eq!(votes, [false, true]);
 }

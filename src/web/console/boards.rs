@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::options::{Options, options};
 use crate::model::PromotionId;
+use crate::telemetry::clock;
 use crate::web::Site;
 use crate::web::api::{RepoCard, repo_cards};
 use crate::web::auth::Caller;
@@ -50,7 +51,7 @@ pub(super) async fn show(
         Plain { card, newest }
     });
     let plain = plain.collect();
-    let mut pipelines = board::pipelines(&view);
+    let mut pipelines = board::pipelines(&view, clock::now());
     pipelines.retain(|pipeline| caller.reads_all(&site, &pipeline.repo));
     let shown = pipelines.iter().flat_map(|pipeline| &pipeline.stages);
     let shown = shown.flat_map(|stage| &stage.open).filter_map(|card| {
@@ -72,7 +73,8 @@ mod tests {
     fn html(name: &str, view: &View) -> String {
         let all = view.state.promotions.keys();
         let options = all.map(|id| (id.clone(), Options::from(["approve"]))).collect();
-        page(name, BoardPage { pipelines: board::pipelines(view), options, plain: Vec::new() })
+        let pipelines = board::pipelines(view, jiff::Timestamp::UNIX_EPOCH);
+        page(name, BoardPage { pipelines, options, plain: Vec::new() })
     }
 
     #[test]
