@@ -14,6 +14,7 @@
 mod answer;
 mod board;
 mod card;
+mod changes;
 mod client;
 mod form;
 mod forms;
@@ -38,6 +39,7 @@ mod why;
 pub use answer::{known_by_no_one, outdated, receipt, refusal, working};
 pub use board::{NodeCount, board};
 pub use card::{ButtonValue, Decide, Note, Offer, Reminders, card, is_last, notes};
+pub use changes::changes;
 pub use client::{ChatError, Post, Posted, RESPONSE_HOSTS, Slack, SlackConfig};
 pub use form::{
     Caller, Click, FormError, Incoming, Interaction, Mention, Shortcut, SlashCommand, Submission,
@@ -62,6 +64,8 @@ pub use look::{
     promotions, whoami,
 };
 pub use manifest::{Delivery as ManifestDelivery, manifest};
+#[cfg(test)]
+pub(crate) use message::assert_within_limits;
 pub use message::{Audience, Message, header, section};
 pub use people::People;
 pub use preview::{CONFIRM, DISMISS, Preview, no_preview, preview};

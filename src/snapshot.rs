@@ -15,6 +15,7 @@ mod mentioned;
 pub mod parts;
 mod references;
 mod routing;
+mod summary;
 #[cfg(test)]
 pub(crate) mod testing;
 mod view;
@@ -29,4 +30,5 @@ pub use mask::{Masked, masked_any, masked_diff, masked_sentences};
 pub use mentioned::mentioned;
 pub use references::check;
 pub use routing::{Route, Routing, Trial};
+pub use summary::{Change, Sides, Summary, summarize};
 pub use wire::WireError;

@@ -27,7 +27,8 @@ impl Cards {
     fn message(&self, showing: Showing<'_>) -> Option<chat::Message> {
         let state = &showing.view.state;
         let promotion = state.promotions.get(showing.id)?;
-        Some(chat::card(promotion, state, &offer(state, promotion, showing.now), &self.links))
+        let offer = offer(state, promotion, showing.now);
+        Some(chat::card(promotion, state, &offer, &self.links, showing.changes))
     }
 
     fn note(&self, showing: Showing<'_>, key: &str) -> Option<chat::Message> {

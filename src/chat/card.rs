@@ -16,6 +16,7 @@ use crate::model::BundleId;
 use crate::promote::{
     BundleRecord, DiffStat, Ending, Gate, GateKind, Kind, Promotion, State, Status,
 };
+use crate::snapshot::Summary;
 
 pub(super) use button::prefix;
 pub use button::{ButtonValue, Decide, Offer, is_last};
@@ -23,15 +24,24 @@ pub use thread::{Note, Reminders, notes};
 
 /// Foreign text longer than this is cut: a subject, a reason, a note.
 pub(super) const WORDS_MAX: usize = 300;
+/// Changes that a card tells; the page has all of them.
+const CHANGES_MAX: usize = 8;
 
 /// The card of `promotion` as things stand in `state`, with the buttons that
-/// are offered.
-pub fn card(promotion: &Promotion, state: &State, offer: &Offer, links: &Links) -> Message {
+/// are offered; while it waits, with what it `changes`.
+pub fn card(
+    promotion: &Promotion,
+    state: &State,
+    offer: &Offer,
+    links: &Links,
+    changes: Option<&Summary>,
+) -> Message {
     let bundle = state.bundles.get(&promotion.bundle);
     let mut blocks = vec![
         message::header(&title(promotion)),
         message::section(&summary(promotion, state, links)),
     ];
+    blocks.extend(changed(promotion, links, changes).map(|text| message::section(&text)));
     if let Some(bundle) = bundle {
         blocks.extend(matrix::section(bundle, &promotion.stage));
     }
@@ -59,15 +69,14 @@ fn fallback(promotion: &Promotion) -> String {
 }
 
 fn summary(promotion: &Promotion, state: &State, links: &Links) -> String {
-    let Promotion { repo, stage, plan, .. } = promotion;
+    let Promotion { repo, plan, .. } = promotion;
     let describe = |id: &BundleId| named(id, state.bundles.get(id));
     let from = plan.from.as_ref().map_or("nothing".into(), describe);
     let mut text = format!("*{repo}* · {from} → {}\n", describe(&plan.to));
     if let Some(bundle) = state.bundles.get(&plan.to) {
         let _ = writeln!(text, "{}", authored(bundle));
     }
-    let diff =
-        links.diff(repo, Some(stage), plan.from.as_ref().map(BundleId::as_str), plan.to.as_str());
+    let diff = diff_page(promotion, links);
     let page = links.promotion(&promotion.id);
     let (diff, page) = (link(&diff, "View diff"), link(&page, "Details"));
     let _ = writeln!(text, "{} · {diff} · {page}", counted(plan.diff));
@@ -76,6 +85,24 @@ fn summary(promotion: &Promotion, state: &State, links: &Links) -> String {
         let _ = write!(text, ": {}", clean(&promotion.reason, WORDS_MAX));
     }
     text
+}
+
+/// What it changes, for whoever is asked for a yes: there is nothing to decide
+/// about it later.
+pub(super) fn changed(
+    promotion: &Promotion,
+    links: &Links,
+    changes: Option<&Summary>,
+) -> Option<String> {
+    let changes = changes.filter(|_| promotion.status.is_waiting())?;
+    let lines = super::changes::changes(changes, CHANGES_MAX, &diff_page(promotion, links));
+    (!lines.is_empty()).then(|| joined(&lines, "\n", message::SECTION_MAX))
+}
+
+fn diff_page(promotion: &Promotion, links: &Links) -> String {
+    let Promotion { repo, stage, plan, .. } = promotion;
+    let from = plan.from.as_ref().map(BundleId::as_str);
+    links.diff(repo, Some(stage), from, plan.to.as_str())
 }
 
 /// A bundle and the revision it comes from.
@@ -215,9 +242,16 @@ mod tests {
     use crate::promote::Approval;
 
     fn show(promotion: &Promotion) -> serde_json::Value {
+        show_with(
+            promotion,
+            &Offer::of(|decide| !matches!(decide, Decide::Resume | Decide::Review)),
+        )
+    }
+
+    fn show_with(promotion: &Promotion, offer: &Offer) -> serde_json::Value {
         let state = samples::state(vec![promotion.clone()]);
-        let offer = Offer::of(|decide| !matches!(decide, Decide::Resume | Decide::Review));
-        let message = card(promotion, &state, &offer, &Links::new("https://convoy.example.com"));
+        let message =
+            card(promotion, &state, offer, &Links::new("https://convoy.example.com"), None);
         assert_within_limits(&message);
         message.answer(crate::chat::Audience::Channel)
     }
@@ -233,6 +267,25 @@ mod tests {
     }
 
     #[test]
+    fn what_it_changes_is_told_while_somebody_is_asked() {
+        let links = Links::new("https://convoy.example.com");
+        let told = |status| {
+            let promotion = Promotion { status, ..samples::promotion(142, "canary") };
+            let state = samples::state(vec![promotion.clone()]);
+            let (offer, summary) = (Offer::default(), samples::summary(10));
+            let message = card(&promotion, &state, &offer, &links, Some(&summary));
+            assert_within_limits(&message);
+            message.answer(crate::chat::Audience::Channel).to_string()
+        };
+        let waiting = told(Status::Ready);
+        assert!(waiting.contains("connect_timeout: 1s → 3s"), "{waiting}");
+        assert!(waiting.contains("makes the cluster anew"), "{waiting}");
+        assert!(waiting.contains("… and 2 more: <https://convoy.example.com/r/"), "{waiting}");
+        assert!(!waiting.contains("<!channel>") && !waiting.contains("<https://evil"), "{waiting}");
+        assert!(!told(Status::Applying).contains("connect_timeout"));
+    }
+
+    #[test]
     fn votes_are_listed_below_the_gates() {
         let mut promotion = samples::promotion(143, "release");
         promotion.approvals =
@@ -242,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ended_promotion_has_no_buttons() {
+    fn a_card_without_an_offer_has_no_buttons() {
         let mut promotion = samples::promotion(144, "canary");
         promotion.status = Status::Rejected;
         promotion.ending = Some(Ending {
@@ -250,13 +303,9 @@ mod tests {
             at: samples::at(60),
             reason: "not <now>".into(),
         });
-        let shown = show(&promotion);
+        let shown = show_with(&promotion, &Offer::default());
         assert!(!shown.to_string().contains("\"button\""));
         insta::assert_json_snapshot!("card_rejected", shown);
-        for status in [Status::Noop, Status::Succeeded, Status::Failed, Status::Superseded] {
-            let promotion = Promotion { status, ending: None, ..samples::promotion(145, "canary") };
-            assert!(!show(&promotion).to_string().contains("\"button\""), "{status:?}");
-        }
     }
 
     #[test]
@@ -280,7 +329,8 @@ mod tests {
         }
         state.put(crate::promote::Document::Bundle(Box::new(bundle)));
         let offer = Offer::of(|_| true);
-        let message = card(&promotion, &state, &offer, &Links::new("https://convoy.example.com"));
+        let links = Links::new("https://convoy.example.com");
+        let message = card(&promotion, &state, &offer, &links, Some(&samples::summary(500)));
         assert_within_limits(&message);
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::card::{counted, named, prefix};
 use super::message;
-use super::text::clean;
+use super::text::{clean, joined};
 use super::view::{Input, View, block, choice};
 use crate::model::{BundleId, RepoName, Stage};
 use crate::promote::{BundleRecord, BundleStatus, Gate, GateKind, Promotion, State};
@@ -97,8 +97,15 @@ impl About {
     }
 }
 
-/// A yes: for the last stage its name is typed, and the reason is asked for.
-pub fn approve(promotion: &Promotion, state: &State, last: bool, channel: &str) -> View {
+/// A yes, below the lines that say what `changes`: for the last stage its name
+/// is typed, and the reason is asked for.
+pub fn approve(
+    promotion: &Promotion,
+    state: &State,
+    changes: Vec<String>,
+    last: bool,
+    channel: &str,
+) -> View {
     let Promotion { id, stage, plan, .. } = promotion;
     let about = About {
         id: id.to_string(),
@@ -114,6 +121,9 @@ pub fn approve(promotion: &Promotion, state: &State, last: bool, channel: &str) 
         prefix(promotion)
     );
     let mut blocks = vec![block(&message::section(&text))];
+    if !changes.is_empty() {
+        blocks.push(block(&message::section(&joined(&changes, "\n", message::SECTION_MAX))));
+    }
     if last {
         blocks.push(typed(stage));
     }
@@ -251,12 +261,17 @@ mod tests {
         }
         let all: Vec<_> = samples::views().iter().map(|view| view.json().clone()).collect();
         insta::assert_json_snapshot!("views", all);
-        let last = approve(&promotion, &state, true, "C1");
+        let last = approve(&promotion, &state, Vec::new(), true, "C1");
         insta::assert_json_snapshot!("form_last_stage", last.json());
         let about = About::parse(last.json()["private_metadata"].as_str().unwrap()).unwrap();
         assert_eq!((about.id.as_str(), about.stage.as_str()), ("P-142", "release"));
         assert_eq!(about.plan, "abababababab");
-        assert!(!approve(&promotion, &state, false, "C1").json().to_string().contains(TYPED));
+        assert!(
+            !approve(&promotion, &state, Vec::new(), false, "C1")
+                .json()
+                .to_string()
+                .contains(TYPED)
+        );
     }
 
     #[test]

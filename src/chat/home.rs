@@ -1,13 +1,13 @@
 //! The app's home page: what waits for the person, and the board.
 
 use super::board::{NodeCount, board};
-use super::card::{button, standing};
+use super::card::{Decide, Offer, button, standing};
 use super::links::{Links, link};
 use super::message;
 use super::text::clean;
 use super::view::View;
 use crate::model::{Manifest, Person, RepoName, Stage};
-use crate::promote::{GateKind, Promotion, State};
+use crate::promote::{Promotion, State};
 use std::collections::BTreeMap;
 
 /// Promotions that are shown; the console has all.
@@ -27,8 +27,8 @@ pub struct Home<'a> {
     pub manifests: &'a BTreeMap<RepoName, Manifest>,
     /// How the nodes of each stage stand.
     pub nodes: &'a BTreeMap<(RepoName, Stage), NodeCount>,
-    /// Whether the person's yes would count, by the same guard that decides.
-    pub can_approve: &'a dyn Fn(&Promotion) -> bool,
+    /// What the person could do about a promotion, by the guard that decides.
+    pub offer: &'a dyn Fn(&Promotion) -> Offer,
     /// Addresses of console pages.
     pub links: &'a Links,
 }
@@ -46,7 +46,7 @@ pub fn home(home: &Home<'_>) -> View {
         (_, true) => blocks.push(message::section("Nothing waits for your yes.")),
         _ => {}
     }
-    for promotion in waiting.iter().take(WAITING_MAX) {
+    for (promotion, offer) in waiting.iter().take(WAITING_MAX) {
         let page = link(&links.promotion(&promotion.id), promotion.id.as_str());
         let (repo, stage, bundle) = (&promotion.repo, &promotion.stage, &promotion.bundle);
         let who = clean(&promotion.requested_by.to_string(), 64);
@@ -54,7 +54,7 @@ pub fn home(home: &Home<'_>) -> View {
             "{page} · *{repo}* · {stage} ← `{bundle}` · asked for by {who}\n{}",
             standing(promotion)
         )));
-        blocks.extend(button::row(promotion, &button::Offer::answering()));
+        blocks.extend(button::row(promotion, offer));
     }
     if waiting.len() > WAITING_MAX {
         let more = format!(
@@ -73,18 +73,17 @@ pub fn home(home: &Home<'_>) -> View {
     View::home(&blocks)
 }
 
-/// The promotions that lack approvals which the person can give.
-fn waiting<'a>(home: &Home<'a>) -> Vec<&'a Promotion> {
+/// The promotions that the person could say yes to.
+fn waiting<'a>(home: &Home<'a>) -> Vec<(&'a Promotion, Offer)> {
     if home.person.is_none() {
         return Vec::new();
     }
-    let lacks = |promotion: &&Promotion| {
-        let closed = |gate: &crate::promote::Gate| gate.kind == GateKind::Approvals && !gate.open;
-        !promotion.status.is_terminal() && promotion.gates.iter().any(closed)
+    let offered = |promotion: &'a Promotion| {
+        let offer = (home.offer)(promotion);
+        offer.0.contains(&Decide::Approve).then_some((promotion, offer))
     };
-    let mut waiting: Vec<_> = home.state.promotions.values().filter(lacks).collect();
-    waiting.retain(|promotion| (home.can_approve)(promotion));
-    waiting.sort_by_key(|promotion| promotion.requested_at);
+    let mut waiting: Vec<_> = home.state.promotions.values().filter_map(offered).collect();
+    waiting.sort_by_key(|(promotion, _)| promotion.requested_at);
     waiting
 }
 
@@ -102,7 +101,7 @@ mod tests {
             state: &state,
             manifests: &manifests,
             nodes: &nodes,
-            can_approve: &|_| can,
+            offer: &|_| if can { Offer::of(|_| true) } else { Offer::default() },
             links: &Links::new("https://convoy.example.com"),
         });
         assert_view_within_limits(&view);

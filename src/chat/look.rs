@@ -95,7 +95,7 @@ fn mark(status: BundleStatus) -> &'static str {
 
 /// A promotion, as its card shows it, without buttons.
 pub fn promotion(promotion: &Promotion, state: &State, links: &Links) -> Message {
-    card::card(promotion, state, &Offer::default(), links)
+    card::card(promotion, state, &Offer::default(), links, None)
 }
 
 /// A bundle: where it comes from, what was found, where it stands.

@@ -11,7 +11,7 @@ use slack_morphism::prelude::{
     SlackContextBlock, SlackContextBlockElement, SlackHeaderBlock, SlackSectionBlock,
 };
 
-use super::text::cut;
+use super::text::{cut, joined};
 
 /// Slack's limits, <https://docs.slack.dev/reference/block-kit/blocks>.
 pub(super) const HEADER_MAX: usize = 150;
@@ -61,6 +61,17 @@ impl Message {
     /// A message of one section, with the same text as its plain form.
     pub fn plain(text: &str) -> Self {
         Self::new(text, vec![section(text)])
+    }
+
+    /// The message with a further section of `lines`, as many as fit.
+    #[must_use]
+    pub fn with(mut self, lines: &[String]) -> Self {
+        if lines.is_empty() {
+            return self;
+        }
+        let more = joined(lines, "\n", SECTION_MAX);
+        self.blocks.push(section(&more));
+        Self::new(&format!("{}\n{more}", self.text), self.blocks)
     }
 
     /// The answer to a command, or the body for a `response_url`. Never takes

@@ -11,23 +11,25 @@ pub const CONFIRM: &str = "confirm";
 pub const DISMISS: &str = "dismiss";
 
 /// A command that waits for its yes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Preview {
     /// What will be done, one sentence in Slack's markup.
     pub title: String,
     /// What follows from it, each a line in Slack's markup.
     pub lines: Vec<String>,
+    /// What changes with it, each a line in Slack's markup.
+    pub changes: Vec<String>,
     /// Whether it is the unsafe direction.
     pub danger: bool,
 }
 
 /// The preview. `token` names it; `None`: it is only looked at.
 pub fn preview(preview: &Preview, token: Option<&str>) -> Message {
-    let Preview { title, lines, danger } = preview;
+    let Preview { title, lines, changes, danger } = preview;
     let mut all = vec![format!(":mag: *Not done yet*: {title}")];
     all.extend(lines.iter().cloned());
     let text = joined(&all, "\n", message::SECTION_MAX);
-    let mut blocks = vec![message::section(&text)];
+    let Message { text, mut blocks } = Message::plain(&text).with(changes);
     let Some(token) = token else {
         blocks.push(message::context(&["Looked at only; nothing waits for a yes".into()]));
         return Message::new(&text, blocks);
@@ -71,6 +73,7 @@ mod tests {
         let shown = Preview {
             title: "`canary` goes back to `b-1`".into(),
             lines: vec!["it is held there".into(); 300],
+            changes: vec!["cluster a: x: 1 → 2".into(); 300],
             danger: true,
         };
         let asked = preview(&shown, Some("c1.abc"));

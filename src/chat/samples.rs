@@ -13,6 +13,7 @@ use crate::promote::{
     BundleRecord, BundleStatus, DiffStat, Document, Gate, GateKind, Kind, Plan, Promotion,
     StageSlot, State, Status,
 };
+use crate::snapshot::{Change, Impact, ResourceChange, Summary};
 
 pub(crate) fn repo() -> RepoName {
     RepoName::new("mesh/config").unwrap()
@@ -150,6 +151,25 @@ pub(crate) fn state(promotions: Vec<Promotion>) -> State {
     state
 }
 
+/// What differs, with texts that try the limits.
+pub(crate) fn summary(changes: usize) -> Summary {
+    let change = Change {
+        what: "cluster <!channel>".into(),
+        change: ResourceChange::Changed,
+        details: vec!["connect_timeout: 1s → 3s".into(), "x: & → <https://evil.example|x>".into()],
+        impact: Impact::RecreatesCluster,
+        places: vec!["default".into()],
+        nodes: 3,
+    };
+    Summary {
+        changed: changes,
+        nodes: 3,
+        effects: vec![("made anew".into(), changes)],
+        changes: vec![change; changes],
+        ..Summary::default()
+    }
+}
+
 /// One of each form and home page, with texts that try the limits.
 pub(crate) fn views() -> Vec<super::View> {
     let long = "<!channel> & <https://evil.example|x> 😀 ".repeat(500);
@@ -172,12 +192,17 @@ pub(crate) fn views() -> Vec<super::View> {
         state: &state,
         manifests: &BTreeMap::from([(repo.clone(), manifest())]),
         nodes: &BTreeMap::new(),
-        can_approve: &|_| true,
+        offer: &|_| {
+            super::Offer::of(|decide| {
+                matches!(decide, super::Decide::Approve | super::Decide::Reject)
+            })
+        },
         links: &super::Links::new("https://convoy.example.com"),
     };
+    let lines = super::changes(&summary(500), 500, "https://convoy.example.com/diff");
     vec![
-        super::approve_form(&last, &state, true, "C1"),
-        super::approve_form(&last, &state, false, "C1"),
+        super::approve_form(&last, &state, lines, true, "C1"),
+        super::approve_form(&last, &state, Vec::new(), false, "C1"),
         super::reject_form(&last, "C1"),
         super::promote_form(&stages, &state, "C1").unwrap(),
         super::breakglass_form(&urgent, "C1"),

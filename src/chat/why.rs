@@ -35,7 +35,8 @@ pub fn why_stage(repo: &RepoName, stage: &Stage, state: &State, links: &Links) -
     }
     if let Some(hold) = &slot.hold {
         let (by, reason) = (clean(&hold.by.to_string(), 64), clean(&hold.reason, WORDS_MAX));
-        lines.push(format!(":lock: held by {by}: {reason}. A promotion by a person ends the hold"));
+        let ends = format!("Nothing is promoted here until somebody uses `unpin {stage}`");
+        lines.push(format!(":lock: held by {by}: {reason}. {ends}"));
     }
     let open = state.open(repo, stage);
     for promotion in &open {

@@ -131,6 +131,9 @@ fn culprit_line(culprit: &Value) -> String {
     if !change.is_null() {
         line.push_str(&format!(", r{} by {}", change["revision"], text(change, "author")));
     }
+    for input in list(culprit, "inputs") {
+        line.push_str(&format!("; changed: {}", culprit_line(input).trim_start_matches(", ")));
+    }
     line
 }
 

@@ -82,7 +82,7 @@ fn table(board: &Value) -> String {
         if !stage["hold"].is_null() {
             let hold = &stage["hold"];
             let line = format!(
-                "{} is held by {}: {}\n",
+                "{0} is held by {1}: {2}; `convoy unpin {0}` ends it\n",
                 text(stage, "stage"),
                 text(hold, "by"),
                 text(hold, "reason")

@@ -20,13 +20,7 @@ pub(super) fn request(
     after: Option<Timestamp>,
 ) {
     let Some(bundle) = work.state.bundles.get(id).cloned() else { return };
-    // What automation asks for waits while the stage is held; a person's wish
-    // ends the hold, so it is another one.
-    let held = work.state.slot(repo, stage).hold.is_some();
-    let stronger =
-        |open: &Promotion| held && open.requested_by.person.is_none() && by.person.is_some();
-    let same =
-        |open: &&Promotion| &open.bundle == id && open.kind == Kind::Promote && !stronger(open);
+    let same = |open: &&Promotion| &open.bundle == id && open.kind == Kind::Promote;
     let known = work.state.open(repo, stage).into_iter().find(same).map(|open| open.id.clone());
     if let Some(known) = known {
         work.about = Some(known);

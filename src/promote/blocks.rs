@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::bundle::BundleRecord;
 use super::gate::{Gate, GateKind};
-use super::hold::{Freeze, Lock, Pin, Veto};
+use super::hold::{Freeze, Hold, Lock, Pin, Veto};
 use super::policy::Policy;
 use super::promotion::Promotion;
 use super::state::State;
@@ -91,11 +91,21 @@ pub(super) fn pinned(state: &State, promotion: &Promotion, now: Timestamp) -> Op
     (pin.holds(now) && !lets_in).then_some(pin)
 }
 
-/// The stage is not pinned to something else.
+/// The stage is neither pinned to something else nor held.
 pub(super) fn pin(state: &State, promotion: &Promotion, now: Timestamp) -> Option<Gate> {
-    let Pin { bundle, by, reason, until, .. } = pinned(state, promotion, now)?;
+    let Some(pin) = pinned(state, promotion, now) else { return held(state, promotion) };
+    let Pin { bundle, by, reason, until, .. } = pin;
     let to = bundle.map_or("what it serves".to_owned(), |bundle| bundle.to_string());
     let detail = format!("{by} pinned the stage to {to}{}: {reason}", ending(until));
+    Some(Gate::new(GateKind::Pin, false, detail))
+}
+
+/// What the stage serves stays until somebody ends the hold. Also before
+/// somebody's own wish: it may be older than the reason for the hold.
+fn held(state: &State, promotion: &Promotion) -> Option<Gate> {
+    let Promotion { repo, stage, .. } = promotion;
+    let Hold { by, reason, .. } = state.slot(repo, stage).hold?;
+    let detail = format!("held by {by}: {reason}; `unpin {stage}` ends it");
     Some(Gate::new(GateKind::Pin, false, detail))
 }
 
@@ -139,7 +149,7 @@ pub(super) fn lock(state: &State, promotion: &Promotion, now: Timestamp) -> Opti
     Some(Gate::new(GateKind::Lock, false, detail))
 }
 
-/// Nobody is under way in the stage, and no hold keeps automation away.
+/// Nobody else is under way in the stage.
 pub(super) fn free(state: &State, promotion: &Promotion) -> Gate {
     let open = state.open(&promotion.repo, &promotion.stage);
     let active = open.iter().find(|other| other.status.is_active() && other.id != promotion.id);
@@ -152,12 +162,5 @@ pub(super) fn free(state: &State, promotion: &Promotion) -> Gate {
         };
         return Gate::new(GateKind::Free, false, detail);
     }
-    let hold = state.slot(&promotion.repo, &promotion.stage).hold;
-    match hold.filter(|_| promotion.requested_by.person.is_none()) {
-        Some(hold) => {
-            let detail = format!("held by {}: {}", hold.by, hold.reason);
-            Gate::new(GateKind::Free, false, detail)
-        }
-        None => Gate::new(GateKind::Free, true, "nothing else is going on"),
-    }
+    Gate::new(GateKind::Free, true, "nothing else is going on")
 }

@@ -32,8 +32,8 @@ const BACK_SECONDS: u64 = 300;
 pub(super) fn begin(work: &mut Work, mut promotion: Promotion, hold: Option<Hold>) {
     let mut slot = work.state.slot(&promotion.repo, &promotion.stage);
     let by = promotion.requested_by.clone();
-    // A person who promotes takes the stage out of its hold.
-    let hold = hold.or(slot.hold.take().filter(|_| by.person.is_none()));
+    // What is promoted past a hold, in an emergency, does not end it.
+    let hold = hold.or(slot.hold.take());
     let course = course_of(work, &promotion, &slot);
     let steps = course.rollout.as_ref().map_or(0, |rollout| rollout.steps.len());
     work.say(format!(
@@ -334,9 +334,11 @@ pub(super) fn resume(work: &mut Work, mut promotion: Promotion, by: &Actor) {
     keep(work, promotion);
 }
 
+/// Ends the hold that its own failure set; no other.
 fn release(work: &mut Work, promotion: &Promotion) {
     let mut slot = work.state.slot(&promotion.repo, &promotion.stage);
-    slot.hold = None;
+    let own = failed(promotion);
+    slot.hold = slot.hold.filter(|hold| !hold.reason.starts_with(&own));
     work.put(Document::Slot(slot));
 }
 
@@ -360,6 +362,11 @@ pub(super) fn succeed(work: &mut Work, promotion: Promotion, detail: &str) {
     end(work, promotion, Status::Succeeded, Actor::system(), reason);
 }
 
+/// How the reason of a hold begins that a promotion's failure set.
+fn failed(promotion: &Promotion) -> String {
+    format!("{} failed: ", promotion.id)
+}
+
 /// It failed: back, or where the stage says so, held as it is.
 pub(super) fn fail(work: &mut Work, mut promotion: Promotion, cause: String) {
     if promotion.kind == Kind::Rollback || promotion.status == Status::RollingBack {
@@ -370,8 +377,8 @@ pub(super) fn fail(work: &mut Work, mut promotion: Promotion, cause: String) {
         return back(work, promotion, cause, Actor::system());
     }
     let mut slot = work.state.slot(&promotion.repo, &promotion.stage);
-    let reason = format!("{} failed: {cause}", promotion.id);
-    slot.hold = Some(Hold { by: Actor::system(), reason, at: work.now });
+    let reason = format!("{}{cause}", failed(&promotion));
+    slot.hold.get_or_insert(Hold { by: Actor::system(), reason, at: work.now });
     work.put(Document::Slot(slot));
     let last = promotion.step.as_ref().is_none_or(StepState::is_last);
     promotion.cause = Some(cause.clone());

@@ -31,7 +31,7 @@ pub enum GateKind {
     Soak,
     /// Enough people said yes to this very plan.
     Approvals,
-    /// No other promotion of the stage is under way, and no hold keeps it.
+    /// No other promotion of the stage is under way.
     Free,
     /// Its time has come.
     Schedule,

@@ -30,6 +30,8 @@ pub struct Allowed {
     pub typed: Option<Stage>,
     /// It was done before: nothing will change.
     pub already: bool,
+    /// Enough others did it: it is recorded and changes nothing.
+    pub needless: bool,
     /// What somebody should know before they do it.
     pub warnings: Vec<String>,
 }
@@ -44,7 +46,7 @@ pub fn allowed(state: &State, event: &Event, now: Timestamp) -> Result<Allowed, 
     if look.refusals.is_empty() { Ok(look.found) } else { Err(look.refusals) }
 }
 
-/// What somebody may do with a promotion now.
+/// What somebody may do with a promotion now, and what would change something.
 pub fn options(state: &State, id: &PromotionId, by: &Actor, now: Timestamp) -> Vec<&'static str> {
     let (id, by, reason) = (|| id.clone(), || by.clone(), || "-".to_owned());
     let acts = [
@@ -58,7 +60,9 @@ pub fn options(state: &State, id: &PromotionId, by: &Actor, now: Timestamp) -> V
         ("advance", Event::Advance { id: id(), by: by(), to: None }),
         ("review", Event::Review { id: id(), by: by(), note: reason() }),
     ];
-    let may = |event: &Event| allowed(state, event, now).is_ok_and(|found| !found.already);
+    let may = |event: &Event| {
+        allowed(state, event, now).is_ok_and(|found| !found.already && !found.needless)
+    };
     acts.iter().filter(|(_, event)| may(event)).map(|(verb, _)| *verb).collect()
 }
 
@@ -73,8 +77,8 @@ struct Look<'a> {
 impl<'a> Look<'a> {
     fn at(&mut self, event: &Event) {
         match event {
-            Event::Request { repo, stage, bundle, by, after, .. } => {
-                self.request((repo, stage), bundle, by, *after);
+            Event::Request { repo, stage, bundle, after, .. } => {
+                self.request((repo, stage), bundle, *after);
             }
             Event::Rollback { repo, stage, to, by, reason } => {
                 self.found.safe = true;
@@ -177,7 +181,6 @@ impl<'a> Look<'a> {
         &mut self,
         (repo, stage): (&RepoName, &Stage),
         id: &BundleId,
-        by: &Actor,
         after: Option<Timestamp>,
     ) {
         let Some(bundle) = self.bundle(id) else { return };
@@ -197,9 +200,11 @@ impl<'a> Look<'a> {
         for other in open.iter().filter(|other| other.status.is_waiting() && &other.bundle != id) {
             self.found.warnings.push(format!("it takes the place of {}", other.id));
         }
-        let hold = self.state.slot(repo, stage).hold;
-        if let Some(hold) = hold.filter(|_| by.person.is_some()) {
-            let warning = format!("it ends the hold of {}: {}", hold.by, hold.reason);
+        if let Some(hold) = self.state.slot(repo, stage).hold {
+            let warning = format!(
+                "{stage} is held by {}: {}; it waits until somebody ends that: unpin {stage}",
+                hold.by, hold.reason
+            );
             self.found.warnings.push(warning);
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! | word | keeps away |
 //! | --- | --- |
-//! | hold | what automation asks for, until a person promotes or unpins |
+//! | hold | everything but a rollback, until somebody unpins |
 //! | pin | everything, or everything but one bundle |
 //! | veto | one bundle, from one stage or from all |
 //! | lock | what others ask for |
@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Actor, BundleId, PromotionId, RepoName, Stage};
 
-/// Keeps automatic promotions away from a stage until a person promotes.
+/// Keeps a stage at what a rollback brought back, or at what failed in it, until
+/// somebody unpins it: what was taken back must not come again by the way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     /// Who set it.

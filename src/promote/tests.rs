@@ -382,11 +382,23 @@ fn a_nack_brings_back_what_was_good_and_holds_the_stage() {
     assert_eq!(ended.status, Status::RolledBack);
     assert_eq!(ended.ending.as_ref().unwrap().reason, "a-1 refused Listener: no");
     assert!(decision.effects.contains(&Effect::Publish(repo(), stage("beta"))));
-    // Automation leaves it alone, a person may go on.
+    // Nothing else comes, whoever wants it, until somebody ends the hold.
     let third = world.push(3, "ann");
     world.run_cells(&third, Outcome::Passed);
+    assert_eq!(world.current("beta"), Some(good.clone()));
+    let asked = world.request("beta", &third, "bob").unwrap().about.unwrap();
     assert_eq!(world.current("beta"), Some(good));
-    world.request("beta", &third, "bob").unwrap();
+    let why = why_promotion(&world.state, &world.state.promotions[&asked], at(world.seconds));
+    let [blocker] = why.as_slice() else { panic!("{why:?}") };
+    assert_eq!(blocker.gate, Some(GateKind::Pin));
+    assert!(blocker.what.contains("a-1 refused Listener: no"), "{blocker:?}");
+    assert_eq!(blocker.clears, "anybody who may: unpin beta");
+    let of_stage = why_stage(&world.state, &repo(), &stage("beta"), at(world.seconds));
+    assert_eq!(
+        (of_stage[0].gate, of_stage[0].clears.as_str()),
+        (blocker.gate, "anybody who may: unpin beta")
+    );
+    world.send(Event::Unpin { repo: repo(), stage: stage("beta"), by: person("dan") }).unwrap();
     assert_eq!(world.current("beta"), Some(third));
     assert_eq!(world.state.slot(&repo(), &stage("beta")).hold, None);
 }
@@ -541,7 +553,7 @@ fn what_a_stage_came_to_serve_by_another_way_is_not_applied_again() {
 }
 
 #[test]
-fn a_person_who_asks_for_what_automation_waits_with_ends_the_hold() {
+fn a_person_who_asks_for_what_automation_waits_with_does_not_end_the_hold() {
     let mut world = World::new();
     world.in_beta(1);
     world.in_beta(2);
@@ -553,8 +565,10 @@ fn a_person_who_asks_for_what_automation_waits_with_ends_the_hold() {
     world.settle(&back);
     world.run_cells(&third, Outcome::Passed);
     assert_eq!(world.state.promotions[&waiting].status, Status::Gated);
-    world.request("beta", &third, "bob").unwrap();
-    assert_eq!(world.state.promotions[&waiting].status, Status::Superseded);
+    let asked = world.request("beta", &third, "bob").unwrap();
+    assert!(asked.already && asked.about == Some(waiting.clone()), "{asked:?}");
+    assert_eq!(world.state.promotions[&waiting].status, Status::Gated);
+    world.send(Event::Unpin { repo: repo(), stage: stage("beta"), by: person("bob") }).unwrap();
     assert_eq!(world.current("beta"), Some(third));
 }
 

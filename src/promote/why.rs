@@ -78,9 +78,8 @@ pub fn why_stage(state: &State, repo: &RepoName, stage: &Stage, now: Timestamp) 
         add(GateKind::Lock, what, format!("{}: unlock {stage}", lock.by), lock.until);
     }
     if let Some(hold) = slot.hold {
-        let what = format!("held by {}: {}; automation leaves it alone", hold.by, hold.reason);
-        let clears = format!("a promotion that a person asks for, or: unpin {stage}");
-        add(GateKind::Free, what, clears, None);
+        let what = format!("held by {}: {}", hold.by, hold.reason);
+        add(GateKind::Pin, what, format!("anybody who may: unpin {stage}"), None);
     }
     let open = state.open(repo, stage);
     let owing = state.unreviewed(repo, stage);
@@ -148,7 +147,7 @@ fn clears(
         GateKind::Metrics => ("what is measured, once it is within its bounds".into(), None),
         GateKind::Free => match state.active(repo, stage) {
             Some(active) => (format!("the end of {}", active.id), None),
-            None => (format!("a person who asks for it, or: unpin {stage}"), None),
+            None => ("the next look".into(), None),
         },
     }
 }

@@ -14,166 +14,28 @@
 //!                     └──── look for it ◀──────┘
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
-use std::pin::Pin;
+mod announcer;
+mod record;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+pub use self::announcer::{Announcer, CardRef, Showing, Told, Trouble};
+pub(super) use self::record::CardRecord;
+use self::record::Try;
 use super::View;
+use super::changes::Differ;
 use super::event::Event;
-use crate::model::{ContentHash, PromotionId};
+use crate::model::PromotionId;
+use crate::promote::Promotion;
 use crate::retry::Backoff;
+use crate::snapshot::Summary;
 use crate::telemetry::clock;
-
-/// Where a card stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CardRef {
-    /// The channel.
-    pub channel: String,
-    /// The message's name within it.
-    pub ts: String,
-    /// The thread, where it is not the message's own: the first card was
-    /// deleted, and this one stands in its thread.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub thread: Option<String>,
-}
-
-impl CardRef {
-    /// The thread in which things are told.
-    pub fn root(&self) -> &str {
-        self.thread.as_deref().unwrap_or(&self.ts)
-    }
-}
-
-/// Why something was not shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
-    /// It was not; later it may be, after this time where one is known.
-    NotNow(Option<Duration>, String),
-    /// Nobody knows whether it was.
-    Unsure(String),
-    /// The message can't be edited any more.
-    Gone,
-    /// What was posted can't be looked up here.
-    Blind,
-}
-
-/// One promotion in one channel, as of now.
-#[derive(Debug, Clone, Copy)]
-pub struct Showing<'a> {
-    /// Everything that is known.
-    pub view: &'a View,
-    /// The promotion.
-    pub id: &'a PromotionId,
-    /// The channel.
-    pub room: &'a str,
-    /// Now.
-    pub now: Timestamp,
-}
-
-/// An answer that takes its time.
-pub type Told<'a, T> = Pin<Box<dyn Future<Output = Result<T, Trouble>> + Send + 'a>>;
-
-/// What shows cards to people; `app` plugs `chat` in.
-pub trait Announcer: Send + Sync + std::fmt::Debug {
-    /// The channels that the promotion belongs into now.
-    fn rooms(&self, view: &View, id: &PromotionId) -> BTreeSet<String>;
-
-    /// The channel of cards that were recorded without one.
-    fn home(&self) -> &str;
-
-    /// A hash of what the card would show now.
-    fn content(&self, showing: Showing<'_>) -> ContentHash;
-
-    /// The keys of what the thread should say by now, oldest first.
-    fn notes(&self, showing: Showing<'_>) -> Vec<String>;
-
-    /// Posts the card, in `thread` where an earlier one was deleted.
-    fn post<'a>(
-        &'a self,
-        showing: Showing<'a>,
-        thread: Option<&'a str>,
-        key: &'a str,
-    ) -> Told<'a, CardRef>;
-
-    /// Edits the card.
-    fn edit<'a>(&'a self, showing: Showing<'a>, at: &'a CardRef) -> Told<'a, ()>;
-
-    /// Posts a note into the card's thread.
-    fn tell<'a>(
-        &'a self,
-        showing: Showing<'a>,
-        note: &'a str,
-        at: &'a CardRef,
-        key: &'a str,
-    ) -> Told<'a, ()>;
-
-    /// Looks for a message that was posted with `key` since a moment.
-    fn find<'a>(
-        &'a self,
-        room: &'a str,
-        thread: Option<&'a str>,
-        key: &'a str,
-        since: Timestamp,
-    ) -> Told<'a, Option<CardRef>>;
-}
-
-/// What is known of one card, as it is recorded.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct CardRecord {
-    /// The channel it belongs into.
-    #[serde(default)]
-    pub(super) room: String,
-    /// Where it stands; `None`: nowhere so far.
-    #[serde(default)]
-    pub(super) card: Option<CardRef>,
-    /// What it shows.
-    #[serde(default)]
-    pub(super) content: Option<ContentHash>,
-    /// What was about to be posted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) trying: Option<Try>,
-    /// What the thread says already.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub(super) told: BTreeSet<String>,
-}
-
-/// A message that is about to be posted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Try {
-    /// What it carries unseen.
-    pub(super) key: String,
-    /// The note; `None`: the card itself.
-    pub(super) note: Option<String>,
-    /// What the card shows, if it is the card.
-    #[serde(default)]
-    pub(super) content: Option<ContentHash>,
-    /// Since when.
-    pub(super) since: Timestamp,
-    /// That it was certainly not posted so far.
-    #[serde(skip)]
-    pub(super) untouched: bool,
-}
-
-impl CardRecord {
-    /// What the record says, for its commit.
-    pub(super) fn words(&self) -> String {
-        match (&self.trying, &self.card) {
-            (Some(Try { note: Some(note), .. }), _) => {
-                format!("its card's thread is to say {note}")
-            }
-            (Some(_), _) => format!("its card is about to be shown in {}", self.room),
-            (None, Some(card)) => format!("its card stands in {}", card.channel),
-            (None, None) => format!("it has no card in {}", self.room),
-        }
-    }
-}
 
 /// Between two messages in one channel: Slack takes about one a second.
 const PACE: Duration = Duration::from_millis(1000);
@@ -182,6 +44,9 @@ const PACE: Duration = Duration::from_millis(1000);
 const LOOK: Duration = Duration::from_secs(5);
 /// How long after its end a promotion is still looked at.
 const AFTER_END: Duration = Duration::from_secs(24 * 3600);
+/// How long a card waits for what its promotion changes; it is edited later
+/// where that takes longer.
+const CHANGES_WITHIN: Duration = Duration::from_millis(700);
 /// What is looked for was posted by a clock that may differ by this much.
 const SKEW: Duration = Duration::from_secs(120);
 const BACKOFF: Backoff =
@@ -191,13 +56,13 @@ type Key = (PromotionId, String);
 
 /// Shows cards until the program stops.
 pub(super) async fn run(
-    announcer: Arc<dyn Announcer>,
+    (announcer, differ): (Arc<dyn Announcer>, Option<Differ>),
     mut wanted: mpsc::Receiver<PromotionId>,
     view: watch::Receiver<Arc<View>>,
     shown: BTreeMap<Key, CardRecord>,
     events: mpsc::Sender<Event>,
 ) {
-    let mut outbox = Outbox::new(announcer, shown, events);
+    let mut outbox = Outbox { differ, ..Outbox::new(announcer, shown, events) };
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -228,6 +93,8 @@ async fn sleep_until(at: Option<Instant>) {
 
 struct Outbox {
     announcer: Arc<dyn Announcer>,
+    /// Tells what promotions change; `None`: nobody does.
+    differ: Option<Differ>,
     shown: BTreeMap<Key, CardRecord>,
     events: mpsc::Sender<Event>,
     /// What is to be looked at, by when it was asked for.
@@ -261,7 +128,16 @@ impl Outbox {
             ((id, record.room.clone()), record)
         };
         let shown = shown.into_iter().map(of_room).collect();
-        Self { announcer, shown, events, due: BTreeMap::new(), asked: 0, rooms: BTreeMap::new() }
+        let differ = None;
+        Self {
+            announcer,
+            differ,
+            shown,
+            events,
+            due: BTreeMap::new(),
+            asked: 0,
+            rooms: BTreeMap::new(),
+        }
     }
 
     /// Puts a promotion's cards on the list, in every channel it belongs into
@@ -358,13 +234,14 @@ impl Outbox {
     /// Sends the one message that is missing most.
     async fn show(&mut self, view: &View, key: &Key) -> Result<Came, Trouble> {
         let (id, room) = key;
-        if !view.state.promotions.contains_key(id) {
+        let Some(promotion) = view.state.promotions.get(id) else {
             // Forgotten meanwhile: its card stays as it is.
             self.shown.remove(key);
             return Ok(Came::Standing);
-        }
+        };
         let announcer = self.announcer.clone();
-        let showing = Showing { view, id, room, now: clock::now() };
+        let changes = self.changes(view, promotion).await;
+        let showing = Showing { view, id, room, now: clock::now(), changes: changes.as_deref() };
         let fresh = || CardRecord { room: room.clone(), ..CardRecord::default() };
         let mut record = self.shown.get(key).cloned().unwrap_or_else(fresh);
         if record.trying.as_ref().is_some_and(|trying| !trying.untouched) {
@@ -387,6 +264,13 @@ impl Outbox {
             Some(note) => self.tell(showing, key, record, note).await,
             None => Ok(Came::Standing),
         }
+    }
+
+    /// What a promotion changes, for whoever is asked for a yes to it.
+    async fn changes(&self, view: &View, promotion: &Promotion) -> Option<Arc<Summary>> {
+        let differ = self.differ.as_ref().filter(|_| promotion.status.is_waiting())?;
+        let told = differ.kept(view, promotion);
+        tokio::time::timeout(CHANGES_WITHIN, told).await.ok().flatten()
     }
 
     /// Somebody deleted the card: a new one stands in its thread.

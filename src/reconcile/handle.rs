@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::changes::Differ;
 use super::event::Event;
 use super::record::Records;
 use super::resolve::event_of;
@@ -133,6 +134,7 @@ pub struct Handle {
     pub(super) records: Records,
     pub(super) tasks: Tasks,
     pub(super) smoke: Smoke,
+    pub(super) differ: Differ,
 }
 
 impl Handle {

@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use self::nodes::{Look, Told};
 use super::Settings;
 use super::cards::{self, Announcer};
+use super::changes::Differ;
 use super::event::{Adoption, Event};
 use super::handle::Handle;
 use super::measure::Measuring;
@@ -103,16 +104,19 @@ pub async fn start(parts: Parts) -> Result<Handle, StartError> {
     let Loaded { state, cards: shown, doubts } = records.load().map_err(fail)?;
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
     let (view, watching) = watch::channel(Arc::new(View::default()));
+    let schema = parts.renderer.schema().clone();
+    let differ = Differ::new(schema, parts.hub.clone(), records.clone());
     let handle = Handle {
         events: events.clone(),
         view: watching.clone(),
         records: records.clone(),
         tasks: parts.tasks.clone(),
         smoke: parts.smoke.clone(),
+        differ: differ.clone(),
     };
     let outbox = parts.announcer.clone().map(|announcer| {
         let (wanted, queue) = mpsc::channel(EVENTS_MAX);
-        let work = cards::run(announcer, queue, watching, shown, events.clone());
+        let work = cards::run((announcer, Some(differ)), queue, watching, shown, events.clone());
         (wanted, parts.tasks.spawn_outbox("cards", work))
     });
     let (cards, outbox) = outbox.unzip();

@@ -66,6 +66,7 @@ impl ResourceDiff {
         let what = format!("{} {}", references::called(&self.type_url), self.name);
         let word = match self.change {
             ResourceChange::Added => "is new".to_owned(),
+            ResourceChange::Removed if self.impact == Impact::InPlace => "goes".to_owned(),
             ResourceChange::Removed => self.impact.to_string(),
             ResourceChange::Changed if self.fields.is_empty() => "differs".to_owned(),
             ResourceChange::Changed => {

@@ -14,6 +14,7 @@ mod linking;
 mod login;
 mod mirrors;
 mod nodes;
+mod options;
 mod pages;
 mod promotions;
 
@@ -82,6 +83,7 @@ fn act_routes() -> Vec<Entry> {
         Entry::post("/promotions/{id}/cancel", OPERATOR, act::cancel),
         Entry::post("/r/{project}/{repo}/stages/{stage}/promote", OPERATE, act::promote),
         Entry::post("/r/{project}/{repo}/stages/{stage}/rollback", OPERATE, act::rollback),
+        Entry::post("/r/{project}/{repo}/stages/{stage}/unpin", OPERATE, act::unpin),
         Entry::post("/r/{project}/{repo}/sync", OPERATE, act::sync),
         Entry::post("/r/{project}/{repo}/adopt", ADOPT, act::adopt),
     ]

@@ -18,7 +18,7 @@ struct Office {
     slack: FakeSlack,
     convoy: Convoy,
     way: Way,
-    _upstream: Upstream,
+    upstream: Upstream,
 }
 
 impl Office {
@@ -37,7 +37,7 @@ impl Office {
         };
         let convoy = setup.config(more).start();
         convoy.wait_served("beta", &first);
-        Self { slack, convoy, way, _upstream: upstream }
+        Self { slack, convoy, way, upstream }
     }
 
     fn say(&self, user: &str, text: &str) -> String {
@@ -136,6 +136,39 @@ fn release_asks_for_its_name(office: &Office) {
     let votes = convoy.get(&format!("/promotions/{id}"))["promotion"]["approvals"].clone();
     assert_eq!(votes.as_array().map(Vec::len), Some(1), "{votes}");
     assert_eq!(votes[0]["note"], "it is time");
+}
+
+#[test]
+fn what_changes_and_what_it_does_is_told_before_every_yes() {
+    let office = Office::open(Way::Http);
+    let (slack, convoy, way) = (&office.slack, &office.convoy, office.way);
+    office.do_it("U0BOB", "promote latest to staging");
+    let (id, value) = office.open_one("staging");
+    office.press("U0CLEO", "approve", &value);
+    office.card("C0MESH", &id, "Succeeded");
+    let slower = CLUSTER.replace("1s", "3s");
+    let files = [("resources/clusters/a.yaml", slower.as_str())];
+    let second = office.upstream.commit(&files, "Wait longer", ADA).to_string();
+    convoy.wait_served("beta", &second);
+    let change = "cluster users: connect_timeout: 1s → 3s";
+    let effect = "makes the cluster anew";
+    let said = office.say("U0BOB", "diff staging beta");
+    assert!(said.contains(change) && said.contains(effect), "{said}");
+    assert!(said.contains("No connected node takes it now"), "{said}");
+    let preview = slack.say(convoy, way, "U0BOB", "promote beta to staging");
+    let shown = preview.to_string();
+    assert!(shown.contains(change) && shown.contains(effect), "{shown}");
+    office.press("U0BOB", "confirm", &confirming(&preview));
+    let (id, value) = office.open_one("staging");
+    let (card, _) = office.card("C0MESH", &id, change);
+    assert!(card.to_string().contains(effect), "{card}");
+    let blind = office.say("U0CLEO", &format!("approve {id}"));
+    assert!(blind.contains("does not say to which plan") && blind.contains(change), "{blind}");
+    let form = slack.opens(convoy, way, "U0CLEO", ("approve_note", &value));
+    assert!(form.to_string().contains(change), "{form}");
+    office.press("U0CLEO", "approve", &value);
+    let (card, _) = office.card("C0MESH", &id, "Succeeded");
+    assert!(!card.to_string().contains(change), "{card}");
 }
 
 #[test]

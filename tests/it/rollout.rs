@@ -204,6 +204,35 @@ fn what_the_second_step_refuses_is_taken_back_and_others_never_see_it() {
 }
 
 #[test]
+fn a_refusal_that_a_value_brought_names_the_file_of_values() {
+    let bed = Bed::start("", "");
+    let listener = answering("{{ port }}", "", "alone")
+        .replace("name: front\naddress:", "name: alone\nenable_reuse_port: false\naddress:");
+    assert!(listener.contains("enable_reuse_port"));
+    let values = |port: u16| format!("who: all\nport: {port}\n");
+    let free = values(free_port());
+    let manifest = "stages:\n  - name: beta\n    auto: true\n";
+    let files = [
+        ("convoy.yaml", manifest),
+        ("resources/listeners/alone.yaml", listener.as_str()),
+        ("values/beta.yaml", free.as_str()),
+        ("values/release.yaml", "other: 1\n"),
+    ];
+    let good = bed.upstream.commit(&files, "a port that is free", ADA).to_string();
+    bed.convoy.wait_served("beta", &good);
+    let envoy = bed.envoy("a-1");
+    wait_text(&envoy, "alone");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = (values(taken.local_addr().unwrap().port()), taken);
+    let files = [("values/beta.yaml", taken.0.as_str())];
+    let bad = bed.upstream.commit(&files, "a port that is not", ADA).to_string();
+    let text = bed.wait_promotion(&bad, "the rollback", is("rolledback")).to_string();
+    assert!(text.contains("resources/listeners/alone.yaml:1"), "{text}");
+    assert!(text.contains("what changed is values/beta.yaml:2, r2 by Ada Lovelace"), "{text}");
+    bed.convoy.wait_served("beta", &good);
+}
+
+#[test]
 fn what_is_aborted_comes_back_to_whom_it_went() {
     let bed = Bed::start(BY_HAND, "");
     let good = bed.push("good");

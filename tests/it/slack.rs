@@ -14,8 +14,9 @@ use convoy::chat::{
     SlackConfig, VERBS,
 };
 use convoy::model::{Actor, BundleId, Person, RepoName, Role, Secret, Stage};
-use convoy::promote::{Refusal, RefusalKind};
+use convoy::promote::{Promotion, Refusal, RefusalKind};
 use convoy::reconcile::{Bundle, Receipt, Rehearsal, View};
+use convoy::snapshot::{Sides, Summary};
 use convoy::tasks::Tasks;
 use convoy::web::hooks::{
     self, Desk, Directory, GitHub, Hooks, Linking, Previews, Replies, SlackHooks,
@@ -188,6 +189,18 @@ impl Desk for SlowDesk {
 
     fn bundle<'a>(&'a self, _: &'a BundleId) -> BoxFuture<'a, Result<Arc<Bundle>, Refusal>> {
         unreachable!("nothing here asks for a diff")
+    }
+
+    fn changes(
+        &self,
+        _: (Sides, Sides),
+        _: Option<globset::GlobMatcher>,
+    ) -> BoxFuture<'_, Result<Summary, Refusal>> {
+        unreachable!("nothing here asks for a diff")
+    }
+
+    fn changes_of<'a>(&'a self, _: &'a Promotion) -> BoxFuture<'a, Option<Summary>> {
+        unreachable!("nothing here is shown first")
     }
 
     fn nudge(&self, _: &RepoName) {}

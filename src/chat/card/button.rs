@@ -1,7 +1,7 @@
 //! The buttons of a promotion, and what a press says.
 //!
-//! Which of them are shown is asked of the guard that decides; a press is
-//! asked again. A promotion that has ended has none.
+//! Which of them are shown is asked of the guard that decides, and of nothing
+//! else; a press is asked again.
 
 use std::collections::BTreeSet;
 
@@ -111,11 +111,6 @@ impl Offer {
     pub fn of(allowed: impl Fn(Decide) -> bool) -> Self {
         Self(Decide::ALL.into_iter().filter(|decide| allowed(*decide)).collect())
     }
-
-    /// Yes and no, for a page of what waits for one person.
-    pub(crate) fn answering() -> Self {
-        Self([Decide::Approve, Decide::Reject].into())
-    }
 }
 
 /// What a button carries: `v1.<promotion>.<beginning of the plan's digest>`.
@@ -156,11 +151,8 @@ pub(in crate::chat) fn prefix(promotion: &Promotion) -> String {
     promotion.plan.digest.to_string().chars().take(PREFIX).collect()
 }
 
-/// The buttons, while there is something to decide.
+/// The buttons that are offered.
 pub(in crate::chat) fn row(promotion: &Promotion, offer: &Offer) -> Option<SlackBlock> {
-    if promotion.status.is_terminal() && !offer.0.contains(&Decide::Review) {
-        return None;
-    }
     let value = ButtonValue::of(promotion).to_string();
     let shown = Decide::ALL.into_iter().filter(|decide| offer.0.contains(decide));
     let buttons: Vec<_> = shown.map(|decide| button(promotion, decide, &value)).collect();
@@ -249,10 +241,5 @@ mod tests {
         assert_eq!(two.matches("action_id").count(), 2, "{two}");
         assert!(two.contains("goes back to what it served"), "{two}");
         assert_eq!(row(&promotion, &Offer::default()), None);
-        let ended = crate::promote::Promotion {
-            status: crate::promote::Status::Rejected,
-            ..promotion.clone()
-        };
-        assert_eq!(row(&ended, &Offer::of(|decide| decide != Decide::Review)), None);
     }
 }

@@ -190,8 +190,8 @@ impl OwnRepo {
             if let Some(reason) = stage(&board, self.stage.as_str())["hold"]["reason"].as_str() {
                 let (repo, stage) = (&self.repo, &self.stage);
                 let text = format!(
-                    "stage `{stage}` of `{repo}` is held: {reason}; end it with `convoy promote \
-                     latest --to {stage} --repo {repo}`"
+                    "stage `{stage}` of `{repo}` is held: {reason}; end it with `convoy unpin \
+                     {stage} --repo {repo}`"
                 );
                 return Err(Unserved::Broken(text));
             }

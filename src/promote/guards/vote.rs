@@ -3,7 +3,7 @@
 use super::Look;
 use crate::model::{Actor, Person, PromotionId};
 use crate::promote::event::Event;
-use crate::promote::gate::{GateKind, evaluate};
+use crate::promote::gate::{Gate, GateKind, evaluate};
 use crate::promote::policy::Policy;
 use crate::promote::promotion::{Plan, Promotion, Status};
 use crate::promote::quorum::Electorate;
@@ -94,6 +94,8 @@ impl<'a> Look<'a> {
             let hint = format!("look at it again: the plan is {} now", plan.digest.short());
             self.refuse(RefusalKind::Conflict, message, hint);
         }
+        let lacks = |gate: &Gate| gate.kind == GateKind::Approvals && !gate.open;
+        self.found.needless = !gates.iter().any(lacks);
         let matrix = gates.iter().find(|gate| gate.kind == GateKind::Matrix && !gate.open);
         if let Some(gate) = matrix {
             let message = format!("{id} can't be approved yet: {}", gate.detail);

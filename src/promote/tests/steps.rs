@@ -361,13 +361,15 @@ fn a_way_back_that_fails_is_stuck_until_a_person_looks() {
     let third = world.push(3, "ann");
     world.run_cells(&third, Outcome::Passed);
     let asked = world.request("beta", &third, "bob").unwrap().about.unwrap();
-    assert_eq!(world.status(&asked), Status::Ready, "the stage is not free");
+    assert_eq!(world.status(&asked), Status::Gated, "the stage is held");
     world.send(steer(&id, "resume")).unwrap();
     assert_eq!((world.status(&id), world.slot("beta").epoch), (Status::RollingBack, 4));
     world.wait(300);
     assert_eq!(world.status(&id), Status::Stuck, "that was too slow");
     world.send(steer(&id, "abort")).unwrap();
     assert_eq!(world.status(&id), Status::Failed);
+    assert_eq!(world.status(&asked), Status::Gated, "it is still held");
+    world.send(Event::Unpin { repo: repo(), stage: stage("beta"), by: person("dan") }).unwrap();
     assert_eq!(world.status(&asked), Status::Applying, "the next one has its turn");
     assert_eq!((world.current("beta"), world.slot("beta").candidate.is_some()), (Some(one), true));
     assert!(!world.state.bundles[&two].vetoes.is_empty());

@@ -1,10 +1,11 @@
 //! The outbox against a channel that fails as it is told.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Mutex;
 
 use super::*;
 use crate::chat::samples;
+use crate::model::ContentHash;
 use crate::promote::Promotion;
 
 /// What happens to the next call.
@@ -170,7 +171,7 @@ impl Bench {
                 let _ = done.send(());
             }
         });
-        tasks.spawn("outbox", run(room.clone(), queue, watching, known, events));
+        tasks.spawn("outbox", run((room.clone(), None), queue, watching, known, events));
         Self { room, view, wanted, written, tasks }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::model::{PromotionId, RepoName, SnapshotKey};
+use crate::model::{PromotionId, RepoName, SnapshotKey, Stage};
 use crate::promote::{self, Kind, Promotion, Status, StepState};
 use crate::reconcile::culprit::culprits;
 use crate::reconcile::fleet::{Facts, Refused, Word, facts, laggard};
@@ -87,7 +87,7 @@ impl Owner {
         }
         let sentence = match (known.map(|told| told.sentence.clone()), &facts.refused) {
             (Some(known), _) => known,
-            (None, Some(refused)) => Some(self.sentence(repo, refused).await),
+            (None, Some(refused)) => Some(self.sentence((repo, &promotion.stage), refused).await),
             (None, None) => None,
         };
         let event = promote::Event::StepFacts {
@@ -138,10 +138,10 @@ impl Owner {
     }
 
     /// Who refused what, and who wrote it, in one sentence.
-    async fn sentence(&self, repo: &RepoName, refused: &Refused) -> String {
+    async fn sentence(&self, stage: (&RepoName, &Stage), refused: &Refused) -> String {
         let Refused { node, type_url, nack } = refused;
         let kind = type_url.message().rsplit('.').next().unwrap_or("");
-        let found = culprits(&self.records, &self.state, repo, type_url, nack).await;
+        let found = culprits(&self.records, &self.state, stage, type_url, nack).await;
         let named = found.iter().take(NAMED_MAX).map(ToString::to_string).collect::<Vec<_>>();
         let space = if named.is_empty() { "" } else { " " };
         format!("{node} refused {kind}{space}{}: {}", named.join(", "), nack.message)
@@ -189,7 +189,7 @@ impl Owner {
         let since = Some(applied_at).filter(|_| promotion.kind == Kind::Promote);
         match facts(&self.parts.hub, &self.routing, stage, None, since).word() {
             Word::Refused(refused) => {
-                let detail = self.sentence(&promotion.repo, &refused).await;
+                let detail = self.sentence(stage, &refused).await;
                 Some(promote::Event::Refused { id, detail })
             }
             Word::Taken { .. } if self.may_return(applied_at) => None,

@@ -6,7 +6,7 @@ use axum::response::Redirect;
 use serde::Deserialize;
 
 use crate::model::{PromotionId, Stage};
-use crate::reconcile::{Command, Receipt};
+use crate::reconcile::{Act, Command, Receipt};
 use crate::web::Site;
 use crate::web::error::Fault;
 use crate::web::extract::{InRepo, Path, Posted, repo_name};
@@ -65,6 +65,16 @@ pub(super) async fn rollback(
     let to = Some(posted.form.to.clone()).filter(|to| !to.is_empty());
     let reason = posted.form.reason.clone();
     act(&site, &posted, Command::Rollback { repo, stage, to, reason }, "rollback").await
+}
+
+/// Ends a stage's hold, and its pin.
+pub(super) async fn unpin(
+    State(site): State<Site>,
+    Path((project, repo, stage)): Path<(String, String, String)>,
+    posted: Posted<NoFields>,
+) -> Acted {
+    let (repo, stage) = (repo_name(&project, &repo)?, Stage::new(&stage)?);
+    act(&site, &posted, Command::Act(Act::Unpin { repo, stage }), "unpinned").await
 }
 
 pub(super) async fn approve(

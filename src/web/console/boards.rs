@@ -1,9 +1,13 @@
 //! The board: what every stage of every pipeline serves.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::response::Html;
 use serde::{Deserialize, Serialize};
 
+use super::options::{Options, options};
+use crate::model::PromotionId;
 use crate::telemetry::clock;
 use crate::web::Site;
 use crate::web::api::{RepoCard, repo_cards};
@@ -21,6 +25,8 @@ pub(super) struct BoardQuery {
 #[derive(Serialize)]
 struct BoardPage {
     pipelines: Vec<Pipeline>,
+    /// What the caller could do about each promotion that is shown.
+    options: BTreeMap<PromotionId, Options>,
     /// Repositories without a pipeline.
     plain: Vec<Plain>,
 }
@@ -47,7 +53,12 @@ pub(super) async fn show(
     let plain = plain.collect();
     let mut pipelines = board::pipelines(&view, clock::now());
     pipelines.retain(|pipeline| caller.reads_all(&site, &pipeline.repo));
-    let page = BoardPage { pipelines, plain };
+    let shown = pipelines.iter().flat_map(|pipeline| &pipeline.stages);
+    let shown = shown.flat_map(|stage| &stage.open).filter_map(|card| {
+        let promotion = view.state.promotions.get(&card.id)?;
+        Some((card.id.clone(), options(&view, promotion, &caller)))
+    });
+    let page = BoardPage { options: shown.collect(), pipelines, plain };
     let name = if query.fragment.is_some() { "board_cards.html" } else { "board.html" };
     site.pages.render(name, Some(&caller), page)
 }
@@ -60,13 +71,10 @@ mod tests {
     use crate::web::console::pages::tests::page;
 
     fn html(name: &str, view: &View) -> String {
-        page(
-            name,
-            BoardPage {
-                pipelines: board::pipelines(view, jiff::Timestamp::UNIX_EPOCH),
-                plain: Vec::new(),
-            },
-        )
+        let all = view.state.promotions.keys();
+        let options = all.map(|id| (id.clone(), Options::from(["approve"]))).collect();
+        let pipelines = board::pipelines(view, jiff::Timestamp::UNIX_EPOCH);
+        page(name, BoardPage { pipelines, options, plain: Vec::new() })
     }
 
     #[test]

@@ -5,6 +5,7 @@ use axum::response::Html;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::options::{Options, options};
 use crate::model::PromotionId;
 use crate::promote::Promotion;
 use crate::web::Site;
@@ -23,6 +24,8 @@ pub(super) struct Said {
 struct PromotionPage {
     card: PromotionCard,
     timeline: Vec<Moment>,
+    /// What the caller could do about it.
+    options: Options,
     /// What the form before this page came to.
     said: Option<&'static str>,
 }
@@ -47,6 +50,7 @@ pub(super) async fn show(
     let page = PromotionPage {
         card: PromotionCard::of(&view, promotion),
         timeline: timeline(promotion),
+        options: options(&view, promotion, &caller),
         said: query.said.as_deref().and_then(sentence),
     };
     site.pages.render("promotion.html", Some(&caller), page)
@@ -119,11 +123,17 @@ mod tests {
         let plan = card.plan.to_string();
         let html = page(
             "promotion.html",
-            PromotionPage { card, timeline: timeline(promotion), said: None },
+            PromotionPage {
+                card,
+                timeline: timeline(promotion),
+                options: ["reject"].into(),
+                said: None,
+            },
         );
         for part in ["Smoke matrix", "1 failed", "looks &lt;good&gt;", "ship &amp; see", &plan] {
             assert!(html.contains(part), "{part} is not in\n{html}");
         }
+        assert!(html.contains("/P-7/reject") && !html.contains("/P-7/approve"), "{html}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::choose;
 use super::talk::Talk;
 use crate::chat::{Ask, Freezing, Line, Preview, clean, told};
 use crate::model::{Actor, BundleId, Person, PromotionId, RepoName, Stage};
-use crate::promote::{GateKind, Refusal, RefusalKind};
+use crate::promote::{GateKind, Promotion, Refusal, RefusalKind};
 use crate::reconcile::{Act, Command, MirrorState, View};
 
 /// A command, and what it means in words.
@@ -237,7 +237,10 @@ impl Acts<'_> {
     fn of_promotion(&self) -> Result<Intent, Refusal> {
         let (command, preview) = match self.line.ask.clone() {
             Ask::Approve { id, plan, note } => {
-                let plan = Some(self.plan(&id, plan)?);
+                let plan = Some(match plan {
+                    Some(plan) => plan,
+                    None => return Err(unnamed_plan(choose::promotion(self.view, &id)?)),
+                });
                 (Command::Approve { id, plan, note }, safe(String::new()))
             }
             Ask::Reject { id, reason } => (Command::Reject { id, reason }, safe(String::new())),
@@ -279,27 +282,23 @@ impl Acts<'_> {
         Ok(plain(command, preview))
     }
 
-    /// A yes names its plan: without one it would be for whatever the plan is
-    /// by now.
-    fn plan(&self, id: &PromotionId, plan: Option<String>) -> Result<String, Refusal> {
-        if let Some(plan) = plan {
-            return Ok(plan);
-        }
-        let promotion = choose::promotion(self.view, id)?;
-        let digest: String = promotion.plan.digest.to_string().chars().take(12).collect();
-        let message = format!(
-            "`approve {id}` does not say to which plan; it is `{digest}` now, for {} of {}",
-            promotion.bundle, promotion.stage
-        );
-        let hint = format!("look at the card or the diff, then write `approve {id} {digest}`");
-        Err(Refusal::new(RefusalKind::Invalid, message, hint))
-    }
-
     /// A promotion, and what it is about.
     fn named(&self, id: &PromotionId) -> Result<String, Refusal> {
         let promotion = choose::promotion(self.view, id)?;
         Ok(format!("{id} (*{}* ← `{}`)", promotion.stage, promotion.bundle))
     }
+}
+
+/// A yes names its plan: without one it would be for whatever the plan is by
+/// now.
+pub(super) fn unnamed_plan(promotion: &Promotion) -> Refusal {
+    let Promotion { id, bundle, stage, plan, .. } = promotion;
+    let digest: String = plan.digest.to_string().chars().take(12).collect();
+    let message = format!(
+        "`approve {id}` does not say to which plan; it is `{digest}` now, for {bundle} of {stage}"
+    );
+    let hint = format!("look at the card or the diff, then write `approve {id} {digest}`");
+    Refusal::new(RefusalKind::Invalid, message, hint)
 }
 
 /// What was done past the gates, and which of them.
@@ -334,9 +333,9 @@ fn plain(command: Command, preview: Preview) -> Intent {
 }
 
 fn safe(title: String) -> Preview {
-    Preview { title, lines: Vec::new(), danger: false }
+    Preview { title, danger: false, ..Preview::default() }
 }
 
 fn danger(title: String) -> Preview {
-    Preview { title, lines: Vec::new(), danger: true }
+    Preview { title, danger: true, ..Preview::default() }
 }

@@ -101,7 +101,8 @@ async fn run(
     let form = match decide {
         Decide::Approve if !last => None,
         Decide::Approve | Decide::Note => {
-            Some(chat::approve_form(shown, &view.state, last, talk.channel))
+            let changes = talk.changes(shown).await;
+            Some(chat::approve_form(shown, &view.state, changes, last, talk.channel))
         }
         Decide::Reject => Some(chat::reject_form(shown, talk.channel)),
         _ => None,

@@ -17,7 +17,7 @@ use super::replies::Reply;
 use super::talk::Talk;
 use super::{choose, fill};
 use crate::chat::{self, Able, Ask, Audience, Line, Message, Runs, Urgent, VerbSpec};
-use crate::model::Actor;
+use crate::model::{Actor, PromotionId};
 use crate::promote::{Gate, Refusal};
 use crate::reconcile::{Command, Receipt};
 
@@ -76,6 +76,7 @@ async fn change(
             return own::subscribe(talk, line, &actor, stage, None).await;
         }
         Ask::Breakglass { .. } => return breakglass(talk, line, actor).await,
+        Ask::Approve { id, plan: None, .. } => return unseen(talk, spec, id).await.map(Some),
         _ => {}
     }
     let view = talk.desk.view();
@@ -85,6 +86,19 @@ async fn change(
         return Ok(Some(told(talk, &receipt)));
     }
     preview(talk, line, intent, actor).await.map(Some)
+}
+
+/// A yes names its plan: without one it would be for whatever the plan is by
+/// now. What that is, is shown.
+async fn unseen(talk: &Talk<'_>, spec: &VerbSpec, id: &PromotionId) -> Result<Message, Refusal> {
+    let view = talk.desk.view();
+    let promotion = choose::promotion(&view, id)?;
+    let refused = talk.refused(spec, &acts::unnamed_plan(promotion));
+    let changes = match promotion.status.is_waiting() {
+        true => talk.changes(promotion).await,
+        false => Vec::new(),
+    };
+    Ok(refused.with(&changes))
 }
 
 fn told(talk: &Talk<'_>, receipt: &Receipt) -> Message {
@@ -105,6 +119,9 @@ async fn preview(
     let warnings = rehearsed.allowed.warnings.iter();
     preview.lines.extend(warnings.map(|text| format!(":warning: {}", chat::clean(text, 300))));
     preview.lines.extend(consequences(&rehearsed.receipt, talk));
+    if let Some(promotion) = &rehearsed.receipt.promotion {
+        preview.changes = talk.changes(promotion).await;
+    }
     if matches!(line.ask, Ask::Promote { dry_run: true, .. }) {
         return Ok(chat::preview(&preview, None));
     }
@@ -206,6 +223,8 @@ mod tests {
         assert!(!public, "a preview is for its caller alone");
         assert!(shown.text.contains("*Not done yet*"), "{}", shown.text);
         assert!(shown.text.contains("1 of 2 cells passed"), "{}", shown.text);
+        let change = "cluster pay: connect_timeout: 1s → 3s\n      makes the cluster anew";
+        assert!(shown.text.contains(change), "{}", shown.text);
         assert!(shown.answer(Audience::Caller).to_string().contains("\"confirm\""));
         let dry = said(&desk, &slack_hooks(), "U1", &format!("{line} --dry-run")).await.0;
         assert!(!dry.answer(Audience::Caller).to_string().contains("\"button\""));
@@ -230,6 +249,7 @@ mod tests {
         let desk = Counter::new(vec![samples::promotion(142, "canary")]);
         let said = say(&desk, "U1", "approve P-142 looks good").await;
         assert!(said.contains("`approve P-142 abababababab`"), "{said}");
+        assert!(said.contains("cluster pay: connect_timeout: 1s → 3s"), "{said}");
         assert!(desk.acts().is_empty());
     }
 
@@ -316,6 +336,9 @@ mod tests {
             let said = say(&desk, "U1", text).await;
             assert!(said.contains("+0 ~1 −0 resources"), "{text}: {said}");
             assert!(said.contains("/r/mesh/config/diff?to=b-new&amp;from=b-old"), "{said}");
+            assert!(said.contains("cluster pay: connect_timeout: 1s → 3s"), "{said}");
+            assert!(said.contains("makes the cluster anew"), "{said}");
+            assert!(said.contains("3 connected nodes take it"), "{said}");
         }
         let only = say(&desk, "U1", "diff b-old b-new --resource \"sam*\"").await;
         assert!(only.contains("no difference"), "{only}");

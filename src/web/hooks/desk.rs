@@ -4,10 +4,12 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use globset::GlobMatcher;
 
 use crate::model::{Actor, BundleId, RepoName};
-use crate::promote::Refusal;
+use crate::promote::{Promotion, Refusal};
 use crate::reconcile::{Bundle, Command, Handle, Receipt, Rehearsal, View};
+use crate::snapshot::{Sides, Summary};
 
 /// Where requests are taken.
 pub trait Desk: Send + Sync {
@@ -20,6 +22,15 @@ pub trait Desk: Send + Sync {
     -> BoxFuture<'_, Result<Rehearsal, Refusal>>;
     /// A bundle's rendered content.
     fn bundle<'a>(&'a self, id: &'a BundleId) -> BoxFuture<'a, Result<Arc<Bundle>, Refusal>>;
+    /// What differs between two sides, of resources whose names `only` matches.
+    fn changes(
+        &self,
+        sides: (Sides, Sides),
+        only: Option<GlobMatcher>,
+    ) -> BoxFuture<'_, Result<Summary, Refusal>>;
+    /// What a promotion, recorded or rehearsed, would change now; `None` where
+    /// its content can't be read.
+    fn changes_of<'a>(&'a self, promotion: &'a Promotion) -> BoxFuture<'a, Option<Summary>>;
     /// The upstream may have changed; look soon.
     fn nudge(&self, repo: &RepoName);
 }
@@ -43,6 +54,18 @@ impl Desk for Handle {
 
     fn bundle<'a>(&'a self, id: &'a BundleId) -> BoxFuture<'a, Result<Arc<Bundle>, Refusal>> {
         Box::pin(Self::bundle(self, id))
+    }
+
+    fn changes(
+        &self,
+        sides: (Sides, Sides),
+        only: Option<GlobMatcher>,
+    ) -> BoxFuture<'_, Result<Summary, Refusal>> {
+        Box::pin(Self::changes(self, sides, only))
+    }
+
+    fn changes_of<'a>(&'a self, promotion: &'a Promotion) -> BoxFuture<'a, Option<Summary>> {
+        Box::pin(Self::changes_of(self, promotion))
     }
 
     fn nudge(&self, repo: &RepoName) {

@@ -49,13 +49,10 @@ impl Door {
         let trace = trace(&key);
         self.run(key, move |hooks, slack, slot| async move {
             let talk = Talk {
-                desk: hooks.desk.as_ref(),
-                slack: &slack,
-                caller: &command.caller,
                 channel: &command.channel,
                 trigger: &command.trigger_id,
                 command: &command.command,
-                trace: &trace,
+                ..Talk::new(&hooks, &slack, &command.caller, &trace)
             };
             let reply = converse::answer(&talk, &command.text).await;
             if slot.settle(reply.clone()) {
@@ -86,13 +83,9 @@ impl Door {
         let trace = trace(&key);
         self.run(key, move |hooks, slack, slot| async move {
             let talk = Talk {
-                desk: hooks.desk.as_ref(),
-                slack: &slack,
-                caller: &click.caller,
                 channel: &click.channel,
                 trigger: &click.trigger_id,
-                command: converse::COMMAND,
-                trace: &trace,
+                ..Talk::new(&hooks, &slack, &click.caller, &trace)
             };
             let said = click::answer(&talk, &click).await;
             slot.settle(Reply::Nothing);
@@ -111,15 +104,8 @@ impl Door {
         let trace = trace(&key);
         self.run(key, move |hooks, slack, slot| async move {
             let channel = chat::About::parse(&sent.metadata).unwrap_or_default().channel;
-            let talk = Talk {
-                desk: hooks.desk.as_ref(),
-                slack: &slack,
-                caller: &sent.caller,
-                channel: &channel,
-                trigger: "",
-                command: converse::COMMAND,
-                trace: &trace,
-            };
+            let talk =
+                Talk { channel: &channel, ..Talk::new(&hooks, &slack, &sent.caller, &trace) };
             let (reply, said) = fill::answer(&talk, &sent).await;
             let closes = matches!(reply, Reply::Form(None));
             // What a form can't be told any more, and what was done.
@@ -134,13 +120,8 @@ impl Door {
         let trace = trace(&key);
         self.run(key, move |hooks, slack, slot| async move {
             let talk = Talk {
-                desk: hooks.desk.as_ref(),
-                slack: &slack,
-                caller: &chosen.caller,
-                channel: "",
                 trigger: &chosen.trigger_id,
-                command: converse::COMMAND,
-                trace: &trace,
+                ..Talk::new(&hooks, &slack, &chosen.caller, &trace)
             };
             let said = fill::open_promote(&talk, &chosen.callback_id).await;
             slot.settle(Reply::Nothing);
@@ -158,15 +139,7 @@ impl Door {
                 let key = key(&["event", &event]);
                 let trace = trace(&key);
                 self.run(key, move |hooks, slack, slot| async move {
-                    let talk = Talk {
-                        desk: hooks.desk.as_ref(),
-                        slack: &slack,
-                        caller: &caller,
-                        channel: "",
-                        trigger: "",
-                        command: converse::COMMAND,
-                        trace: &trace,
-                    };
+                    let talk = Talk::new(&hooks, &slack, &caller, &trace);
                     events::show_home(&talk).await;
                     slot.settle(Reply::Nothing);
                 })?;
@@ -186,13 +159,8 @@ impl Door {
         let trace = trace(&key);
         self.run(key, move |hooks, slack, slot| async move {
             let talk = Talk {
-                desk: hooks.desk.as_ref(),
-                slack: &slack,
-                caller: &mention.caller,
                 channel: &mention.channel,
-                trigger: "",
-                command: converse::COMMAND,
-                trace: &trace,
+                ..Talk::new(&hooks, &slack, &mention.caller, &trace)
             };
             let reply = converse::answer(&talk, &mention.text).await;
             slot.settle(Reply::Nothing);

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::talk::Talk;
-use crate::chat::{self, Home, NodeCount};
+use crate::chat::{self, Home, NodeCount, Offer};
 use crate::promote::Promotion;
-use crate::reconcile::can_approve;
+use crate::reconcile::offer_to;
 use crate::telemetry::clock;
 
 /// Publishes the person's home page as of now.
@@ -21,15 +21,16 @@ pub(super) async fn show_home(talk: &Talk<'_>) {
         })
         .collect();
     let now = clock::now();
-    let may = |promotion: &Promotion| {
-        person.as_ref().is_some_and(|person| can_approve(&view.state, promotion, person, now))
+    let may = |promotion: &Promotion| match &person {
+        Some(person) => offer_to(&view.state, promotion, person, now),
+        None => Offer::default(),
     };
     let page = chat::home(&Home {
         person: person.as_ref(),
         state: &view.state,
         manifests: &view.manifests,
         nodes: &nodes,
-        can_approve: &may,
+        offer: &may,
         links: &talk.slack.links,
     });
     if let Err(error) = talk.slack.client.publish(&talk.caller.user, &page).await {

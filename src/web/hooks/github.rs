@@ -3,7 +3,8 @@
 //! ```text
 //! push                                 ─▶ the upstream is looked at
 //! pull_request                         ─▶ its pull requests are looked at
-//! check_run, check_suite rerequested   ─▶ what is said of a commit is said again
+//! check_run, check_suite rerequested   ─▶ its cells run again, and what is said
+//!                                         of the commit is said again
 //! installation, installation_repositories ─▶ everything is looked at
 //! ```
 //!
@@ -27,10 +28,11 @@ use serde::Deserialize;
 use serde_json::json;
 use sha2::Sha256;
 
-use super::{GitHubHook, Hooks};
+use super::{Desk, GitHubHook, Hooks};
 use crate::chat::Seen;
 use crate::hosting::Hosting;
-use crate::model::{CommitId, ContentHash, RepoName, Secret};
+use crate::model::{Actor, CommitId, ContentHash, RepoName, Secret, Via};
+use crate::reconcile::{Act as Wanted, Command};
 use crate::telemetry::clock;
 
 /// As long as GitHub lets a delivery be sent again.
@@ -192,7 +194,9 @@ pub(super) async fn receive(
     if !hooks.github.first(header("x-github-delivery"), &body) {
         return said(StatusCode::OK, "already received");
     }
-    works.iter().for_each(|work| work.run(&hooks));
+    for work in &works {
+        work.run(&hooks).await;
+    }
     said(StatusCode::ACCEPTED, "nudged")
 }
 
@@ -207,11 +211,32 @@ enum Work {
 }
 
 impl Work {
-    fn run(&self, hooks: &Hooks) {
+    async fn run(&self, hooks: &Hooks) {
         match self {
             Self::Upstream(repo) => hooks.desk.nudge(repo),
             Self::Pulls(repo) => hooks.github.told.pulls(repo),
-            Self::Again(repo, commit) => hooks.github.told.again(repo, *commit),
+            Self::Again(repo, commit) => {
+                hooks.github.told.again(repo, *commit);
+                rerun(hooks.desk.as_ref(), repo.clone(), *commit).await;
+            }
+        }
+    }
+}
+
+/// Has the smoke cells of a commit run again. GitHub lets those ask for it who
+/// may write to the repository; nobody of ours is named by it. A commit that is
+/// no revision of ours, as a pull request's head, has no cells.
+async fn rerun(desk: &dyn Desk, repo: RepoName, commit: CommitId) {
+    let view = desk.view();
+    let mut of_repo = view.state.bundles.values().filter(|bundle| bundle.repo == repo);
+    let Some(bundle) = of_repo.find(|bundle| bundle.commit.commit == commit) else { return };
+    let id = bundle.id.to_string();
+    let act = Wanted::Retest { repo, bundle: id.clone(), stage: None, version: None };
+    let by = Actor { person: None, via: Via::Git };
+    match desk.act(by, Command::Act(act)).await {
+        Ok(_) => tracing::info!(bundle = id, "github: asked for again, its smoke cells run again"),
+        Err(refusal) => {
+            tracing::info!(bundle = id, "github: asked for again, not run: {}", refusal.message);
         }
     }
 }
@@ -407,6 +432,30 @@ mod tests {
             let (_, again) = deliver(&app, event, &format!("d{n}"), body).await;
             assert!(told.0.lock().unwrap().is_empty(), "{event} {body} {again}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_check_that_is_asked_for_again_runs_the_cells_of_its_commit_again() {
+        let app = App::start(Counter::new(Vec::new()));
+        let body = |sha: &str| {
+            json!({"action": "rerequested", "repository": {"full_name": "acme/mesh"},
+                "check_run": {"head_sha": sha}})
+            .to_string()
+        };
+        // The commit of the newer bundle, twice the same delivery; none of ours.
+        let sha = "0c".repeat(20);
+        for (delivery, sha) in [("1", &sha), ("1", &sha), ("2", &"ff".repeat(20))] {
+            deliver(&app, "check_run", delivery, &body(sha)).await;
+        }
+        let acts = app.desk.acts();
+        let retest = Wanted::Retest {
+            repo: crate::chat::samples::repo(),
+            bundle: "b-new".into(),
+            stage: None,
+            version: None,
+        };
+        let by = Actor { person: None, via: Via::Git };
+        assert_eq!(acts, [(by, Command::Act(retest))]);
     }
 
     #[tokio::test]

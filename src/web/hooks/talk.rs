@@ -1,11 +1,19 @@
 //! One request of one person: who, where, and how they are told something.
 
-use super::SlackHooks;
+use std::time::Duration;
+
 use super::desk::Desk;
+use super::{Hooks, SlackHooks, converse};
 use crate::chat::{self, Able, Caller, Clock, Message, Post, VerbSpec};
-use crate::model::{Actor, Person, Role, Stage, Via};
-use crate::promote::{Refusal, RefusalKind};
+use crate::model::{Actor, BundleId, Person, Role, Stage, Via};
+use crate::promote::{Promotion, Refusal, RefusalKind};
 use crate::telemetry::clock;
+
+/// How long what changes may take to be told: a form must be open within three
+/// seconds of the click.
+const CHANGES_WITHIN: Duration = Duration::from_millis(1_200);
+/// Changes that are told before a yes.
+const CHANGES_MAX: usize = 10;
 
 /// A request under way.
 #[derive(Clone, Copy)]
@@ -21,6 +29,19 @@ pub(super) struct Talk<'a> {
     pub(super) command: &'a str,
     /// Names the request in its answer and in the log.
     pub(super) trace: &'a str,
+}
+
+impl<'a> Talk<'a> {
+    /// A request from nowhere in particular, that opens no form.
+    pub(super) fn new(
+        hooks: &'a Hooks,
+        slack: &'a SlackHooks,
+        caller: &'a Caller,
+        trace: &'a str,
+    ) -> Self {
+        let (desk, command) = (hooks.desk.as_ref(), converse::COMMAND);
+        Self { desk, slack, caller, channel: "", trigger: "", command, trace }
+    }
 }
 
 impl Talk<'_> {
@@ -64,6 +85,17 @@ impl Talk<'_> {
             }
         }
         stages
+    }
+
+    /// What a promotion changes, as lines of a message: who is asked for a yes
+    /// sees it first. Nobody waits long for it; the page has it anyway.
+    pub(super) async fn changes(&self, promotion: &Promotion) -> Vec<String> {
+        let told = tokio::time::timeout(CHANGES_WITHIN, self.desk.changes_of(promotion)).await;
+        let Promotion { repo, stage, plan, .. } = promotion;
+        let from = plan.from.as_ref().map(BundleId::as_str);
+        let page = self.slack.links.diff(repo, Some(stage), from, plan.to.as_str());
+        let summary = told.ok().flatten();
+        summary.map(|told| chat::changes(&told, CHANGES_MAX, &page)).unwrap_or_default()
     }
 
     /// What is said where nothing was done.

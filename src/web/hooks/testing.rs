@@ -1,12 +1,13 @@
 //! A desk that records, and the routes around it, for tests.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use futures_util::future::BoxFuture;
+use globset::GlobMatcher;
 use hmac::{Hmac, KeyInit, Mac};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -21,11 +22,13 @@ use super::{
 use crate::chat::{Caller, Click, Ingress, Links, Slack, SlackConfig, samples};
 use crate::model::{
     Actor, BundleId, ContentHash, NodeGroup, Person, RepoName, ResourceName, Role, Secret,
-    SnapshotKey, Stage, TypeUrl, Wrapping,
+    SnapshotKey, Stage,
 };
 use crate::promote::{Allowed, Promotion, Refusal, RefusalKind};
 use crate::reconcile::{Bundle, Command, Receipt, Rehearsal, View};
-use crate::snapshot::{Served, Snapshot, TypeSnapshot};
+use crate::schema::Schema;
+use crate::snapshot::testing::cluster;
+use crate::snapshot::{self, Sides, Snapshot, Summary};
 use crate::tasks::Tasks;
 
 const SLACK_SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
@@ -93,12 +96,31 @@ impl Desk for Counter {
     }
 
     fn bundle<'a>(&'a self, id: &'a BundleId) -> BoxFuture<'a, Result<Arc<Bundle>, Refusal>> {
-        let body = if id.as_str() == "b-old" { "1" } else { "2" };
         let key = (samples::stage("canary"), NodeGroup::default());
-        let served = Arc::new(snapshot("canary", "default", &[("same", "1"), ("pay", body)]));
+        let served = Arc::new(rendered(id));
         let snapshots = BTreeMap::from([(key, served)]);
         let bundle = Bundle { id: id.clone(), snapshots, places: BTreeMap::new() };
         Box::pin(std::future::ready(Ok(Arc::new(bundle))))
+    }
+
+    fn changes(
+        &self,
+        (from, to): (Sides, Sides),
+        only: Option<GlobMatcher>,
+    ) -> BoxFuture<'_, Result<Summary, Refusal>> {
+        static SCHEMA: OnceLock<Schema> = OnceLock::new();
+        let nodes = to.values().map(|side| (side.key.clone(), 3)).collect();
+        let keep = |name: &ResourceName| only.as_ref().is_none_or(|only| only.is_match(&*name.0));
+        let schema = SCHEMA.get_or_init(Schema::load);
+        let summary = snapshot::summarize(schema, (&from, &to), &nodes, &keep);
+        Box::pin(std::future::ready(Ok(summary)))
+    }
+
+    fn changes_of<'a>(&'a self, promotion: &'a Promotion) -> BoxFuture<'a, Option<Summary>> {
+        let side = |id: &BundleId| Sides::from([("default".to_owned(), Arc::new(rendered(id)))]);
+        let from = promotion.plan.from.as_ref().map(side).unwrap_or_default();
+        let sides = (from, side(&promotion.plan.to));
+        Box::pin(async move { self.changes(sides, None).await.ok() })
     }
 
     fn nudge(&self, _repo: &RepoName) {
@@ -106,25 +128,22 @@ impl Desk for Counter {
     }
 }
 
-/// A snapshot of clusters, by name and content.
-pub(super) fn snapshot(stage: &str, group: &str, resources: &[(&str, &str)]) -> Snapshot {
-    let served = |(name, body): &(&str, &str)| {
-        let name = ResourceName((*name).into());
-        let (version, any) = ((*body).into(), body.as_bytes().to_vec().into());
-        let (hash, wrapping) = (ContentHash::of(body.as_bytes()), Wrapping::default());
-        (name.clone(), Arc::new(Served { name, version, any, hash, wrapping, endpoints: None }))
+/// What a bundle gives: the older one waits for 1 s, any other for 3 s.
+fn rendered(id: &BundleId) -> Snapshot {
+    let seconds = if id.as_str() == "b-old" { 1 } else { 3 };
+    snapshot("canary", &[("same", 1), ("pay", seconds)])
+}
+
+/// A snapshot of clusters, by name and seconds until a connection fails.
+pub(super) fn snapshot(stage: &str, resources: &[(&str, i64)]) -> Snapshot {
+    let key = SnapshotKey {
+        repo: samples::repo(),
+        stage: samples::stage(stage),
+        group: NodeGroup::default(),
     };
-    let of_type = TypeSnapshot::new(resources.iter().map(served).collect());
-    let type_url = TypeUrl("type.googleapis.com/envoy.config.cluster.v3.Cluster".into());
-    Snapshot {
-        key: SnapshotKey {
-            repo: samples::repo(),
-            stage: samples::stage(stage),
-            group: NodeGroup::new(group).unwrap(),
-        },
-        types: BTreeMap::from([(type_url, Arc::new(of_type))]),
-        version: ContentHash::of(format!("{resources:?}").as_bytes()),
-    }
+    let clusters: Vec<_> =
+        resources.iter().map(|(name, seconds)| cluster(name, *seconds)).collect();
+    snapshot::build(key, &clusters)
 }
 
 /// `U1` is kim, `U2` is ann, `U3` is rea, who may only read.

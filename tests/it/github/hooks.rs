@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{Bed, CLUSTER, FULL_NAME, cluster};
 use crate::harness::convoy::wait_for;
 use crate::harness::github::python;
+use crate::harness::upstream::ADA;
 
 /// Signs a body as GitHub's own library does.
 const OCTOKIT: &str = "import('@octokit/webhooks-methods').then(async ({sign, verify}) => { \
@@ -114,8 +115,10 @@ fn hooks_that_are_repeated_forged_or_out_of_order_change_nothing() {
 #[test]
 fn a_check_that_is_asked_for_again_is_said_again() {
     let bed = Bed::with_app();
-    let commit = bed.push(1);
-    bed.github.wait_status(&commit, "convoy/render", "success");
+    let pipeline = "stages:\n  - {name: beta, auto: true, envoy: [\"1.36.99\"]}\n";
+    let files = [("convoy.yaml", pipeline.to_owned()), (CLUSTER, cluster(1))];
+    let commit = bed.upstream.commit(&files, "with a cell", ADA).to_string();
+    bed.github.wait_status(&commit, "convoy/smoke (beta, 1.36.99)", "error");
     let looked = |bed: &Bed| {
         let path = format!("/commits/{commit}/check-runs");
         bed.github.calls().iter().filter(|call| call.contains(&path)).count()
@@ -127,6 +130,10 @@ fn a_check_that_is_asked_for_again_is_said_again() {
     .to_string();
     let signature = gidgethub("hook-secret", &body);
     assert_eq!(deliver(&bed, "check_run", "again", &body, &signature).0, 202);
+    wait_for("its cells to run again", || match bed.convoy.log() {
+        log if log.contains("its smoke cells run again") => Ok(()),
+        log => Err(log),
+    });
     wait_for("another look", || match looked(&bed) {
         looks if looks > before => Ok(()),
         looks => Err(looks.to_string()),

@@ -1,8 +1,9 @@
 //! Steering what is under way, keeping promotions away, emergencies: the last
 //! part of the path is the verb, the body its arguments.
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
 use axum::http::HeaderMap;
+use axum::http::request::Parts;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -109,14 +110,35 @@ pub(in crate::web::api) async fn on_promotion(
     act(&site, &caller, &headers, Command::Act(wanted), dry_run).await
 }
 
-pub(in crate::web::api) async fn on_stage(
-    State(site): State<Site>,
-    Path((project, repo, stage, verb)): Path<(String, String, String, String)>,
+/// Who asks for what, about a stage or a bundle of a repository.
+pub(in crate::web::api) struct Asked {
+    repo: RepoName,
+    about: String,
+    verb: String,
     caller: Caller,
     headers: HeaderMap,
+}
+
+impl FromRequestParts<Site> for Asked {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Fault> {
+        type Names = (String, String, String, String);
+        let Path((project, repo, about, verb)) =
+            Path::<Names>::from_request_parts(parts, site).await?;
+        let repo = repo_name(&project, &repo)?;
+        let caller = Caller::from_request_parts(parts, site).await?;
+        Ok(Self { repo, about, verb, caller, headers: parts.headers.clone() })
+    }
+}
+
+pub(in crate::web::api) async fn on_stage(
+    State(site): State<Site>,
+    asked: Asked,
     JsonBody(body): JsonBody<ActIn>,
 ) -> Acted {
-    let (repo, stage) = (repo_name(&project, &repo)?, Stage::new(&stage)?);
+    let Asked { repo, about, verb, caller, headers } = asked;
+    let stage = Stage::new(&about)?;
     let (reason, until, dry_run) = (body.reason.clone(), body.until()?, body.dry_run);
     let wanted = match verb.as_str() {
         "pin" => Act::Pin { repo, stage, bundle: body.bundle, until, reason },
@@ -144,12 +166,10 @@ pub(in crate::web::api) async fn on_stage(
 
 pub(in crate::web::api) async fn on_bundle(
     State(site): State<Site>,
-    Path((project, repo, bundle, verb)): Path<(String, String, String, String)>,
-    caller: Caller,
-    headers: HeaderMap,
+    asked: Asked,
     JsonBody(body): JsonBody<ActIn>,
 ) -> Acted {
-    let repo = repo_name(&project, &repo)?;
+    let Asked { repo, about: bundle, verb, caller, headers } = asked;
     let (reason, stage, dry_run) = (body.reason, body.stage, body.dry_run);
     let wanted = match verb.as_str() {
         "veto" => Act::Veto { repo, bundle, stage, reason },

@@ -7,8 +7,9 @@ use crate::chat::Message;
 use crate::model::{NodeGroup, RepoName, Stage};
 use crate::promote::{BundleRecord, Refusal, RefusalKind};
 use crate::reconcile::View;
+use crate::snapshot::Sides;
 use crate::web::hooks::choose;
-use crate::web::hooks::compare::{self, Side};
+use crate::web::hooks::compare;
 
 /// What of the difference is asked for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -38,19 +39,19 @@ impl Look<'_> {
         };
         match (is_stage(left), right.map(|right| (right, is_stage(right)))) {
             (Some(from), Some((_, Some(to)))) => {
-                self.two_stages(view, &repo, (from, to), only.as_ref()).await
+                self.two_stages(view, &repo, (from, to), only).await
             }
             (Some(stage), right) => {
                 let bundle = match right {
                     Some((right, _)) => choose::bundle(view, &repo, right)?,
                     None => newest(view, &repo)?,
                 };
-                self.stage_and_bundle(view, &repo, (stage, bundle), only.as_ref()).await
+                self.stage_and_bundle(view, &repo, (stage, bundle), only).await
             }
             (None, Some((right, _))) => {
                 let (from, to) =
                     (choose::bundle(view, &repo, left)?, choose::bundle(view, &repo, right)?);
-                self.two_bundles(&repo, (from, to), limits.stage, only.as_ref()).await
+                self.two_bundles(&repo, (from, to), limits.stage, only).await
             }
             (None, None) => {
                 let missing =
@@ -70,7 +71,7 @@ impl Look<'_> {
         view: &View,
         repo: &RepoName,
         (from, to): (&Stage, &Stage),
-        only: Option<&GlobMatcher>,
+        only: Option<GlobMatcher>,
     ) -> Result<Message, Refusal> {
         let (old, new) = (current(view, repo, from), current(view, repo, to));
         let (Some(old), Some(new)) = (old, new) else {
@@ -83,7 +84,7 @@ impl Look<'_> {
         };
         let page = self.links().diff(repo, None, Some(from.as_str()), to.as_str());
         let (left, right) = (self.side(old, Some(from)).await?, self.side(new, Some(to)).await?);
-        Ok(compare::summary(&format!("{from} → {to}"), (&left, &right), only, &page))
+        self.told(&format!("{from} → {to}"), (left, right), only, &page).await
     }
 
     async fn stage_and_bundle(
@@ -91,12 +92,12 @@ impl Look<'_> {
         view: &View,
         repo: &RepoName,
         (stage, bundle): (&Stage, &BundleRecord),
-        only: Option<&GlobMatcher>,
+        only: Option<GlobMatcher>,
     ) -> Result<Message, Refusal> {
         let old = current(view, repo, stage);
         let left = match old {
             Some(old) => self.side(old, Some(stage)).await?,
-            None => Side::new(),
+            None => Sides::new(),
         };
         let right = self.side(bundle, Some(stage)).await?;
         let page = self.links().diff(
@@ -107,7 +108,7 @@ impl Look<'_> {
         );
         let from = old.map_or("nothing".to_owned(), |old| old.id.to_string());
         let title = format!("{stage}: {from} → {}", bundle.id);
-        Ok(compare::summary(&title, (&left, &right), only, &page))
+        self.told(&title, (left, right), only, &page).await
     }
 
     async fn two_bundles(
@@ -115,16 +116,27 @@ impl Look<'_> {
         repo: &RepoName,
         (from, to): (&BundleRecord, &BundleRecord),
         stage: Option<&Stage>,
-        only: Option<&GlobMatcher>,
+        only: Option<GlobMatcher>,
     ) -> Result<Message, Refusal> {
         let page = self.links().diff(repo, stage, Some(from.id.as_str()), to.id.as_str());
         let (left, right) = (self.side(from, stage).await?, self.side(to, stage).await?);
         let title = format!("{} → {}", from.id, to.id);
-        Ok(compare::summary(&title, (&left, &right), only, &page))
+        self.told(&title, (left, right), only, &page).await
+    }
+
+    async fn told(
+        &self,
+        title: &str,
+        sides: (Sides, Sides),
+        only: Option<GlobMatcher>,
+        page: &str,
+    ) -> Result<Message, Refusal> {
+        let summary = self.talk.desk.changes(sides, only).await?;
+        Ok(compare::summary(title, &summary, page))
     }
 
     /// What `bundle` gives: in one stage by node group, or in all of them.
-    async fn side(&self, bundle: &BundleRecord, stage: Option<&Stage>) -> Result<Side, Refusal> {
+    async fn side(&self, bundle: &BundleRecord, stage: Option<&Stage>) -> Result<Sides, Refusal> {
         let bundle = self.talk.desk.bundle(&bundle.id).await?;
         let of_stage =
             bundle.snapshots.iter().filter(|((of, _), _)| stage.is_none_or(|stage| stage == of));
