@@ -206,7 +206,7 @@ fn what_the_second_step_refuses_is_taken_back_and_others_never_see_it() {
 #[test]
 fn a_refusal_that_a_value_brought_names_the_file_of_values() {
     let bed = Bed::start("", "");
-    let listener = answering("{{ port }}", "", "alone")
+    let listener = answering("${{ port }}", "", "alone")
         .replace("name: front\naddress:", "name: alone\nenable_reuse_port: false\naddress:");
     assert!(listener.contains("enable_reuse_port"));
     let values = |port: u16| format!("who: all\nport: {port}\n");
@@ -216,7 +216,7 @@ fn a_refusal_that_a_value_brought_names_the_file_of_values() {
         ("convoy.yaml", manifest),
         ("resources/listeners/alone.yaml", listener.as_str()),
         ("values/beta.yaml", free.as_str()),
-        ("values/release.yaml", "other: 1\n"),
+        ("values/common.yaml", "other: 1\n"),
     ];
     let good = bed.upstream.commit(&files, "a port that is free", ADA).to_string();
     bed.convoy.wait_served("beta", &good);

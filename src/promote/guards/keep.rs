@@ -2,13 +2,15 @@
 //! the safe direction: one person, one step, a reason.
 
 use super::Look;
-use crate::model::{RepoName, Stage};
+use crate::model::{RepoName, Stage, Via};
 use crate::promote::event::Event;
 use crate::promote::step::RefusalKind;
 
 impl Look<'_> {
     pub(super) fn keep(&mut self, event: &Event) {
-        if let Some(by) = event.by() {
+        // Whoever may write to the upstream may have its commits tried again.
+        let by_git = matches!(event, Event::Retest { by, .. } if by.via == Via::Git);
+        if let Some(by) = event.by().filter(|_| !by_git) {
             self.a_person(by);
         }
         match event {

@@ -290,6 +290,15 @@ fn cells_that_run_again_close_the_gate_until_they_passed() {
     let retest =
         |stage, version| Event::Retest { bundle: id.clone(), stage, version, by: by.clone() };
     assert!(world.send(retest(of.clone(), Some("9.9.9".into()))).is_err());
+    // A check that somebody asks for again on the upstream names nobody of ours.
+    let by_git = |via| Event::Retest {
+        bundle: id.clone(),
+        stage: None,
+        version: None,
+        by: Actor { person: None, via },
+    };
+    let may = |via| allowed(&world.state, &by_git(via), at(world.seconds)).is_ok();
+    assert!(may(Via::Git) && !may(Via::Api));
     let decision = world.send(retest(of, None)).unwrap();
     let effect =
         |effect: &Effect| matches!(effect, Effect::Retest { cells, .. } if cells.len() == 1);
