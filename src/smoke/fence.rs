@@ -15,6 +15,7 @@ mod wire;
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
@@ -40,8 +41,11 @@ pub(super) const CELL: &str = "/cell";
 pub(super) const INNER: &str = "box";
 /// An empty folder beside it, to build upon.
 pub(super) const ROOT: &str = "root";
-/// The user that programs run as where we are root: Debian's `nobody`.
-pub(super) const NOBODY: u32 = 65534;
+/// The user that programs run as where we are root of few users: Debian's
+/// `nobody`.
+const NOBODY: u32 = 65534;
+/// Users from here on, a thousand million, are nobody's.
+const STRANGERS: u32 = 1 << 30;
 /// How long building a fence may take.
 const BUILDING: Duration = Duration::from_secs(10);
 /// Sockets that are asked for at once.
@@ -55,6 +59,17 @@ const FILE_BYTES: u64 = 64 << 20;
 /// started for. Must be called before the first thread is started.
 pub(super) fn play() -> Option<ExitCode> {
     warden::play(std::env::args().skip(1))
+}
+
+/// A user of its own for what runs in a folder. The kernel counts processes by
+/// user: what one cell starts must not be missing in the next.
+fn user_of(folder: &Path) -> io::Result<u32> {
+    let users = std::fs::read_to_string("/proc/self/uid_map")?;
+    if !users.split_whitespace().eq(["0", "0", "4294967295"]) {
+        return Ok(NOBODY);
+    }
+    let inode = std::fs::metadata(folder)?.ino();
+    Ok(STRANGERS + (inode % u64::from(STRANGERS)) as u32)
 }
 
 /// A fence that stands. Dropping it ends everything inside.
@@ -100,7 +115,9 @@ impl Fence {
             memory: MEMORY_BYTES,
             file: FILE_BYTES,
             root: false,
+            user: user_of(folder)?,
         };
+        let user = ground.user;
         let ground = serde_json::to_string(&ground).map_err(io::Error::other)?;
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
@@ -119,7 +136,7 @@ impl Fence {
         match timeout(BUILDING, take(&socket)).await {
             Ok(Ok(Some((Tell::Ready { root }, _)))) => {
                 if root {
-                    std::os::unix::fs::chown(folder.join(INNER), Some(NOBODY), Some(NOBODY))?;
+                    std::os::unix::fs::chown(folder.join(INNER), Some(user), Some(user))?;
                 }
                 Ok(Self::standing(socket, group))
             }

@@ -23,7 +23,7 @@ use rustix::thread::{
 };
 
 use super::wire::{Ground, Order, Program};
-use super::{CELL, INNER, NOBODY, ROOT, warden};
+use super::{CELL, INNER, ROOT, warden};
 
 /// Where the Envoy is.
 const ENVOY: &str = "/envoy";
@@ -88,7 +88,7 @@ pub(super) fn command(ground: &Ground, order: &Order) -> Command {
     let mut command = Command::new(path);
     command.args(&order.args).current_dir(CELL).env_clear().envs(order.env.iter().cloned());
     if ground.root {
-        command.uid(NOBODY).gid(NOBODY);
+        command.uid(ground.user).gid(ground.user);
     }
     command
 }

@@ -33,6 +33,8 @@ pub(super) struct Ground {
     /// Whether the warden is root without a user namespace, so that programs
     /// have to become somebody else; the warden finds out.
     pub(super) root: bool,
+    /// Whom they become then.
+    pub(super) user: u32,
 }
 
 /// A program to run inside.
