@@ -145,6 +145,10 @@ impl Reach {
         for name in to.names.difference(&names) {
             if !self.asked.wildcard || self.is_legacy_hosts() {
                 holding.forget(name);
+            } else if holding.is_owed(name) && !holding.may_have(name) {
+                // It never came, so nobody is to be told that it went.
+                holding.forget(name);
+                holding.lacks(name);
             }
         }
         let wildcard = self.asked.wildcard && !self.is_legacy_hosts();
