@@ -235,9 +235,12 @@ fn a_failed_sync_is_never_acknowledged_and_ends_the_server_with_a_reason() {
             convoy.ended().ok_or_else(|| format!("{tried} tried"))
         });
         assert_eq!(code, 1, "{}", convoy.log());
-        let log = convoy.log();
-        let last = log.lines().last().unwrap_or_default();
-        assert!(last.contains("the journal can't be written any more"), "{fails}: {log}");
+        // What it said last is read by a thread of its own.
+        wait_for(&format!("its last words, {fails}"), || {
+            let log = convoy.log();
+            let last = log.lines().last().unwrap_or_default();
+            if last.contains("the journal can't be written any more") { Ok(()) } else { Err(log) }
+        });
         faults.clear("sync-fails");
         let store = Store::open(&convoy.data(), StoreOptions::default()).unwrap();
         let (a, b) = written(&store, 0);

@@ -304,6 +304,13 @@ fn invented(random: &mut Random, depth: u64) -> Value {
     }
 }
 
+/// What has to be in a body, whatever else is.
+#[derive(serde::Deserialize)]
+struct Asking {
+    #[serde(rename = "node")]
+    _node: HashMap<String, serde::de::IgnoredAny>,
+}
+
 /// `CONVOY_LONG=1` sends a hundred times as much.
 #[tokio::test]
 async fn no_body_is_answered_with_a_failure_of_ours() {
@@ -330,8 +337,9 @@ async fn no_body_is_answered_with_a_failure_of_ours() {
         let shown = String::from_utf8_lossy(&body);
         assert!(status < 500, "{path} {shown}: {status} {}", answer.text());
         assert!([200, 304, 400, 404].contains(&status), "{path} {shown}: {status}");
+        // What nobody asks about may be text that is none.
         let read = serde_json::from_slice::<Value>(&body).unwrap_or_default();
-        let asks = read.is_object() && read["node"].is_object();
+        let asks = read["node"].is_object() || serde_json::from_slice::<Asking>(&body).is_ok();
         assert!(asks || status >= 400, "{path} {shown}: {status}");
         *seen.entry(status).or_default() += 1;
     }
