@@ -74,6 +74,11 @@ class Services(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
 
+    def handle_error(self, request, address):
+        """Envoys that go hang up on what they have open: nobody's fault."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, address)
+
     def __init__(self, name):
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
